@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every failure a caller can meet: a class, its name on the bus, a sentence that says what to do."""
+
+from __future__ import annotations
+
+
+class MctlError(Exception):
+    """A failure with a name on the bus. The message is one sentence for the person who asked."""
+
+    bus_name = "org.mctl1.Error.Failed"
+
+
+class InvalidArgs(MctlError):
+    """An argument breaks its bound; the sentence names the key, the value and the bound."""
+
+    bus_name = "org.freedesktop.DBus.Error.InvalidArgs"
+
+
+class AccessDenied(MctlError):
+    bus_name = "org.freedesktop.DBus.Error.AccessDenied"
+
+
+class InteractiveAuthorizationRequired(MctlError):
+    """polkit would ask a person, but the caller did not set ALLOW_INTERACTIVE_AUTHORIZATION."""
+
+    bus_name = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+
+
+class UnknownObject(MctlError):
+    bus_name = "org.freedesktop.DBus.Error.UnknownObject"
+
+
+class UnknownInterface(MctlError):
+    bus_name = "org.freedesktop.DBus.Error.UnknownInterface"
+
+
+class UnknownMethod(MctlError):
+    bus_name = "org.freedesktop.DBus.Error.UnknownMethod"
+
+
+class UnknownProperty(MctlError):
+    bus_name = "org.freedesktop.DBus.Error.UnknownProperty"
+
+
+class PropertyReadOnly(MctlError):
+    bus_name = "org.freedesktop.DBus.Error.PropertyReadOnly"
+
+
+class LimitsExceeded(MctlError):
+    """The caller has too many calls in flight or too many objects."""
+
+    bus_name = "org.freedesktop.DBus.Error.LimitsExceeded"
+
+
+class NoSuchContainer(MctlError):
+    bus_name = "org.mctl1.Error.NoSuchContainer"
+
+
+class NameTaken(MctlError):
+    bus_name = "org.mctl1.Error.NameTaken"
+
+
+class NotRunning(MctlError):
+    bus_name = "org.mctl1.Error.NotRunning"
+
+
+class AlreadyRunning(MctlError):
+    bus_name = "org.mctl1.Error.AlreadyRunning"
+
+
+class NoSuchRootfs(MctlError):
+    """The root directory is missing, is no directory, or is no longer the one that was authorized."""
+
+    bus_name = "org.mctl1.Error.NoSuchRootfs"
+
+
+class CommandNotFound(MctlError):
+    """The command does not exist inside the root file system (exit status 127 for a CLI)."""
+
+    bus_name = "org.mctl1.Error.CommandNotFound"
+
+
+class CommandNotExecutable(MctlError):
+    """The command exists but cannot be executed (exit status 126 for a CLI)."""
+
+    bus_name = "org.mctl1.Error.CommandNotExecutable"
+
+
+class SetupFailed(MctlError):
+    """A step of a start failed; everything done before it has been undone."""
+
+    bus_name = "org.mctl1.Error.SetupFailed"
+
+    def __init__(self, step: str, why: object) -> None:
+        super().__init__(f"could not {step}: {why}")
+        self.step = step
+
+
+class SpawnerUnavailable(MctlError):
+    bus_name = "org.mctl1.Error.SpawnerUnavailable"
+
+
+class StoreFailed(MctlError):
+    bus_name = "org.mctl1.Error.StoreFailed"
+
+
+class Cancelled(MctlError):
+    """The service is stopping, or the call was given up."""
+
+    bus_name = "org.mctl1.Error.Cancelled"
