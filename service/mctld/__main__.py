@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mctld(8)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from .daemon import serve
+from .errors import MctlError
+from .settings import Settings
+
+EXIT_FAILURE = 1
+
+
+def main() -> int:
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    try:
+        asyncio.run(serve(Settings()))
+    except MctlError as error:
+        logging.getLogger(__name__).critical("%s", error)
+        return EXIT_FAILURE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

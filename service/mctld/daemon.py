@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The composition root: builds every object once, says when it is ready, stops in order. No logic."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+from . import VERSION
+from .bus.connection import Connection
+from .bus.door import open_door
+from .lifecycle.events import Events
+from .lifecycle.logs import LogReaders
+from .lifecycle.machinery import Machinery
+from .lifecycle.recovery import recover
+from .lifecycle.registry import Registry
+from .lifecycle.tasks import Tasks
+from .runtime import capabilities, users
+from .runtime.launch import Spawner
+from .runtime.rootfs import Staging
+from .store import Ids, Store
+from .systemd import notify
+from .systemd.journal import Retirement
+from .systemd.manager import Manager
+
+if TYPE_CHECKING:
+    from .settings import Settings
+
+STOP_TIMEOUT = 5.0  # seconds for what goes on behind callers' backs
+
+
+async def serve(settings: Settings) -> None:
+    """Until SIGTERM, or until the bus goes away. Containers take no notice of either."""
+    connection = await Connection.open()
+    tasks = Tasks()
+    machinery = Machinery(
+        settings=settings,
+        store=Store(settings.database, Ids(users.FIRST, users.RANGE, users.RANGES)),
+        spawner=Spawner(settings.spawner_socket),
+        staging=Staging(settings.staging),
+        systemd=Manager(connection),
+        retirement=Retirement(lambda unit: registry.uses_unit(unit)),
+        logs=LogReaders(),
+        events=Events(),
+        tasks=tasks,
+        last_capability=capabilities.last(),
+    )
+    registry = Registry(machinery)
+    await machinery.systemd.open(registry.stop_requested)
+    await recover(machinery, registry)
+    door = await open_door(connection, registry, settings.contract_directory)
+    notify.ready(f"mctld {VERSION}: {len(tuple(registry.all()))} containers")
+    await _end(connection)
+    notify.stopping()
+    await door.close()
+    await tasks.finish(STOP_TIMEOUT)
+    machinery.spawner.close()
+    machinery.staging.close()
+    machinery.store.close()
+
+
+async def _end(connection: Connection) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    connection.closed.add_done_callback(lambda _: stop.set())
+    await stop.wait()

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Processes and what they may do: clone3(2), unshare(2), capset(2), close_range(2)."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+
+from . import constants as c
+from .libc import Bytes, Int, Pointer, Size, ULong, call, function
+
+_clone3 = call(435, "clone3", Pointer, Size, holds_gil=True)  # the child must come back holding the GIL
+_close_range = call(436, "close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
+_unshare = function("unshare", Int)
+_setns = function("setns", Int, Int)
+_sethostname = function("sethostname", Bytes, Size)
+_capset = function("capset", Bytes, Bytes)
+_prctl = function("prctl", Int, ULong, ULong, ULong, ULong)
+
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+class _CloneArguments(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_uint64)
+        for name in (
+            "flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack",
+            "stack_size", "tls", "set_tid", "set_tid_size", "cgroup",
+        )
+    )  # fmt: skip
+
+
+def clone(namespaces: int) -> tuple[int, int]:
+    """Like fork(2), with new namespaces: (pid, pidfd) in the parent, (0, -1) in the child.
+
+    The caller must be single-threaded: Python's own work after a fork is not done in the child.
+    """
+    pidfd = ctypes.c_int(-1)
+    arguments = _CloneArguments(
+        flags=namespaces | c.CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=int(signal.SIGCHLD)
+    )
+    pid = _clone3(ctypes.addressof(arguments), ctypes.sizeof(arguments))
+    return pid, pidfd.value if pid else -1
+
+
+def unshare(namespaces: int) -> None:
+    _unshare(namespaces)
+
+
+def setns(namespace: int, kind: int = 0) -> None:
+    _setns(namespace, kind)
+
+
+def set_hostname(name: str) -> None:
+    encoded = name.encode()
+    _sethostname(encoded, len(encoded))
+
+
+def close_on_exec(first: int) -> None:
+    """Mark every descriptor from `first` on close-on-exec, those of C libraries included."""
+    _close_range(first, 0xFFFFFFFF, c.CLOSE_RANGE_CLOEXEC)
+
+
+def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
+    """Bit sets of capabilities(7) for this thread."""
+    header = b"".join(n.to_bytes(4, "little") for n in (_CAPABILITY_VERSION_3, 0))
+    words = [s >> shift & 0xFFFFFFFF for shift in (0, 32) for s in (effective, permitted, inheritable)]
+    _capset(header, b"".join(n.to_bytes(4, "little") for n in words))
+
+
+def clear_ambient() -> None:
+    _prctl(c.PR_CAP_AMBIENT, c.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)

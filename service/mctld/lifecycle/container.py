@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One container, from its creation to its removal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..errors import AlreadyRunning, MctlError, NoSuchContainer, NotRunning
+from ..state import State
+from ..store import Run
+from ..systemd import scope
+from . import start, supervise
+from .events import Exit
+from .stdio import open_stdio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..spec import Spec
+    from ..store import Record
+    from .logs import LogQuery
+    from .machinery import Machinery
+    from .relay import Relay
+
+DRAIN_TIMEOUT = 5.0  # seconds for attached output whose writing end has left the container
+KILL_TIMEOUT = 10.0  # seconds a killed process may take to die: longer means stuck in the kernel
+
+
+class Container:
+    """`removed` is called once, when nothing of it is left to be found."""
+
+    def __init__(
+        self, record: Record, run: Run, machinery: Machinery, removed: Callable[[Container, Exit | None], None]
+    ) -> None:
+        self.record = record
+        self._run = run
+        self._machinery = machinery
+        self._removed = removed
+        self._lock = asyncio.Lock()
+        self._ended = asyncio.Event()
+        self._pidfd = -1
+        self._memory_events: int | None = None
+        self._relays: list[asyncio.Task[None]] = []
+        self._gone = False
+        if not run.state.is_active:
+            self._ended.set()
+
+    # What it is
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def name(self) -> str:
+        return self.record.spec.name
+
+    @property
+    def spec(self) -> Spec:
+        return self.record.spec
+
+    @property
+    def owner_uid(self) -> int:
+        return self.record.owner_uid
+
+    @property
+    def uid_shift(self) -> int:
+        return self.record.uid_shift
+
+    @property
+    def created_usec(self) -> int:
+        return self.record.created_usec
+
+    @property
+    def unit(self) -> str:
+        return scope.unit_name(self.name)
+
+    @property
+    def slice(self) -> str:
+        return scope.slice_name(self.owner_uid)
+
+    # Where it stands
+
+    @property
+    def state(self) -> State:
+        return self._run.state
+
+    @property
+    def main_pid(self) -> int:
+        return self._run.main_pid
+
+    @property
+    def control_group(self) -> str:
+        return scope.control_group(self.name, self.owner_uid) if self._run.main_pid else ""
+
+    @property
+    def started_usec(self) -> int:
+        return self._run.started_usec
+
+    @property
+    def started_monotonic_usec(self) -> int:
+        return self._run.started_monotonic_usec
+
+    @property
+    def exited_usec(self) -> int:
+        return self._run.exited_usec
+
+    @property
+    def exited_monotonic_usec(self) -> int:
+        return self._run.exited_monotonic_usec
+
+    @property
+    def end(self) -> Exit | None:
+        return Exit(self._run.how, self._run.status) if self._run.how else None
+
+    # What can be done with it
+
+    async def start(self, *, stdin: int | None = None, attach: bool = False) -> tuple[int, ...]:
+        """Returns when the command executes: the reading ends of its output if attached, else nothing."""
+        async with self._lock:
+            self._refuse_if_gone()
+            if not self.state.can_start:
+                raise AlreadyRunning(f"container {self.name!r} is {self.state.value} already")
+            return await self._start(stdin, attach=attach)
+
+    async def _start(self, stdin: int | None, *, attach: bool) -> tuple[int, ...]:
+        before = self._run
+        stdio = open_stdio(self.record, self.unit, stdin=stdin, attach=attach)
+        self._become(replace(before, state=State.STARTING), "State")
+        try:
+            started = await start.start(self._machinery, self.record, stdio)
+        except BaseException:
+            stdio.abandon()
+            self._become(before, "State")
+            raise
+        self._pidfd, self._memory_events = started.pidfd, started.memory_events
+        self._relay(stdio.relays((started.pid, self.uid_shift, self.uid_shift)))
+        stdio.close_payload()
+        self._become(
+            Run(State.RUNNING, started.pid, usec(time.time_ns()), usec(time.monotonic_ns())),
+            "State", "MainPID", "ControlGroup", "StartTimestamp", "StartTimestampMonotonic", "ExitHow", "ExitStatus",
+        )  # fmt: skip
+        self._watch()
+        return stdio.watchers
+
+    async def stop(self, *, timeout_usec: int | None = None) -> None:
+        """The stop signal, then, after the timeout, SIGKILL; returns when nothing runs any more."""
+        async with self._lock:
+            self._refuse_if_gone()
+            self._refuse_if_not_running()
+            self._become(replace(self._run, state=State.STOPPING), "State")
+        timeout = self.spec.timeout_stop_usec if timeout_usec is None else timeout_usec
+        if timeout:
+            self._signal(self.spec.stop_signal)
+        if not await self._ends_within(timeout / 1_000_000):
+            await self._kill_now()
+
+    async def kill(self, number: int, *, everyone: bool = False) -> None:
+        self._refuse_if_gone()
+        self._refuse_if_not_running()
+        if everyone:
+            await self._machinery.systemd.kill(self.unit, number)
+        else:
+            self._signal(number)
+
+    async def remove(self, *, force: bool = False) -> None:
+        """Returns when its name is free; what lies on disk is removed behind the caller's back."""
+        self._refuse_if_gone()
+        if self.state.is_active and force:
+            async with self._lock:
+                pass  # a start that is under way ends first
+            await self._kill_now()
+        async with self._lock:
+            if self._gone:  # removed itself at its end
+                return
+            if not self.state.can_remove:
+                raise AlreadyRunning(f"container {self.name!r} is {self.state.value}: stop it first, or use force")
+            self._forget()
+
+    async def wait(self) -> Exit:
+        """The end of the current run, or of the last."""
+        await self._ended.wait()
+        return self.end or Exit("never-started")
+
+    def open_log(self, query: LogQuery) -> int:
+        return self._machinery.logs.open(query, self.id, self.unit)
+
+    # How it ends
+
+    def adopt(self, pid: int, pidfd: int) -> None:
+        """Take over a run that an earlier instance of the service has started."""
+        self._run = replace(self._run, state=State.RUNNING, main_pid=pid)
+        self._pidfd = pidfd
+        self._memory_events = start.open_memory_events(self.record)
+        self._watch()
+
+    async def conclude(self) -> None:
+        """The run is over: say how it ended, to everybody and for good."""
+        kills = supervise.oom_kills(self._memory_events)  # first: PID 1 is about to remove the cgroup
+        if self._relays:
+            await asyncio.wait(self._relays, timeout=DRAIN_TIMEOUT)
+        try:
+            status = await self._machinery.spawner.status(self.id)
+            end = supervise.judge(status, oom_kills=kills)
+        except MctlError:
+            end = Exit("unknown")
+        self._settle(end)
+        await self._machinery.spawner.forget(self.id)
+
+    def _settle(self, end: Exit) -> None:
+        self._release()
+        self._become(
+            replace(
+                self._run,
+                state=State.EXITED, main_pid=0, how=end.how, status=end.status,
+                exited_usec=usec(time.time_ns()), exited_monotonic_usec=usec(time.monotonic_ns()),
+            ),
+            "State", "MainPID", "ControlGroup", "ExitTimestamp", "ExitTimestampMonotonic", "ExitHow", "ExitStatus",
+        )  # fmt: skip
+        supervise.note(self.record, end)
+        self._machinery.retirement.add([self.unit])
+        if self.spec.auto_remove:
+            self._forget()
+        self._ended.set()
+        self._machinery.events.exited(self, end)
+
+    def _watch(self) -> None:
+        self._ended.clear()
+        asyncio.get_running_loop().add_reader(self._pidfd, self._on_exit)
+
+    def _on_exit(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._pidfd)
+        self._machinery.tasks.start(self.conclude(), f"conclude {self.name}")
+
+    def _relay(self, relays: list[Relay]) -> None:
+        self._relays = [self._machinery.tasks.start(relay.run(), f"relay {self.name}") for relay in relays]
+
+    def _release(self) -> None:
+        for descriptor in (self._pidfd, self._memory_events):
+            if descriptor is not None and descriptor >= 0:
+                os.close(descriptor)
+        self._pidfd, self._memory_events, self._relays = -1, None, []
+
+    def _forget(self) -> None:
+        self._gone = True
+        self._machinery.store.remove(self.record)
+        self._removed(self, self.end)
+
+    # The small change
+
+    def _become(self, run: Run, *changed: str) -> None:
+        self._run = run
+        self._machinery.store.update(self.record, run)
+        self._machinery.events.changed(self, *changed)
+
+    def _signal(self, number: int) -> None:
+        """To the first process, by its pidfd: no other can ever be hit."""
+        try:
+            signal.pidfd_send_signal(self._pidfd, number)
+        except ProcessLookupError:  # it has just ended, which is about to be told
+            return
+
+    async def _kill_now(self) -> None:
+        """The kernel ends a PID namespace with its first process, pid_namespaces(7)."""
+        if self.state.is_active:
+            self._signal(signal.SIGKILL)
+        if not await self._ends_within(KILL_TIMEOUT):
+            raise MctlError(f"container {self.name!r} does not end: a process of it is stuck in the kernel (state D)")
+
+    async def _ends_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._ended.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def _refuse_if_gone(self) -> None:
+        if self._gone:
+            raise NoSuchContainer(f"container {self.name!r} has been removed")
+
+    def _refuse_if_not_running(self) -> None:
+        if not self.state.can_be_signalled:
+            raise NotRunning(f"container {self.name!r} is not running: it is {self.state.value}")
+
+
+def usec(nanoseconds: int) -> int:
+    return nanoseconds // 1_000

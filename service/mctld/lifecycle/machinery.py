@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the lifecycle works with, made once by the daemon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..runtime.launch import Spawner
+    from ..runtime.rootfs import Staging
+    from ..settings import Settings
+    from ..store import Store
+    from ..systemd.journal import Retirement
+    from ..systemd.manager import Manager
+    from .events import Events
+    from .logs import LogReaders
+    from .tasks import Tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Machinery:
+    settings: Settings
+    store: Store
+    spawner: Spawner
+    staging: Staging
+    systemd: Manager
+    retirement: Retirement
+    logs: LogReaders
+    events: Events
+    tasks: Tasks
+    last_capability: int

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""After a start of the service: what the store remembers, made to agree with what runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from ..errors import SpawnerUnavailable
+from ..systemd import journal, scope
+from .registry import discard
+
+if TYPE_CHECKING:
+    from ..store import Record, Run
+    from .container import Container
+    from .machinery import Machinery
+    from .registry import Registry
+
+log = logging.getLogger(__name__)
+
+
+async def recover(machinery: Machinery, registry: Registry) -> None:
+    """Each container is either found again, with its first process, or its end is told."""
+    children = await _children(machinery)
+    for record, run in machinery.store.load():
+        container = registry.restore(record, run)
+        if run.state.is_active:
+            await _find_again(machinery, container, run, children.get(record.id))
+    _sweep(machinery, registry)
+
+
+async def _children(machinery: Machinery) -> dict[str, int]:
+    try:
+        return await machinery.spawner.connect()
+    except SpawnerUnavailable as error:
+        log.warning("%s; running containers are found by their cgroups", error)
+        return {}
+
+
+async def _find_again(machinery: Machinery, container: Container, run: Run, child: int | None) -> None:
+    pid = child or run.main_pid
+    pidfd = _open_if_ours(container.record, pid)
+    if pidfd is None:
+        await container.conclude()
+    else:
+        container.adopt(pid, pidfd)
+
+
+def _open_if_ours(record: Record, pid: int) -> int | None:
+    """A descriptor of that process, if it lives in the container's scope: a pid alone proves nothing."""
+    if not pid:
+        return None
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    if _control_group(pid) != scope.control_group(record.spec.name, record.owner_uid):
+        os.close(pidfd)
+        return None
+    return pidfd
+
+
+def _control_group(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
+            return next(line[3:].rstrip("\n") for line in file if line.startswith("0::"))
+    except (OSError, StopIteration):
+        return ""
+
+
+def _sweep(machinery: Machinery, registry: Registry) -> None:
+    """What a crash has left behind: files of containers that no longer exist, fields of units that have ended."""
+    known = {container.id for container in registry.all()}
+    directory = machinery.settings.containers
+    os.makedirs(directory, 0o700, exist_ok=True)
+    for name in sorted(set(os.listdir(directory)) - known):
+        log.info("removing what is left of container %s", name)
+        discard(f"{directory}/{name}")
+    machinery.retirement.add(unit for unit in journal.published() if not registry.uses_unit(unit))

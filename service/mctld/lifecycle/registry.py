@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All containers, by name and by id."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import shutil
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidArgs, LimitsExceeded, NameTaken
+from ..spec import shown
+from ..store import Run
+from .container import Container, usec
+from .events import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..spec import Spec
+    from ..store import Record
+    from .events import Events
+    from .machinery import Machinery
+
+DEPARTED_MAX = 1_024
+PREFIX_MIN = 4
+CONTAINERS_PER_OWNER = 1_024
+ROOT_UID = 0
+
+
+class Registry:
+    def __init__(self, machinery: Machinery) -> None:
+        self._machinery = machinery
+        self._by_name: dict[str, Container] = {}
+        self._departed: OrderedDict[str, tuple[str, int, Exit]] = OrderedDict()
+
+    @property
+    def events(self) -> Events:
+        return self._machinery.events
+
+    def get(self, name: str) -> Container | None:
+        return self._by_name.get(name)
+
+    def all(self) -> Iterable[Container]:
+        return tuple(self._by_name.values())
+
+    def find(self, name_or_id: str) -> Container | None:
+        """By name, else by id or an unambiguous beginning of one."""
+        if name_or_id in self._by_name:
+            return self._by_name[name_or_id]
+        if len(name_or_id) < PREFIX_MIN:
+            return None
+        found = [c for c in self._by_name.values() if c.id.startswith(name_or_id)]
+        if len(found) > 1:
+            raise InvalidArgs(f"id {shown(name_or_id)} is ambiguous: {len(found)} containers begin with it")
+        return found[0] if found else None
+
+    def departed(self, name_or_id: str) -> tuple[int, Exit] | None:
+        """Owner and end of one that has been removed lately; the latest of a name."""
+        for identity, (name, owner, end) in reversed(self._departed.items()):
+            if name_or_id in (name, identity):
+                return owner, end
+        return None
+
+    def generate_name(self, rootfs_path: str) -> str:
+        """What it is made from, and something that tells it from others: busybox-3f2a91."""
+        base = re.sub(r"[^a-z0-9]+", "-", os.path.basename(rootfs_path).lower()).strip("-")[:32].rstrip("-")
+        while True:
+            name = f"{base or 'container'}-{secrets.token_hex(3)}"
+            if name not in self._by_name:
+                return name
+
+    async def create(self, spec: Spec, owner_uid: int) -> Container:
+        self._check_room(spec.name, owner_uid)
+        record = self._machinery.store.add(
+            identity=secrets.token_hex(16), owner_uid=owner_uid, created_usec=usec(time.time_ns()), spec=spec
+        )
+        return self._enlist(Container(record, Run(), self._machinery, self._remove))
+
+    async def run(
+        self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool, client: str
+    ) -> tuple[Container, tuple[int, ...]]:
+        """Create and start; if the start fails nothing is left."""
+        container = await self.create(spec, owner_uid)
+        try:
+            return container, await container.start(stdin=stdin, attach=attach)
+        except BaseException:
+            await container.remove(force=True)
+            raise
+
+    def restore(self, record: Record, run: Run) -> Container:
+        """One that the store remembers."""
+        return self._enlist(Container(record, run, self._machinery, self._remove))
+
+    def uses_unit(self, unit: str) -> bool:
+        return any(c.unit == unit and c.state.is_active for c in self._by_name.values())
+
+    def stop_requested(self, unit: str) -> None:
+        """PID 1 wants a scope to end, and leaves the how to us: systemctl stop, or a shutdown."""
+        for container in self._by_name.values():
+            if container.unit == unit and container.state.can_be_signalled:
+                self._machinery.tasks.start(container.stop(), f"stop {container.name}")
+
+    def _check_room(self, name: str, owner_uid: int) -> None:
+        if name in self._by_name:
+            raise NameTaken(f"name {name!r} is taken: choose another, or remove that container")
+        owned = sum(c.owner_uid == owner_uid for c in self._by_name.values())
+        if owner_uid != ROOT_UID and owned >= CONTAINERS_PER_OWNER:
+            raise LimitsExceeded(f"user {owner_uid} has {owned} containers already, the most is {CONTAINERS_PER_OWNER}")
+
+    def _enlist(self, container: Container) -> Container:
+        self._by_name[container.name] = container
+        self.events.added(container)
+        return container
+
+    def _remove(self, container: Container, end: Exit | None) -> None:
+        del self._by_name[container.name]
+        self._departed[container.id] = (container.name, container.owner_uid, end or Exit("never-started"))
+        if len(self._departed) > DEPARTED_MAX:
+            self._departed.popitem(last=False)
+        self.events.removed(container)
+        directory = f"{self._machinery.settings.containers}/{container.id}"
+        self._machinery.tasks.start(asyncio.to_thread(discard, directory), f"remove the files of {container.name}")
+
+
+def discard(directory: str) -> None:
+    """Everything a container has written. shutil.rmtree follows no symlink, however fast one is put in its way."""
+    if os.path.isdir(directory):
+        shutil.rmtree(directory)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Attached output: raw bytes to the one who watches, and the same lines to the journal.
+
+The payload writes into a pipe of which the service holds the other end for as long as it lives. A watcher
+who is slow slows the payload, as a pipe would; one who leaves stops being served, and the journal goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CHUNK = 64 << 10
+SCM_CREDENTIALS = 2  # linux/socket.h; Python's socket module has it from 3.13 on
+
+log = logging.getLogger(__name__)
+
+
+class Relay:
+    """One stream of one container. Owns its three descriptors."""
+
+    def __init__(self, source: int, watcher: int, journal: socket.socket, credentials: tuple[int, int, int]) -> None:
+        self._source = source
+        self._watcher: int | None = watcher
+        self._journal: socket.socket | None = journal
+        self._credentials = struct.pack("3i", *credentials)
+        for descriptor in (source, watcher):
+            fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_NONBLOCK)
+        journal.settimeout(0)
+
+    async def run(self) -> None:
+        """Until the last writer is gone."""
+        try:
+            while chunk := await self._read():
+                await self._tell_journal(chunk)
+                await self._tell_watcher(chunk)
+        finally:
+            self._close()
+
+    async def _read(self) -> bytes:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return os.read(self._source, CHUNK)
+            except BlockingIOError:
+                await _ready(self._source, loop.add_reader, loop.remove_reader)
+
+    async def _tell_watcher(self, chunk: bytes) -> None:
+        try:
+            await _write_all(self._watcher, chunk, os.write)
+        except BrokenPipeError:
+            assert self._watcher is not None
+            os.close(self._watcher)
+            self._watcher = None
+
+    async def _tell_journal(self, chunk: bytes) -> None:
+        """As the container's first process, so that journald finds the scope and with it the fields.
+
+        That process stays a zombie until we have done, hence its pid can be named; unix(7), SCM_CREDENTIALS.
+        """
+        if self._journal is None:
+            return
+        stream, ancillary = self._journal, [(socket.SOL_SOCKET, SCM_CREDENTIALS, self._credentials)]
+
+        def send(_descriptor: int, data: memoryview) -> int:
+            return stream.sendmsg([data], ancillary)
+
+        try:
+            await _write_all(stream.fileno(), chunk, send)
+        except OSError as error:
+            log.warning("attached output no longer reaches the journal: %s", error)
+            stream.close()
+            self._journal = None
+
+    def _close(self) -> None:
+        os.close(self._source)
+        if self._watcher is not None:
+            os.close(self._watcher)
+        if self._journal is not None:
+            self._journal.close()
+
+
+async def _write_all(descriptor: int | None, chunk: bytes, write: Callable[[int, memoryview], int]) -> None:
+    if descriptor is None:
+        return
+    loop = asyncio.get_running_loop()
+    rest = memoryview(chunk)
+    while rest:
+        try:
+            rest = rest[write(descriptor, rest) :]
+        except BlockingIOError:
+            await _ready(descriptor, loop.add_writer, loop.remove_writer)
+
+
+async def _ready(
+    descriptor: int, add: Callable[[int, Callable[[], None]], object], remove: Callable[[int], object]
+) -> None:
+    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    add(descriptor, lambda: None if ready.done() else ready.set_result(None))
+    try:
+        await ready
+    finally:
+        remove(descriptor)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A start, as one natural line: a blocked child, its scope and its root side by side, then the payload.
+
+Whatever fails, all that was done before is undone in reverse, and the failure names its step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import MctlError, SetupFailed
+from ..runtime import planner, rootfs, users
+from ..systemd import journal, scope
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from ..runtime.launch import Stage
+    from ..store import Record
+    from .machinery import Machinery
+    from .stdio import Stdio
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    pid: int
+    pidfd: int
+    memory_events: int | None  # open before the cgroup can go; None where there is no memory controller
+
+
+async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
+    """Returns when the payload executes. Takes over nothing: the caller closes `stdio`."""
+    plan = planner.plan(record.spec, last_capability=machinery.last_capability)
+    unit = scope.unit_name(record.spec.name)
+    async with AsyncExitStack() as undo:
+        stage = await machinery.spawner.spawn(record.id, planner.NAMESPACES, users.whole(record.uid_shift))
+        undo.callback(stage.close)
+        on_failure = await undo.enter_async_context(AsyncExitStack())
+        on_failure.push_async_callback(_abandon, machinery, record, stage)
+        _, root = await _side_by_side(_attach_scope(machinery, record, stage), _make_root(machinery, record, stage))
+        undo.callback(os.close, root)
+        journal.publish(unit, log_fields(record))
+        on_failure.callback(machinery.retirement.add, [unit])
+        await stage.run(plan, {"root": root, **stdio.payload})
+        on_failure.pop_all()
+        return Started(stage.pid, stage.pidfd, open_memory_events(record))
+
+
+def log_fields(record: Record) -> dict[str, str]:
+    return {
+        "CONTAINER_NAME": record.spec.name,
+        "CONTAINER_ID": record.id,
+        "CONTAINER_OWNER_UID": str(record.owner_uid),
+    }
+
+
+async def _attach_scope(machinery: Machinery, record: Record, stage: Stage) -> None:
+    """The cgroup with all its limits holds the child before the child may do anything."""
+    spec = record.spec
+    properties = scope.properties(spec.name, record.owner_uid, stage.pid, spec.limits, spec.timeout_stop_usec)
+    try:
+        await machinery.systemd.start_transient(scope.unit_name(spec.name), properties)
+    except SetupFailed:
+        raise
+    except MctlError as error:
+        raise SetupFailed(f"start {scope.unit_name(spec.name)}", error) from error
+
+
+async def _make_root(machinery: Machinery, record: Record, stage: Stage) -> int:
+    """One detached mount: the authorized directory, idmapped, below the container's own layer."""
+    lower = rootfs.open_lower(record.spec.rootfs)
+    try:
+        namespace = await _id_view(machinery, record, stage)
+        return await asyncio.get_running_loop().run_in_executor(
+            None, _build_root, machinery, record, lower, namespace
+        )
+    except OSError as error:
+        raise SetupFailed(f"build the root file system of {record.spec.rootfs.path!r}", _explain(error)) from error
+    finally:
+        os.close(lower)
+
+
+async def _id_view(machinery: Machinery, record: Record, stage: Stage) -> int:
+    owner = record.spec.rootfs.owner
+    if owner is None:
+        return stage.open_namespace("user")
+    return await machinery.spawner.user_namespace(users.only(*owner, record.uid_shift))
+
+
+def _build_root(machinery: Machinery, record: Record, lower: int, namespace: int) -> int:
+    directory = f"{machinery.settings.containers}/{record.id}"
+    try:
+        rootfs.make_layers(directory, lower, record.uid_shift, owned=record.spec.rootfs.owner is not None)
+        mounted = rootfs.lower_mount(lower, namespace)
+    finally:
+        os.close(namespace)
+    try:
+        return machinery.staging.overlay(mounted, directory, volatile=record.spec.auto_remove)
+    finally:
+        os.close(mounted)
+
+
+def _explain(error: OSError) -> str:
+    text = f"{error.strerror}" + (f" ({error.filename!r})" if error.filename else "")
+    if "mount_setattr" in str(error.strerror):
+        return f"{text}: its file system does not offer idmapped mounts; ext4, xfs and btrfs do"
+    return text
+
+
+def open_memory_events(record: Record) -> int | None:
+    group = scope.control_group(record.spec.name, record.owner_uid)
+    try:
+        return os.open(f"/sys/fs/cgroup{group}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+
+
+async def _abandon(machinery: Machinery, record: Record, stage: Stage) -> None:
+    """The child is ended and reaped; its scope, if there is one, ends with it."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(stage.pidfd, signal.SIGKILL)
+    await readable(stage.pidfd)
+    os.close(stage.pidfd)
+    await machinery.spawner.forget(record.id)
+
+
+async def readable(descriptor: int) -> None:
+    """A pidfd becomes readable when its process has ended, pidfd_open(2)."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(descriptor, lambda: None if ready.done() else ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(descriptor)
+
+
+async def _side_by_side(first: Coroutine[Any, Any, None], second: Coroutine[Any, Any, int]) -> tuple[None, int]:
+    """Both to their end, whatever happens; then the first failure, with the other's descriptor closed."""
+    one, two = await asyncio.gather(first, second, return_exceptions=True)
+    failures = [result for result in (one, two) if isinstance(result, BaseException)]
+    if failures:
+        if isinstance(two, int):
+            os.close(two)
+        raise failures[0]
+    assert isinstance(two, int)
+    return None, two

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The three standard descriptors of a payload."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..systemd import journal
+from .relay import Relay
+
+if TYPE_CHECKING:
+    import socket
+
+    from ..store import Record
+
+STREAMS = (("stdout", journal.STDOUT_PRIORITY), ("stderr", journal.STDERR_PRIORITY))
+
+
+@dataclass(slots=True)
+class Stdio:
+    """Descriptors for the payload, and what has to happen on our side of them."""
+
+    payload: dict[str, int]
+    watchers: tuple[int, ...] = ()  # reading ends for the one who watches
+    _sources: list[tuple[int, int, socket.socket]] = field(default_factory=list)
+    _owned: ExitStack = field(default_factory=ExitStack)
+
+    def relays(self, credentials: tuple[int, int, int]) -> list[Relay]:
+        """From here on the descriptors on our side belong to the relays."""
+        sources, self._sources = self._sources, []
+        return [Relay(source, watcher, stream, credentials) for source, watcher, stream in sources]
+
+    def close_payload(self) -> None:
+        """The payload has its own copies now."""
+        self._owned.close()
+
+    def abandon(self) -> None:
+        """The start has failed: nobody will write, nobody shall wait."""
+        self.close_payload()
+        for source, watcher, stream in self._sources:
+            os.close(source)
+            os.close(watcher)
+            stream.close()
+        for watcher in self.watchers:
+            os.close(watcher)
+
+
+def open_stdio(record: Record, unit: str, *, stdin: int | None, attach: bool) -> Stdio:
+    """Journal streams handed to the payload itself; with `attach`, pipes that a relay reads. Takes over `stdin`."""
+    owned = ExitStack()
+    payload = {"stdin": os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else stdin}
+    owned.callback(os.close, payload["stdin"])
+    made = Stdio(payload, _owned=owned)
+    try:
+        for name, priority in STREAMS:
+            stream = owned.enter_context(journal.open_stream(record.spec.name, unit, priority))
+            payload[name] = _attach(made, stream, owned) if attach else stream.fileno()
+    except OSError:
+        made.abandon()
+        raise
+    return made
+
+
+def _attach(made: Stdio, stream: socket.socket, owned: ExitStack) -> int:
+    source, written = os.pipe2(os.O_CLOEXEC)
+    watched, watcher = os.pipe2(os.O_CLOEXEC)
+    owned.callback(os.close, written)
+    made._sources.append((source, watcher, stream.dup()))
+    made.watchers += (watched,)
+    return written

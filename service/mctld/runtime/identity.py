@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who and where the process is: ids, host name, cgroup namespace, loopback."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sys
+
+from ..kernel import constants as c
+from ..kernel import process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .stage import Descriptors
+
+_IFREQ_SIZE = 40  # struct ifreq, netdevice(7)
+_NAME_SIZE = 16
+
+
+def become_root(_: Descriptors) -> None:
+    """Root of our own user namespace: what is made from now on belongs to the container."""
+    os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def become_user(_: Descriptors, uid: int, gid: int) -> None:
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+
+
+def enter_cgroup_namespace(_: Descriptors) -> None:
+    """Only now: the namespace's root is the cgroup that we are in, which is the scope's."""
+    process.unshare(c.CLONE_NEWCGROUP)
+
+
+def set_hostname(_: Descriptors, name: str) -> None:
+    process.set_hostname(name)
+
+
+def raise_loopback(_: Descriptors) -> None:
+    """SIOCSIFFLAGS, netdevice(7): one ioctl where netlink would cost an import."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
+        request = b"lo".ljust(_NAME_SIZE, b"\0") + c.IFF_UP.to_bytes(2, sys.byteorder)
+        fcntl.ioctl(control, c.SIOCSIFFLAGS, request.ljust(_IFREQ_SIZE, b"\0"))

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The daemon's side of the spawner and of a blocked child."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CommandNotExecutable, CommandNotFound, SetupFailed, SpawnerUnavailable
+from .spawner import MESSAGE_MAX, PROTOCOL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .plan import Plan
+    from .users import IdMap
+
+STAGE_ANSWER_MAX = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the spawner knows of a child; pid None: never heard of it.
+
+    code is None while it runs, then CLD_EXITED, CLD_KILLED or CLD_DUMPED, and status as in waitid(2).
+    """
+
+    pid: int | None = None
+    code: int | None = None
+    status: int = 0
+
+
+class Stage:
+    """A child that exists in its namespaces and waits for its plan. Closing the channel ends it."""
+
+    def __init__(self, pid: int, pidfd: int, channel: socket.socket) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self._channel = channel
+
+    def open_namespace(self, kind: str) -> int:
+        """kind: a name below /proc/PID/ns, namespaces(7)."""
+        return os.open(f"/proc/{self.pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+
+    async def run(self, plan: Plan, descriptors: Mapping[str, int]) -> None:
+        """Returns when the payload has been executed; otherwise raises, and the child is gone."""
+        self._send(plan, descriptors)
+        answer = await asyncio.get_running_loop().sock_recv(self._channel, STAGE_ANSWER_MAX)
+        if answer:
+            raise _failure(json.loads(answer), plan)
+
+    def _send(self, plan: Plan, descriptors: Mapping[str, int]) -> None:
+        memory = os.memfd_create("plan", os.MFD_CLOEXEC)
+        try:
+            os.write(memory, plan.encode())
+            os.lseek(memory, 0, os.SEEK_SET)
+            names = ["plan", *descriptors]
+            socket.send_fds(
+                self._channel, [json.dumps({"descriptors": names}).encode()], [memory, *descriptors.values()]
+            )
+        finally:
+            os.close(memory)
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+def _failure(answer: dict[str, Any], plan: Plan) -> Exception:
+    if answer["operation"] == "execute":
+        name = plan.steps[-1].arguments["command"][0]
+        if answer["error"] in ("ENOENT", "ENOTDIR"):
+            return CommandNotFound(f"command {name!r} does not exist in the container: {answer['text']}")
+        if answer["error"] in ("EACCES", "ENOEXEC", "ELOOP", "EISDIR"):
+            return CommandNotExecutable(f"command {name!r} cannot be executed: {answer['text']}")
+    return SetupFailed(answer["does"], answer["text"])
+
+
+class Spawner:
+    """One connection to mctl-spawner.service; requests are answered in the order they are sent."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._socket: socket.socket | None = None
+        self._waiting: deque[asyncio.Future[tuple[dict[str, Any], list[int]]]] = deque()
+
+    async def connect(self) -> dict[str, int]:
+        """The names and pids of the children that run or have not been forgotten."""
+        hello, _ = await self._ask({"verb": "hello"})
+        if hello["protocol"] != PROTOCOL:
+            raise SpawnerUnavailable(f"the spawner speaks protocol {hello['protocol']}, this service {PROTOCOL}")
+        children: dict[str, int] = hello["children"]
+        return children
+
+    async def spawn(self, name: str, namespaces: int, ids: IdMap) -> Stage:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(0)
+        request = {"verb": "spawn", "name": name, "namespaces": namespaces, "uid_map": ids.uids, "gid_map": ids.gids}
+        try:
+            with theirs:
+                reply, descriptors = await self._ask(request, [theirs.fileno()])
+        except BaseException:
+            ours.close()
+            raise
+        return Stage(reply["pid"], descriptors[0], ours)
+
+    async def user_namespace(self, ids: IdMap) -> int:
+        """A descriptor of a user namespace with these maps, for idmapped mounts."""
+        _, descriptors = await self._ask({"verb": "map", "uid_map": ids.uids, "gid_map": ids.gids})
+        return int(descriptors[0])
+
+    async def status(self, name: str) -> Status:
+        reply, _ = await self._ask({"verb": "status", "name": name})
+        return Status(**reply)
+
+    async def forget(self, name: str) -> None:
+        await self._ask({"verb": "forget", "name": name})
+
+    async def _ask(self, request: dict[str, Any], descriptors: list[int] | None = None) -> tuple[dict[str, Any], Any]:
+        waiting = self._send(request, descriptors or [])
+        reply, received = await asyncio.shield(waiting)
+        if "error" in reply:
+            raise SetupFailed(f"{request['verb']} a process", reply["error"])
+        return reply, received
+
+    def _send(
+        self, request: dict[str, Any], descriptors: list[int]
+    ) -> asyncio.Future[tuple[dict[str, Any], list[int]]]:
+        waiting: asyncio.Future[tuple[dict[str, Any], list[int]]] = asyncio.get_running_loop().create_future()
+        try:
+            socket.send_fds(self._connected(), [json.dumps(request).encode()], descriptors)
+        except OSError as error:
+            self._lose(error)
+            raise SpawnerUnavailable(
+                f"mctl-spawner.service cannot be reached ({error.strerror}): see systemctl status mctl-spawner.service"
+            ) from error
+        self._waiting.append(waiting)
+        return waiting
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            made = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            try:
+                made.connect(self._path)
+            except OSError:
+                made.close()
+                raise
+            made.settimeout(0)
+            asyncio.get_running_loop().add_reader(made, self._receive)
+            self._socket = made
+        return self._socket
+
+    def _receive(self) -> None:
+        assert self._socket is not None
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._socket, MESSAGE_MAX, 4)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        if not message:
+            self._lose(ConnectionResetError(104, "it is gone"))
+            return
+        waiting = self._waiting.popleft()
+        if waiting.cancelled():
+            for descriptor in descriptors:
+                os.close(descriptor)
+        else:
+            waiting.set_result((json.loads(message), list(descriptors)))
+
+    def _lose(self, error: OSError) -> None:
+        """The spawner is gone: whoever waits is told, and the next request connects anew."""
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_exception(SpawnerUnavailable(f"mctl-spawner.service went away: {error.strerror}"))
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._lose(ConnectionAbortedError(103, "the service is stopping"))

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The last steps before the payload: what it inherits, and its execution."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+
+from ..kernel import constants as c
+from ..kernel import files, process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .stage import Descriptors
+
+
+def set_stdio(descriptors: Descriptors) -> None:
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        os.dup2(descriptors[name], number, inheritable=True)
+
+
+def reset_inherited(_: Descriptors) -> None:
+    """Nothing of the spawner may show: Python ignores SIGPIPE and SIGXFSZ, systemd protects us from the OOM killer."""
+    os.setsid()
+    os.umask(0o022)
+    for number in signal.valid_signals():
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            _set_default(number)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    process.close_on_exec(3)
+
+
+def _set_default(number: int) -> None:
+    try:
+        signal.signal(number, signal.SIG_DFL)
+    except OSError as error:  # the two that libc keeps for itself
+        if error.errno != errno.EINVAL:
+            raise
+
+
+def enter_directory(_: Descriptors, path: str) -> None:
+    """No magic link may lead to a directory that we still hold open (CVE-2024-21626)."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory = files.openat2(root, path, os.O_PATH | os.O_DIRECTORY, c.RESOLVE_IN_ROOT | c.RESOLVE_NO_MAGICLINKS)
+    os.fchdir(directory)
+    os.close(directory)
+    os.close(root)
+    if not os.getcwd().startswith("/"):
+        raise OSError(errno.ENOENT, "not below the container's root", path)
+
+
+def execute(_: Descriptors, command: list[str], environment: dict[str, str]) -> None:
+    """Look the program up as execvp(3) does, and say which way it failed: ENOENT or EACCES."""
+    os.execve(find(command[0], environment.get("PATH", "")), command, environment)
+
+
+def find(name: str, path: str) -> str:
+    candidates = [name] if "/" in name else [f"{folder or '.'}/{name}" for folder in path.split(":")]
+    found: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    for candidate in candidates:
+        try:
+            _check_executable(candidate)
+        except FileNotFoundError:
+            continue
+        except NotADirectoryError:
+            continue
+        except OSError as error:
+            found = error
+            continue
+        return candidate
+    raise found
+
+
+def _check_executable(path: str) -> None:
+    """/proc/self/exe would be the host's own Python (CVE-2019-5736): magic links are refused."""
+    descriptor = files.openat2(c.AT_FDCWD, path, os.O_PATH, c.RESOLVE_NO_MAGICLINKS)
+    os.close(descriptor)
+    if os.path.isdir(path) or not os.access(path, os.X_OK, effective_ids=True):
+        raise PermissionError(errno.EACCES, "not an executable file", path)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a blocked child in fresh namespaces to the payload's first instruction.
+
+The stage executes a plan: a list of steps, each an operation with plain arguments. Resources reach it as
+descriptors by name; it opens no path of the host but the device nodes. One message comes down the channel;
+up goes nothing but the one step that failed. The channel is close-on-exec: end of file means executed.
+
+Light on purpose: it runs in a fork of the spawner, which imports nothing else of ours.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+
+from . import capabilities, filesystems, identity, programs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    Operation = Callable[..., None]
+
+DESCRIPTORS_MAX = 64
+EXIT_SETUP_FAILED = 125
+
+OPERATIONS: Mapping[str, Operation] = {
+    "own-credentials": identity.become_root,
+    "cgroup-namespace": identity.enter_cgroup_namespace,
+    "hostname": identity.set_hostname,
+    "loopback": identity.raise_loopback,
+    "root": filesystems.attach_root,
+    "filesystem": filesystems.mount_filesystem,
+    "device": filesystems.bind_device,
+    "directory": filesystems.make_directory,
+    "symlink": filesystems.make_symlink,
+    "pivot": filesystems.pivot,
+    "stdio": programs.set_stdio,
+    "fresh-process": programs.reset_inherited,
+    "bounding-set": capabilities.limit_bounding_set,
+    "user": identity.become_user,
+    "capabilities": capabilities.set_capabilities,
+    "no-new-privileges": capabilities.forbid_new_privileges,
+    "working-directory": programs.enter_directory,
+    "execute": programs.execute,
+}
+
+
+class Descriptors:
+    """What the message down brought, by name."""
+
+    def __init__(self, names: list[str], numbers: list[int]) -> None:
+        self._numbers = dict(zip(names, numbers, strict=True))
+
+    def __getitem__(self, name: str) -> int:
+        return self._numbers[name]
+
+
+def receive(channel: socket.socket) -> tuple[list[dict[str, Any]], Descriptors] | None:
+    """The plan, or None when the one who asked is gone."""
+    message, numbers, _, _ = socket.recv_fds(channel, 4096, DESCRIPTORS_MAX)
+    if not message:
+        return None
+    descriptors = Descriptors(json.loads(message)["descriptors"], numbers)
+    with os.fdopen(os.dup(descriptors["plan"]), "rb") as plan:
+        return json.loads(plan.read()), descriptors
+
+
+def run(channel: socket.socket) -> None:
+    """Never returns: executes the payload or ends the process."""
+    try:
+        received = receive(channel)
+        if received is not None:
+            execute(channel, *received)
+    finally:
+        os._exit(EXIT_SETUP_FAILED)
+
+
+def execute(channel: socket.socket, plan: list[dict[str, Any]], descriptors: Descriptors) -> None:
+    step: dict[str, Any] = {"does": "read the plan"}
+    try:
+        for step in plan:
+            OPERATIONS[step["operation"]](descriptors, **step["arguments"])
+    except BaseException as error:  # whatever it is, the daemon has to learn of it
+        channel.send(json.dumps(failure(step, error)).encode())
+
+
+def failure(step: dict[str, Any], error: BaseException) -> dict[str, Any]:
+    number = error.errno if isinstance(error, OSError) else None
+    return {
+        "operation": step.get("operation", ""),
+        "does": step["does"],
+        "errno": number,
+        "error": errno.errorcode.get(number, "") if number else type(error).__name__,
+        "text": sentence(error),
+    }
+
+
+def sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno:
+        where = f" ({error.filename!r})" if error.filename else ""
+        return f"{error.strerror}{where}"
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where things lie on the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    state_directory: str = "/var/lib/mctl"
+    runtime_directory: str = "/run/mctl"
+    contract_directory: str = "/usr/share/dbus-1/interfaces"
+
+    @property
+    def database(self) -> str:
+        return f"{self.state_directory}/state.db"
+
+    @property
+    def containers(self) -> str:
+        return f"{self.state_directory}/containers"
+
+    @property
+    def spawner_socket(self) -> str:
+        return f"{self.runtime_directory}/spawner.sock"
+
+    @property
+    def staging(self) -> str:
+        return f"{self.runtime_directory}/staging"

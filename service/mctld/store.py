@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only writer of /var/lib/mctl: one transaction a change, in SQLite."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from .errors import LimitsExceeded, NameTaken, StoreFailed
+from .spec import Limits, Rootfs, Spec, User
+from .state import State
+
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE container (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    owner_uid INTEGER NOT NULL,
+    uid_shift INTEGER NOT NULL UNIQUE,
+    created_usec INTEGER NOT NULL,
+    spec TEXT NOT NULL,
+    state TEXT NOT NULL,
+    main_pid INTEGER NOT NULL DEFAULT 0,
+    started_usec INTEGER NOT NULL DEFAULT 0,
+    started_monotonic_usec INTEGER NOT NULL DEFAULT 0,
+    exited_usec INTEGER NOT NULL DEFAULT 0,
+    exited_monotonic_usec INTEGER NOT NULL DEFAULT 0,
+    how TEXT NOT NULL DEFAULT '',
+    status INTEGER NOT NULL DEFAULT 0
+) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What never changes of a container."""
+
+    id: str
+    owner_uid: int
+    uid_shift: int
+    created_usec: int
+    spec: Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Where a container stands: replaced as a whole at each change. Times in microseconds.
+
+    how and status: of the last run's end, as events.Exit; how is empty before the first end and while it runs.
+    """
+
+    state: State = State.CREATED
+    main_pid: int = 0
+    started_usec: int = 0
+    started_monotonic_usec: int = 0
+    exited_usec: int = 0
+    exited_monotonic_usec: int = 0
+    how: str = ""
+    status: int = 0
+
+
+_RUN = tuple(f.name for f in fields(Run))
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """A pool of id ranges: `count` of `size` ids each, from `first` on."""
+
+    first: int
+    size: int
+    count: int
+
+
+@dataclass(slots=True)
+class _Cursor:
+    """Ranges are handed out in turn, so that a freed one is not the next to be used."""
+
+    at: int = 0
+    used: set[int] = field(default_factory=set)
+
+
+class Store:
+    """A single connection; the daemon's loop is its only user."""
+
+    def __init__(self, path: str, ids: Ids) -> None:
+        self._path = path
+        self._ids = ids
+        self._cursor = _Cursor()
+        self._database = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
+            database = sqlite3.connect(self._path, isolation_level=None)
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            self._migrate(database)
+            self._cursor.used = {shift for (shift,) in database.execute("SELECT uid_shift FROM container")}
+        except sqlite3.Error as error:
+            raise StoreFailed(f"the database {self._path} cannot be opened: {error}") from error
+        return database
+
+    def _migrate(self, database: sqlite3.Connection) -> None:
+        (found,) = database.execute("PRAGMA user_version").fetchone()
+        if found > VERSION:
+            raise StoreFailed(
+                f"the database {self._path} is of version {found}, this service knows up to {VERSION}: "
+                "install the newer mctl again"
+            )
+        if found == 0:
+            database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+
+    def load(self) -> list[tuple[Record, Run]]:
+        columns = ", ".join(("id", "owner_uid", "uid_shift", "created_usec", "spec", *_RUN))
+        rows = self._database.execute(f"SELECT {columns} FROM container ORDER BY created_usec").fetchall()
+        return [_read(row) for row in rows]
+
+    def add(self, *, identity: str, owner_uid: int, created_usec: int, spec: Spec) -> Record:
+        """A new container with a range of ids of its own; NameTaken if the name is."""
+        record = Record(identity, owner_uid, self._free_range(), created_usec, spec)
+        values = (
+            record.id, spec.name, owner_uid, record.uid_shift, created_usec, encode(spec), State.CREATED.value,
+        )  # fmt: skip
+        columns = "id, name, owner_uid, uid_shift, created_usec, spec, state"
+        try:
+            self._database.execute(f"INSERT INTO container ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        except sqlite3.IntegrityError as error:
+            raise NameTaken(f"name {spec.name!r} is taken: choose another, or remove that container") from error
+        except sqlite3.Error as error:
+            raise self._failed("store container", spec.name, error) from error
+        self._cursor.used.add(record.uid_shift)
+        return record
+
+    def update(self, record: Record, run: Run) -> None:
+        assignments = ", ".join(f"{column} = ?" for column in _RUN)
+        values = [getattr(run, column) for column in _RUN]
+        values[0] = run.state.value
+        try:
+            self._database.execute(f"UPDATE container SET {assignments} WHERE id = ?", (*values, record.id))
+        except sqlite3.Error as error:
+            raise self._failed("store the state of container", record.spec.name, error) from error
+
+    def remove(self, record: Record) -> None:
+        try:
+            self._database.execute("DELETE FROM container WHERE id = ?", (record.id,))
+        except sqlite3.Error as error:
+            raise self._failed("remove container", record.spec.name, error) from error
+        self._cursor.used.discard(record.uid_shift)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _failed(self, what: str, name: str, error: sqlite3.Error) -> StoreFailed:
+        return StoreFailed(f"could not {what} {name!r} in {self._path}: {error}")
+
+    def _free_range(self) -> int:
+        pool = self._ids
+        for step in range(pool.count):
+            index = (self._cursor.at + step) % pool.count
+            shift = pool.first + index * pool.size
+            if shift not in self._cursor.used:
+                self._cursor.at = index + 1
+                return shift
+        raise LimitsExceeded(f"all {pool.count} ranges of user ids are in use: remove a container")
+
+
+def encode(spec: Spec) -> str:
+    return json.dumps(asdict(spec), separators=(",", ":"))
+
+
+def decode(text: str) -> Spec:
+    """The inverse of encode; JSON knows no tuples."""
+    found: dict[str, Any] = json.loads(text)
+    rootfs = found["rootfs"]
+    owner = rootfs["owner"]
+    found["rootfs"] = Rootfs(**{**rootfs, "owner": tuple(owner) if owner else None})
+    found["user"] = User(**found["user"])
+    found["limits"] = Limits(**found["limits"])
+    found["command"] = tuple(found["command"])
+    found["environment"] = tuple(found["environment"])
+    found["labels"] = tuple((key, value) for key, value in found["labels"])
+    return Spec(**found)
+
+
+def _read(row: tuple[Any, ...]) -> tuple[Record, Run]:
+    identity, owner_uid, uid_shift, created_usec, spec, state, *rest = row
+    return Record(identity, owner_uid, uid_shift, created_usec, decode(spec)), Run(State(state), *rest)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PID 1 over org.freedesktop.systemd1: units by job, jobs by signal, never by polling."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import MctlError, SetupFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+NAME = "org.freedesktop.systemd1"
+PATH = "/org/freedesktop/systemd1"
+INTERFACE = f"{NAME}.Manager"
+UNIT_EXISTS = f"{NAME}.UnitExists"
+LEFTOVER_TIMEOUT = 10.0  # seconds that PID 1 may take to let go of a unit whose processes are all gone
+
+
+
+
+class Bus(Protocol):
+    """What the service's bus connection offers to this floor."""
+
+    async def call(
+        self, destination: str, path: str, interface: str, member: str, signature: str = "", body: Sequence[Any] = ()
+    ) -> list[Any]: ...
+
+    async def on_signal(
+        self, sender: str, interface: str, member: str, callback: Callable[[str, list[Any]], None]
+    ) -> None: ...
+
+
+class Manager:
+    """systemd's manager, seen by one client."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._jobs: dict[str, asyncio.Future[tuple[str, str]]] = {}
+        self._removals: dict[str, list[asyncio.Future[None]]] = {}
+        self._stop_requested: Callable[[str], None] = lambda _unit: None
+
+    async def open(self, stop_requested: Callable[[str], None]) -> None:
+        """`stop_requested` is called with a scope's name when PID 1 asks its controller to stop it."""
+        self._stop_requested = stop_requested
+        await self._bus.on_signal(NAME, INTERFACE, "JobRemoved", self._on_job_removed)
+        await self._bus.on_signal(NAME, INTERFACE, "UnitRemoved", self._on_unit_removed)
+        await self._bus.on_signal(NAME, f"{NAME}.Scope", "RequestStop", self._on_request_stop)
+        await self._call("Subscribe")
+
+    async def _call(self, member: str, signature: str = "", *body: Any) -> list[Any]:
+        return await self._bus.call(NAME, PATH, INTERFACE, member, signature, body)
+
+    async def start_transient(self, unit: str, properties: list[list[Any]]) -> None:
+        """Start a transient unit and wait for its job. A leftover of the same name is waited for, once."""
+        gone = self._removal_of(unit)
+        try:
+            await self._start_transient(unit, properties)
+        except MctlError as error:
+            if getattr(error, "name", "") != UNIT_EXISTS:
+                raise
+            await self._let_go(unit, gone)
+            await self._start_transient(unit, properties)
+        finally:
+            self._removals[unit].remove(gone)
+            if not self._removals[unit]:
+                del self._removals[unit]
+
+    async def _start_transient(self, unit: str, properties: list[list[Any]]) -> None:
+        done: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
+        self._jobs[unit] = done
+        try:
+            await self._call("StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", properties, [])
+            _, result = await done
+        finally:
+            self._jobs.pop(unit, None)
+        if result != "done":
+            raise SetupFailed(f"start {unit}", f"systemd's job ended with {result!r}: see systemctl status {unit}")
+
+    async def _let_go(self, unit: str, gone: asyncio.Future[None]) -> None:
+        with contextlib.suppress(MctlError):  # not failed, or gone meanwhile: the wait below tells
+            await self._call("ResetFailedUnit", "s", unit)
+        try:
+            await asyncio.wait_for(gone, LEFTOVER_TIMEOUT)
+        except TimeoutError as error:
+            raise SetupFailed(f"start {unit}", "a unit of that name still exists: see systemctl status") from error
+
+    def _removal_of(self, unit: str) -> asyncio.Future[None]:
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._removals.setdefault(unit, []).append(gone)
+        return gone
+
+    async def kill(self, unit: str, signal: int) -> None:
+        """A signal to every process of the unit."""
+        await self._call("KillUnit", "ssi", unit, "all", signal)
+
+    def _on_job_removed(self, _path: str, body: list[Any]) -> None:
+        _, job, unit, result = body
+        done = self._jobs.get(unit)
+        if done is not None and not done.done():
+            done.set_result((job, result))
+
+    def _on_unit_removed(self, _path: str, body: list[Any]) -> None:
+        for gone in self._removals.get(body[0], ()):
+            if not gone.done():
+                gone.set_result(None)
+
+    def _on_request_stop(self, path: str, _body: list[Any]) -> None:
+        self._stop_requested(unit_of(path))
+
+
+def unit_of(path: str) -> str:
+    """The unit's name in an object path, unescaped as sd_bus_path_decode(3) does."""
+    escaped = path.removeprefix(f"{PATH}/unit/")
+    head, *rest = escaped.split("_")
+    return head + "".join(chr(int(part[:2], 16)) + part[2:] for part in rest)
