@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mctl create."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..creation import LATER, OPTIONS, check_operands, container_options
+from ..output import put
+from ..parser import Verb
+from ..stdio import open_rootfs
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..parser import Arguments
+
+VERB = Verb(
+    usage="[OPTION...] ROOTFS COMMAND [ARG...]",
+    options=OPTIONS,
+    notes="Prints the id. `mctl start` starts it.",
+    operands_end_options=True,
+    descriptors=True,
+    failure_status=125,
+    later=LATER,
+)
+
+
+def run(arguments: Arguments, client: Client) -> int:
+    check_operands(arguments, "create")
+    options = container_options(arguments, open_rootfs(arguments.operands[0]))
+    _path, identity = client.manager("CreateContainer", "sa{sv}t", arguments.get("name", ""), options, 0)
+    put(f"{identity}\n")
+    return 0

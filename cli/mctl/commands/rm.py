@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mctl rm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..each import do_to_each
+from ..parser import Option, Verb
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..parser import Arguments
+
+KILL_FIRST = 1
+
+VERB = Verb(
+    usage="[OPTION...] NAME...",
+    options=(Option(("-f", "--force"), "kill those that run, then remove them"),),
+)
+
+
+def run(arguments: Arguments, client: Client) -> int:
+    return do_to_each(arguments, client, "Remove", "t", KILL_FIRST if arguments.get("force") else 0)

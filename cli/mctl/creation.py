@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the options of run and create to those of CreateContainer and RunContainer."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from .failures import UsageError
+from .names import new_name
+from .parser import Option
+from .signals import number
+from .sizes import INFINITY, UNLIMITED, is_decimal, seconds, size_or_unlimited, whole
+
+if TYPE_CHECKING:
+    from .parser import Arguments
+
+MEMORY_FLOOR = 4 << 20
+TASKS_MAX = 4_194_304
+CPUS_LEAST, CPUS_MOST = 0.001, 8192
+ID_MAX = 2**32 - 2
+
+
+def memory(flag: str, text: str) -> int:
+    value = size_or_unlimited(flag, text)
+    if value < MEMORY_FLOOR:
+        raise UsageError(f"{flag} {text} is too small: the least is 4m (4 MiB, {MEMORY_FLOOR} bytes)")
+    return value
+
+
+def cpus(flag: str, text: str) -> int:
+    """Microseconds of CPU time in a second for a number of CPUs."""
+    if text.lower() in UNLIMITED:
+        return INFINITY
+    if not is_decimal(text) or not CPUS_LEAST <= float(text) <= CPUS_MOST:
+        raise UsageError(f"{flag} {text!r} is out of range: give CPUs from {CPUS_LEAST} to {CPUS_MOST}, as in 0.5 or 2")
+    return round(float(text) * 1_000_000)
+
+
+def weight(flag: str, text: str) -> int:
+    return whole(flag, text, 1, 10_000)
+
+
+def tasks(flag: str, text: str) -> int:
+    """0 is unlimited, as are -1 and max."""
+    if text.lower() in UNLIMITED:
+        return INFINITY
+    return whole(flag, text, 0, TASKS_MAX) or INFINITY
+
+
+def user(flag: str, text: str) -> str:
+    for part in text.split(":", 1):
+        plain = part.isascii() and part.isdigit() and (part == "0" or part[0] != "0")
+        if not plain or len(part) > 10 or int(part) > ID_MAX:
+            raise UsageError(f"{flag} {text!r} is not UID or UID:GID: give numbers from 0 to {ID_MAX}, as in 1000:1000")
+    return text
+
+
+def variable(flag: str, text: str) -> tuple[str, str] | None:
+    """A name with its value; None for a name alone that the caller's environment lacks."""
+    name, equals, value = text.partition("=")
+    if not (name.isascii() and name.isidentifier()):
+        raise UsageError(f"{flag} {text!r} is not NAME=VALUE or NAME: a name has letters, digits and _")
+    if equals:
+        return name, value
+    return (name, os.environ[name]) if name in os.environ else None
+
+
+def variables_of_file(flag: str, path: str) -> list[tuple[str, str] | None]:
+    """NAME=VALUE or NAME a line, # begins a comment, values are taken as they stand: as docker's --env-file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"{flag} {path}: {reason}") from None
+    wanted = [line.lstrip() for line in lines]
+    return [variable(f"{flag} {path}:", line) for line in wanted if line and not line.startswith("#")]
+
+
+def label(flag: str, text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    if not key:
+        raise UsageError(f"{flag} {text!r} has no key: give KEY=VALUE")
+    return key, value
+
+
+def directory(flag: str, text: str) -> str:
+    if not text.startswith("/"):
+        raise UsageError(f"{flag} {text!r} is not an absolute path: give a directory inside the container, as /srv")
+    return text
+
+
+def host_name(flag: str, text: str) -> str:
+    plain = text.isascii() and text.replace("-", "a").replace(".", "a").isalnum()
+    if not plain or len(text) > 64 or not (text[0].isalnum() and text[-1].isalnum()):
+        raise UsageError(f"{flag} {text!r} is not a host name: use up to 64 letters, digits, - and .")
+    return text
+
+
+OPTIONS = (
+    Option(("--name",), "how to call it; chosen by the service if not given", value="NAME", convert=new_name),
+    Option(("--hostname",), "its host name in place of its name", value="NAME", convert=host_name),
+    Option(("-e", "--env"), "set a variable, or pass on your own", value="K[=V]", convert=variable, repeat=True),
+    Option(("--env-file",), "variables from a file", value="FILE", convert=variables_of_file, repeat=True),
+    Option(("-w", "--workdir"), "where the command begins, / if not given", value="DIR", convert=directory),
+    Option(("-u", "--user"), "ids inside the container, 0:0 if not given", value="UID[:GID]", convert=user),
+    Option(("-l", "--label"), "a note of your own", value="K=V", convert=label, repeat=True),
+    Option(("-m", "--memory"), "most memory, at least 4m", value="SIZE", convert=memory),
+    Option(("--swap", "--memory-swap"), "most memory and swap together", value="SIZE", convert=size_or_unlimited),
+    Option(("--cpu", "--cpus"), "most CPUs, as in 0.5", value="N", convert=cpus),
+    Option(("--cpu-weight",), "its share where CPUs are scarce, 1 to 10000", value="N", convert=weight),
+    Option(("--pids", "--pids-limit"), "most processes and threads, 0 for no limit", value="N", convert=tasks),
+    Option(("--stop-signal",), "what stop sends in place of TERM", value="SIGNAL", convert=number),
+    Option(("--stop-timeout",), "how long stop waits before killing", value="SEC", convert=seconds),
+    Option(("--rm",), "remove it when it ends"),
+    Option(("-q", "--quiet"), "no remarks, only errors"),
+)
+
+# What docker and podman have and this version has not: refused as such, not as unknown.
+# fmt: off
+LATER = frozenset((
+    "-t", "--tty", "-v", "--volume", "-p", "--publish", "-P", "--publish-all", "--network", "--net",
+    "--network-alias", "--mount", "--tmpfs", "--read-only", "--cap-add", "--cap-drop", "--security-opt",
+    "--privileged", "--userns", "--device", "--ulimit", "--sysctl", "--restart", "--entrypoint", "--pull", "--init",
+    "--ip", "--ip6", "--dns", "--dns-search", "--dns-option", "--add-host", "--expose", "--link", "--mac-address",
+    "--cpuset", "--cpuset-cpus", "--cpuset-mems", "--cpu-shares", "--cpu-quota", "--cpu-period", "--memory-high",
+    "--memory-reservation", "--io-weight", "--io-read-bps", "--io-write-bps", "--blkio-weight", "--device-read-bps",
+    "--device-write-bps", "--shm-size", "--oom-score-adj", "--gpus", "--group-add", "--health-cmd",
+    "--health-interval", "--health-timeout", "--health-retries", "--health-start-period", "--no-healthcheck",
+    "--credential", "--secret", "--cidfile", "--log-driver", "--log-opt", "--ipc", "--pid", "--uts", "--cgroupns",
+    "--cgroup-parent", "--platform", "--runtime", "--pod", "--label-file", "--detach-keys", "--sig-proxy",
+    "--volumes-from", "--rootfs", "-a", "--attach",
+))
+# fmt: on
+
+# key of the command line -> key on the bus and its type, for what needs no more than that
+DIRECT = {
+    "hostname": ("Hostname", "s"),
+    "workdir": ("WorkingDirectory", "s"),
+    "user": ("User", "s"),
+    "memory": ("MemoryMax", "t"),
+    "cpus": ("CPUQuotaPerSecUSec", "t"),
+    "cpu_weight": ("CPUWeight", "t"),
+    "pids_limit": ("TasksMax", "t"),
+    "stop_signal": ("StopSignal", "i"),
+    "stop_timeout": ("TimeoutStopUSec", "t"),
+    "rm": ("AutoRemove", "b"),
+}
+
+
+def container_options(arguments: Arguments, rootfs: int) -> dict[str, tuple[str, Any]]:
+    """The a{sv} of CreateContainer. `rootfs` is the open root directory."""
+    found = {bus: (kind, arguments.options[key]) for key, (bus, kind) in DIRECT.items() if key in arguments.options}
+    found["Rootfs"] = ("h", rootfs)
+    found["Command"] = ("as", arguments.operands[1:])
+    environment = environment_of(arguments)
+    if environment:
+        found["Environment"] = ("as", environment)
+    if "label" in arguments.options:
+        found["Labels"] = ("a{ss}", dict(arguments.options["label"]))
+    if "memory_swap" in arguments.options:
+        found["MemorySwapMax"] = ("t", swap_alone(arguments))
+    return found
+
+
+def environment_of(arguments: Arguments) -> list[str]:
+    """Files first, then -e; the last word on a variable counts."""
+    files = [entry for file in arguments.get("env_file", []) for entry in file]
+    entries = [entry for entry in (*files, *arguments.get("env", [])) if entry is not None]
+    return [f"{name}={value}" for name, value in dict(entries).items()]
+
+
+def swap_alone(arguments: Arguments) -> int:
+    """--swap counts memory and swap together, as docker's --memory-swap; the kernel counts swap alone."""
+    total: int = arguments.options["memory_swap"]
+    limit: int | None = arguments.get("memory")
+    if total == INFINITY:
+        return INFINITY
+    if limit is None or limit == INFINITY:
+        raise UsageError(f"--swap {total} (bytes) needs a --memory limit: it counts memory and swap together")
+    if total < limit:
+        raise UsageError(f"--swap {total} is less than --memory {limit} (bytes): it counts memory and swap together")
+    return total - limit
+
+
+def check_operands(arguments: Arguments, verb: str) -> None:
+    if not arguments.operands:
+        raise UsageError(f"no root directory was given: mctl {verb} ROOTFS COMMAND [ARG...]")
+    if len(arguments.operands) < 2 or not arguments.operands[1]:
+        raise UsageError(f"no command was given: name the program, as in `mctl {verb} {arguments.operands[0]} /bin/sh`")

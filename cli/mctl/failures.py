@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One table: the name of a D-Bus error -> what a person can do about it, and the exit status."""
+
+from __future__ import annotations
+
+NOT_EXECUTABLE = 126  # as a shell
+NOT_FOUND = 127
+
+NOT_THERE = (
+    "the service mctld could not be reached: see `systemctl status mctld`, and `journalctl -u mctld` for its reasons"
+)
+WENT_AWAY = "the service mctld went away before it answered: `mctl ps -a` shows what has come of it"
+NO_RIGHT = "run it as root, or let an administrator allow it by a rule for polkit(8)"
+OLDER = "the service is older than this mctl: `systemctl restart mctld` after an upgrade"
+
+FREEDESKTOP = "org.freedesktop.DBus.Error."
+MCTL = "org.mctl1.Error."
+
+# name -> (sentence put before the service's own, advice put after it, exit status or None for the verb's own)
+TABLE: dict[str, tuple[str, str, int | None]] = {
+    FREEDESKTOP + "ServiceUnknown": (NOT_THERE, "", None),
+    FREEDESKTOP + "NameHasNoOwner": (NOT_THERE, "", None),
+    FREEDESKTOP + "Spawn.ChildExited": (NOT_THERE, "", None),
+    FREEDESKTOP + "Spawn.ChildSignaled": (NOT_THERE, "", None),
+    FREEDESKTOP + "Spawn.ServiceNotFound": (NOT_THERE, "", None),
+    FREEDESKTOP + "Spawn.Failed": (NOT_THERE, "", None),
+    FREEDESKTOP + "TimedOut": (NOT_THERE, "", None),
+    FREEDESKTOP + "NoReply": (WENT_AWAY, "", None),
+    FREEDESKTOP + "Disconnected": (WENT_AWAY, "", None),
+    FREEDESKTOP + "NoServer": ("no system bus", "is dbus running, and is this the host?", None),
+    FREEDESKTOP + "AccessDenied": ("not allowed", NO_RIGHT, None),
+    FREEDESKTOP + "AuthFailed": ("the system bus refused the connection", "", None),
+    FREEDESKTOP + "InteractiveAuthorizationRequired": (
+        "this needs a password",
+        f"run it on a terminal without --no-ask-password; or {NO_RIGHT}",
+        None,
+    ),
+    FREEDESKTOP + "UnknownMethod": ("not known to the service", OLDER, None),
+    FREEDESKTOP + "UnknownInterface": ("not known to the service", OLDER, None),
+    FREEDESKTOP + "UnknownProperty": ("not known to the service", OLDER, None),
+    FREEDESKTOP + "UnknownObject": ("", "`mctl ps -a` lists what there is", None),
+    FREEDESKTOP + "InvalidArgs": ("", "", None),
+    FREEDESKTOP + "LimitsExceeded": ("", "wait for earlier calls to end", None),
+    MCTL + "NoSuchContainer": ("", "", None),
+    MCTL + "NameTaken": ("", "", None),
+    MCTL + "NotRunning": ("", "", None),
+    MCTL + "AlreadyRunning": ("", "", None),
+    MCTL + "NoSuchRootfs": ("", "", None),
+    MCTL + "CommandNotFound": ("", "", NOT_FOUND),
+    MCTL + "CommandNotExecutable": ("", "", NOT_EXECUTABLE),
+    MCTL + "SetupFailed": ("", "", None),
+    MCTL + "SpawnerUnavailable": ("", "see `systemctl status mctl-spawner`", None),
+    MCTL + "StoreFailed": ("", "see `journalctl -u mctld`", None),
+    MCTL + "Cancelled": ("", "", None),
+}
+
+NO_SUCH = (MCTL + "NoSuchContainer", FREEDESKTOP + "UnknownObject")
+NEEDS_PASSWORD = FREEDESKTOP + "InteractiveAuthorizationRequired"
+NO_REPLY = FREEDESKTOP + "NoReply"
+
+
+class UsageError(Exception):
+    """The command line itself is wrong; nothing was sent. One sentence with flag, value and bound."""
+
+
+class Failure(Exception):
+    """The work could not be done. One sentence, the exit status, and the D-Bus error's name if there is one."""
+
+    def __init__(self, sentence: str, *, status: int, name: str = "") -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.name = name
+
+
+def failure(name: str, message: str, *, status: int) -> Failure:
+    """What the D-Bus error `name` means to a person. `status` is the verb's own exit status for failures."""
+    before, after, own = TABLE.get(name, ("", f"({name})", None))
+    sentence = ": ".join(part for part in (before, message.rstrip(".") if after else message) if part)
+    if after:
+        sentence = f"{sentence} {after}" if after.startswith("(") else f"{sentence}; {after}"
+    return Failure(sentence or name, status=status if own is None else own, name=name)

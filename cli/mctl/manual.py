@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The help texts, made from the same tables that the command line is parsed by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import VERSION
+from .parser import GLOBAL, VERBS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .parser import Option, Request
+
+WIDTH = 30
+
+
+def overview(request: Request) -> str:
+    """The text for no verb in particular: the version, or the list of verbs."""
+    if request.before.get("version"):
+        return f"mctl {VERSION}\n"
+    verbs = "".join(f"  {name:<{WIDTH - 2}}{summary}\n" for name, summary in VERBS.items())
+    return (
+        "Usage: mctl [OPTION...] VERB [...]\n\n"
+        "Runs containers on this host, through the service org.mctl1.\n\n"
+        f"Verbs:\n{verbs}\nOptions:\n{options_text(GLOBAL)}\n"
+        "`mctl VERB --help` explains a verb; mctl(1) explains all.\n"
+    )
+
+
+def verb_help(request: Request) -> str:
+    verb = request.verb
+    if verb is None:
+        return overview(request)
+    summary = VERBS[request.name]
+    notes = f"\n{verb.notes}\n" if verb.notes else ""
+    return (
+        f"Usage: mctl {request.name} {verb.usage}\n\n{summary[0].upper()}{summary[1:]}.\n\n"
+        f"Options:\n{options_text((*verb.options, *GLOBAL[:3]))}{notes}"
+    )
+
+
+def options_text(options: Iterable[Option]) -> str:
+    return "".join(option_text(option) for option in options)
+
+
+def option_text(option: Option) -> str:
+    short = [name for name in option.names if len(name) == 2]
+    long = [name for name in option.names if len(name) > 2]
+    lead = f"{', '.join(short)}, " if short and long else (short[0] if short else "    ")
+    value = ""
+    if option.value:
+        value = f"[={option.value}]" if option.implied is not None else f" {option.value}"
+    left = f"  {lead}{', '.join(long)}{value}"
+    gap = " " * (WIDTH - len(left)) if len(left) < WIDTH - 1 else f"\n{' ' * WIDTH}"
+    return f"{left}{gap}{option.help}\n"

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what a person calls a container to its object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .failures import NO_SUCH, Failure, UsageError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .client import Call, Client
+
+PREFIX = "/org/mctl1/container/"
+NAME_RULE = "1 to 63 of a-z, 0-9 and -, beginning with a letter or digit"
+NAME_MAX = 63
+FEWEST_DIGITS = 4
+
+_HEX = frozenset("0123456789abcdef")
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_DIGITS = frozenset("0123456789")
+
+
+def escape(label: str) -> str:
+    """One path element as sd_bus_path_encode(3) writes it."""
+    if not label:
+        return "_"
+    first = label[0]
+    out = [first if first in _LETTERS else _escaped(first)]
+    out += [c if c in _LETTERS or c in _DIGITS else _escaped(c) for c in label[1:]]
+    return "".join(out)
+
+
+def _escaped(character: str) -> str:
+    return "".join(f"_{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def is_name(text: str) -> bool:
+    return 0 < len(text) <= NAME_MAX and text[0] != "-" and _NAME.issuperset(text)
+
+
+def looks_like_id(text: str) -> bool:
+    return len(text) >= FEWEST_DIGITS and _HEX.issuperset(text.lower())
+
+
+def new_name(flag: str, text: str) -> str:
+    """A name for a container that is to be made. Raises UsageError."""
+    if not is_name(text):
+        shown = text if len(text) <= 80 else text[:77] + "..."
+        raise UsageError(f"{flag} {shown!r} is not a valid name: use {NAME_RULE}")
+    return text
+
+
+def path_of(name: str) -> str:
+    return PREFIX + escape(name)
+
+
+def call_on(client: Client, text: str, call: Call) -> tuple[Any, ...]:
+    """Has `call` done on the container called `text`: a name, an id, or the beginning of one."""
+    call.path = path_of(text)
+    try:
+        if is_name(text):
+            return client.call(call)
+    except Failure as error:
+        if error.name not in NO_SUCH:
+            raise
+    return by_id(client, text, call)
+
+
+def by_id(client: Client, text: str, call: Call) -> tuple[Any, ...]:
+    """As call_on, for what is known to be no name."""
+    if looks_like_id(text):
+        try:
+            call.path = client.manager("GetContainer", "s", text.lower())[0]
+            return client.call(call)
+        except Failure as error:
+            if error.name not in NO_SUCH:
+                raise
+    raise Failure(
+        f"there is no container {text!r} that you may see; `mctl ps -a` lists them",
+        status=client.failure_status,
+        name=NO_SUCH[0],
+    )

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people and programs read: tables, templates, JSON, times; control characters never reach a terminal."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from .failures import Failure, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+INFINITY = 2**64 - 1
+
+_SPANS = ((365 * 86400, "y"), (14 * 86400, "wk"), (2 * 86400, "d"), (2 * 3600, "h"), (120, "min"))
+_UNITS = {"y": 365 * 86400, "wk": 7 * 86400, "d": 86400, "h": 3600, "min": 60}
+
+
+def put(text: str) -> None:
+    """Text to standard output, whole."""
+    put_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def put_bytes(data: bytes, *, failure_status: int = 1) -> None:
+    """To standard output, whole. Raises BrokenPipeError where nobody reads, Failure where there is no room."""
+    try:
+        write_all(1, data)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Failure(f"cannot write to standard output: {error.strerror}", status=failure_status) from None
+
+
+def complain(sentence: str) -> None:
+    """One line on standard error. If nobody can read that either, the exit status still tells."""
+    with suppress(OSError):
+        write_all(2, f"mctl: {printable(sentence)}\n".encode("utf-8", "backslashreplace"))
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Writes all of `data`, also to a descriptor that somebody else has made non-blocking."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            wait_writable(fd)
+
+
+def wait_writable(fd: int) -> None:
+    import select
+
+    poller = select.poll()
+    poller.register(fd, select.POLLOUT)
+    poller.poll()
+
+
+def escapes(keep: str = "") -> dict[int, str]:
+    """For str.translate: C0, DEL and C1, which a terminal obeys; line separators; what turns the direction of text."""
+    codes = [*range(0x20), *range(0x7F, 0xA0), 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)]
+    named = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x1B: "\\e"}
+    table = {code: named.get(code) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}") for code in codes}
+    return {code: text for code, text in table.items() if chr(code) not in keep}
+
+
+def printable(text: str, keep: str = "") -> str:
+    """`text` with control characters as visible escapes, except those in `keep`."""
+    return text if text.isprintable() else text.translate(escapes(keep))
+
+
+def span(seconds: float) -> str:
+    """How long, in the one unit that says enough: 90 s, 3 min, 5 h, 9 d."""
+    for least, unit in _SPANS:
+        if seconds >= least:
+            return f"{int(seconds // _UNITS[unit])} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns as wide as they must be, the last one ragged."""
+    lines = [heads, *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    return "".join("  ".join(map(str.ljust, line, widths)).rstrip() + "\n" for line in lines)
+
+
+def to_json(value: object, *, pretty: bool) -> str:
+    """JSON, one value and a line end. No limit, UINT64_MAX on the bus, is null: few readers keep 64 bits."""
+    import json
+
+    text = json.dumps(without_infinity(value), indent=2 if pretty else None, ensure_ascii=True)
+    return f"{text}\n"
+
+
+def without_infinity(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: without_infinity(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_infinity(item) for item in value]
+    return None if value == INFINITY and not isinstance(value, str) else value
+
+
+def render(template: str, fields: dict[str, Any]) -> str:
+    """A line of a template: {{.Name}}, {{.Labels.team}}, {{json .Command}}; \\t and \\n as in Go's."""
+    out = []
+    rest = template.replace("\\t", "\t").replace("\\n", "\n")
+    while rest:
+        plain, braces, rest = rest.partition("{{")
+        out.append(plain)
+        if braces:
+            inner, end, rest = rest.partition("}}")
+            if not end:
+                raise UsageError(f"--format {template!r} lacks a }}}}")
+            out.append(_field(inner.split(), fields, template))
+    return "".join(out) + "\n"
+
+
+def _field(words: list[str], fields: dict[str, Any], template: str) -> str:
+    as_json = words[:1] == ["json"]
+    path = words[1:] if as_json else words
+    if len(path) != 1 or not path[0].startswith("."):
+        raise UsageError(
+            f"--format {template!r}: write {{{{.Name}}}} or {{{{json .Name}}}}, with one field in the braces"
+        )
+    value = _lookup(path[0], fields)
+    if as_json:
+        return to_json(value, pretty=False).rstrip("\n")
+    return as_text(value)
+
+
+def _lookup(path: str, fields: dict[str, Any]) -> Any:
+    key, _, rest = path[1:].partition(".")
+    if not key:
+        return fields
+    if key not in fields:
+        raise UsageError(f"--format has no field .{key}; there are {', '.join(sorted(fields))}")
+    value = fields[key]
+    if not rest:
+        return value
+    return value.get(rest, "") if isinstance(value, dict) else ""
+
+
+def as_text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    if isinstance(value, dict):
+        return ",".join(f"{key}={item}" for key, item in value.items())
+    return "infinity" if value == INFINITY else str(value)
+
+
+def on_terminal(text: str) -> str:
+    """`text` fit for where standard output goes: raw to a file or pipe, escaped to a terminal."""
+    return printable(text, keep="\n\t") if os.isatty(1) else text

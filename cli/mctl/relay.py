@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The foreground of `mctl run`: one poll loop that copies output and input, forwards signals, and awaits the end.
+
+The container's output is the caller's to copy into the journal while the caller is there (org.mctl1.Manager,
+RunContainer). Each chunk goes to the journal first: whatever happens to the terminal, the line is kept.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from .client import CONTAINER, MANAGER, ROOT, Call
+from .failures import NO_REPLY, Failure
+from .output import complain, put_bytes, write_all
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from .client import Client
+
+CHUNK = 64 << 10
+MCTL_FAILED = 125
+FORWARDED = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+PATIENCE = 3  # as docker: the third signal to end takes this command away, and leaves the container
+RETRIES = 5  # of the wait, when the service is restarted meanwhile
+
+
+class Left(Exception):
+    """This command goes, the container stays; the service copies its output from now on."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Stream:
+    """One output of the container with the two places it goes to."""
+
+    def __init__(self, source: int, sink: int, journal: int) -> None:
+        self.source = source
+        self._sink: int | None = sink
+        self._journal: int | None = journal
+
+    def copy(self) -> bool:
+        """Copies what is there; False at the end."""
+        data = os.read(self.source, CHUNK)
+        self._to_journal(data)
+        self._to_sink(data)
+        return bool(data)
+
+    def close(self) -> None:
+        os.close(self.source)
+        if self._journal is not None:
+            os.close(self._journal)
+            self._journal = None
+
+    def _to_journal(self, data: bytes) -> None:
+        if self._journal is None:
+            return
+        try:
+            write_all(self._journal, data)
+        except OSError as error:
+            os.close(self._journal)
+            self._journal = None
+            complain(f"the journal takes no more output of this container: {error.strerror}")
+
+    def _to_sink(self, data: bytes) -> None:
+        if self._sink is None:
+            return
+        if self._sink == 1:
+            put_bytes(data, failure_status=MCTL_FAILED)  # nobody reads: as any program in a pipe, this command is over
+            return
+        try:
+            write_all(self._sink, data)
+        except OSError:
+            self._sink = None  # without a place for errors it goes on
+
+
+class Feed:
+    """The caller's terminal on its way into the container, without ever blocking on a container that does not read."""
+
+    def __init__(self, source: int, pipe: int, poller: select.poll) -> None:
+        os.set_blocking(pipe, False)
+        self._source = source
+        self._pipe = pipe
+        self._poller = poller
+        self._pending = b""
+        self._ended = False
+        self.fds = frozenset((source, pipe))
+        poller.register(source, select.POLLIN)
+        poller.register(pipe, 0)
+
+    def ready(self, fd: int, events: int) -> None:
+        if fd == self._pipe and events & (select.POLLERR | select.POLLHUP):
+            self._close()  # the container reads no more
+            return
+        if fd == self._source:
+            self._read()
+        self._push()
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._source, CHUNK)
+        except OSError:
+            data = b""  # a terminal that is gone gives EIO
+        self._pending += data
+        self._ended = not data
+        if self._ended:
+            self._poller.unregister(self._source)
+
+    def _push(self) -> None:
+        with suppress(BlockingIOError):
+            self._pending = self._pending[os.write(self._pipe, self._pending) :]
+        if self._ended and not self._pending:
+            self._close()
+            return
+        self._poller.modify(self._pipe, select.POLLOUT if self._pending else 0)
+        if not self._ended:  # reads on only when all is written
+            self._poller.modify(self._source, 0 if self._pending else select.POLLIN)
+
+    def _close(self) -> None:
+        self._poller.unregister(self._pipe)
+        if not self._ended:
+            self._poller.unregister(self._source)
+        os.close(self._pipe)
+        self.fds = frozenset()
+
+
+class Signals:
+    """Signals of this process as bytes in a pipe, so that the poll loop sees them."""
+
+    def __init__(self) -> None:
+        self.fd, self._writing = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self._writing, False)
+        signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        # What is ignored stays so: nohup(1) and a shell's background jobs mean it.
+        heard = [number for number in FORWARDED if signal.getsignal(number) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._noted) for number in heard}
+
+    def arrived(self) -> bytes:
+        return os.read(self.fd, 4096)
+
+    def close(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(-1)
+        os.close(self.fd)
+        os.close(self._writing)
+
+    @staticmethod
+    def _noted(number: int, frame: FrameType | None) -> None:
+        """The wakeup descriptor has it; a handler must exist for that."""
+
+
+class Wait:
+    """WaitContainer in flight; asked again if the service restarts in between, which no container notices."""
+
+    def __init__(self, client: Client, identity: str) -> None:
+        self._client = client
+        self._call = Call(ROOT, MANAGER, "WaitContainer", "s", identity)
+        self._retries = RETRIES
+        client.send(self._call)
+
+    def answer(self) -> tuple[str, int] | None:
+        try:
+            reply = self._client.arrived(self._call)
+        except Failure as error:
+            if error.name != NO_REPLY or not self._retries:
+                raise
+            self._retries -= 1
+            self._client.send(self._call)
+            return None
+        return (reply[0], reply[1]) if reply else None
+
+
+class Relay:
+    """The poll loop and what it serves."""
+
+    def __init__(self, client: Client, path: str, identity: str, streams: list[Stream], feed: int | None) -> None:
+        self._client = client
+        self._path = path
+        self._streams = {stream.source: stream for stream in streams}
+        self._signals = Signals()
+        self._wait = Wait(client, identity)
+        self._kills: list[Call] = []
+        self._impatience = 0
+        self._poller = select.poll()
+        for fd in (*self._streams, self._signals.fd, client.fileno()):
+            self._poller.register(fd, select.POLLIN)
+        self._feed = None if feed is None else Feed(0, feed, self._poller)
+
+    def work(self) -> tuple[str, int]:
+        """How the run ended, and its status. Raises Left and Failure."""
+        answer = self._wait.answer()
+        while answer is None:
+            for fd, events in self._poller.poll():
+                self._serve(fd, events)
+            self._note_kills()
+            answer = self._wait.answer()
+        self._drain()
+        return answer
+
+    def close(self) -> None:
+        for stream in self._streams.values():
+            stream.close()
+        self._signals.close()
+
+    def _serve(self, fd: int, events: int) -> None:
+        if fd in self._streams:
+            self._copy(self._streams[fd])
+        elif fd == self._signals.fd:
+            for number in self._signals.arrived():
+                self._forward(number)
+        elif self._feed and fd in self._feed.fds:
+            self._feed.ready(fd, events)
+
+    def _copy(self, stream: Stream) -> None:
+        if not stream.copy():
+            self._poller.unregister(stream.source)
+            del self._streams[stream.source]
+            stream.close()
+
+    def _drain(self) -> None:
+        """All processes are gone before an end is reported, so what they wrote is in the pipes by now."""
+        rest = select.poll()
+        for fd in self._streams:
+            rest.register(fd, select.POLLIN)
+        while self._streams and (ready := rest.poll(0)):
+            for fd, _events in ready:
+                self._copy(self._streams[fd])
+                if fd not in self._streams:
+                    rest.unregister(fd)
+
+    def _forward(self, number: int) -> None:
+        if number not in FORWARDED:
+            return
+        if number in (signal.SIGINT, signal.SIGTERM):
+            self._impatience += 1
+            if self._impatience >= PATIENCE:
+                raise Left(128 + number)
+        kill = Call(self._path, CONTAINER, "Kill", "it", number, 0)
+        self._client.send(kill)
+        self._kills.append(kill)
+
+    def _note_kills(self) -> None:
+        """A signal that could not be passed on is worth a line, unless the container has just ended."""
+        waiting = []
+        for kill in self._kills:
+            try:
+                if self._client.arrived(kill) is None:
+                    waiting.append(kill)
+            except Failure as error:
+                if "Error.No" not in error.name:  # NotRunning, NoSuchContainer, NoReply
+                    complain(f"the signal was not passed on: {error}")
+        self._kills = waiting
+
+
+def attend(client: Client, path: str, identity: str, streams: list[int], *, feed: int | None) -> tuple[str, int]:
+    """Serves a container's streams until its run ends: output, error, and the journal streams of both.
+
+    Raises Failure where this command has to go earlier; the container then goes on.
+    """
+    gc.enable()  # off since the launcher, for the sake of a quick start
+    output, error, output_journal, error_journal = streams
+    outputs = [Stream(output, 1, output_journal), Stream(error, 2, error_journal)]
+    relay = Relay(client, path, identity, outputs, feed)
+    try:
+        return relay.work()
+    except Left as left:
+        goes_on = f"container {identity[:12]} goes on without this command; `mctl stop {identity[:12]}` ends it"
+        raise Failure(goes_on, status=left.status) from None
+    finally:
+        relay.close()

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Numbers as people type them: each refusal names the flag, the value and the bound."""
+
+from __future__ import annotations
+
+from .failures import UsageError
+
+INFINITY = 2**64 - 1
+LARGEST = 2**63 - 1  # the kernel's limits are signed
+UNLIMITED = ("max", "infinity", "unlimited", "-1")
+
+_SUFFIXES = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+_HOW = "write bytes, or a number with k, m, g or t, as in 512k, 256m, 1.5g"
+
+
+def size(flag: str, text: str) -> int:
+    """Bytes of `256m`, `1g`, `512k`, `1.5GiB`, `1048576`. Multiples are of 1024, as in docker and systemd."""
+    lower = text.strip().lower()
+    number = lower.rstrip("abcdefghijklmnopqrstuvwxyz")
+    suffix = lower[len(number) :]
+    unit = suffix.removesuffix("b").removesuffix("i") if suffix != "b" else ""
+    if unit not in _SUFFIXES or not is_decimal(number):
+        raise UsageError(f"{flag} {text!r} is not a size: {_HOW}")
+    whole, _, part = number.partition(".")
+    shift = _SUFFIXES[unit]
+    value = (int(whole or 0) << shift) + ((int(part or 0) << shift) // 10 ** len(part))
+    if value > LARGEST:
+        raise UsageError(f"{flag} {text} is too large: the most is {LARGEST} bytes")
+    return value
+
+
+def size_or_unlimited(flag: str, text: str) -> int:
+    return INFINITY if text.lower() in UNLIMITED else size(flag, text)
+
+
+def is_decimal(text: str) -> bool:
+    """Digits with at most one point among them; no sign, exponent, underscore or foreign digit."""
+    return text.isascii() and text.replace(".", "", 1).isdigit() and len(text) <= 40
+
+
+def whole(flag: str, text: str, low: int, high: int) -> int:
+    """A whole number within bounds."""
+    if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 20):
+        raise UsageError(f"{flag} {text!r} is not a whole number: give one from {low} to {high}")
+    value = int(text)
+    if not low <= value <= high:
+        raise UsageError(f"{flag} {text} is out of range: give a number from {low} to {high}")
+    return value
+
+
+def seconds(flag: str, text: str) -> int:
+    """Microseconds of `10`, `0.5` seconds, or `infinity`."""
+    if text.lower() in UNLIMITED:
+        return INFINITY
+    if not is_decimal(text) or float(text) > 2**53:
+        raise UsageError(f"{flag} {text!r} is not a time: give seconds, 0 or more, as in 10 or 0.5, or infinity")
+    return round(float(text) * 1_000_000)
