@@ -33,7 +33,7 @@ STOP_TIMEOUT = 5.0  # seconds for what goes on behind callers' backs
 async def serve(settings: Settings) -> None:
     """Until SIGTERM, or until the bus goes away. Containers take no notice of either."""
     connection = await Connection.open()
-    tasks = Tasks()
+    tasks, relays = Tasks(), Tasks()
     machinery = Machinery(
         settings=settings,
         store=Store(settings.database, Ids(users.FIRST, users.RANGE, users.RANGES)),
@@ -44,6 +44,7 @@ async def serve(settings: Settings) -> None:
         logs=LogReaders(),
         events=Events(),
         tasks=tasks,
+        relays=relays,
         last_capability=capabilities.last(),
     )
     registry = Registry(machinery)
@@ -54,6 +55,7 @@ async def serve(settings: Settings) -> None:
     await _end(connection)
     notify.stopping()
     await door.close()
+    await relays.finish(0)
     await tasks.finish(STOP_TIMEOUT)
     machinery.spawner.close()
     machinery.staging.close()

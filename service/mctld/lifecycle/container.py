@@ -10,10 +10,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import AlreadyRunning, MctlError, NoSuchContainer, NotRunning
+from ..errors import AlreadyRunning, MctlError, NoSuchContainer, NotRunning, SetupFailed
 from ..state import State
 from ..store import Run
-from ..systemd import scope
+from ..systemd import notify, scope
 from . import start, supervise
 from .events import Exit
 from .stdio import open_stdio
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .logs import LogQuery
     from .machinery import Machinery
     from .relay import Relay
+    from .stdio import Stdio
 
 DRAIN_TIMEOUT = 5.0  # seconds for attached output whose writing end has left the container
 KILL_TIMEOUT = 10.0  # seconds a killed process may take to die: longer means stuck in the kernel
@@ -130,7 +131,7 @@ class Container:
 
     async def _start(self, stdin: int | None, *, attach: bool) -> tuple[int, ...]:
         before = self._run
-        stdio = open_stdio(self.record, self.unit, stdin=stdin, attach=attach)
+        stdio = self._open_stdio(stdin, attach=attach)
         self._become(replace(before, state=State.STARTING), "State")
         try:
             started = await start.start(self._machinery, self.record, stdio)
@@ -139,7 +140,7 @@ class Container:
             self._become(before, "State")
             raise
         self._pidfd, self._memory_events = started.pidfd, started.memory_events
-        self._relay(stdio.relays((started.pid, self.uid_shift, self.uid_shift)))
+        self.relay(stdio.relays((started.pid, self.uid_shift, self.uid_shift)))
         stdio.close_payload()
         self._become(
             Run(State.RUNNING, started.pid, usec(time.time_ns()), usec(time.monotonic_ns())),
@@ -147,6 +148,12 @@ class Container:
         )  # fmt: skip
         self._watch()
         return stdio.watchers
+
+    def _open_stdio(self, stdin: int | None, *, attach: bool) -> Stdio:
+        try:
+            return open_stdio(self.record, self.unit, stdin=stdin, attach=attach)
+        except OSError as error:
+            raise SetupFailed("connect the output to the journal", error.strerror) from error
 
     async def stop(self, *, timeout_usec: int | None = None) -> None:
         """The stop signal, then, after the timeout, SIGKILL; returns when nothing runs any more."""
@@ -238,8 +245,15 @@ class Container:
         loop.remove_reader(self._pidfd)
         self._machinery.tasks.start(self.conclude(), f"conclude {self.name}")
 
-    def _relay(self, relays: list[Relay]) -> None:
-        self._relays = [self._machinery.tasks.start(relay.run(), f"relay {self.name}") for relay in relays]
+    def relay(self, relays: list[Relay]) -> None:
+        """PID 1 keeps the reading ends too: when the service ends, the payload waits instead of failing."""
+        for relay in relays:
+            notify.keep(kept_name(self.id, relay.name), relay.source)
+        self._relays = [self._machinery.relays.start(self._pump(relay), f"relay {self.name}") for relay in relays]
+
+    async def _pump(self, relay: Relay) -> None:
+        await relay.run()
+        notify.drop(kept_name(self.id, relay.name))
 
     def _release(self) -> None:
         for descriptor in (self._pidfd, self._memory_events):
@@ -287,6 +301,10 @@ class Container:
     def _refuse_if_not_running(self) -> None:
         if not self.state.can_be_signalled:
             raise NotRunning(f"container {self.name!r} is not running: it is {self.state.value}")
+
+
+def kept_name(identity: str, stream: str) -> str:
+    return f"attached-{identity}-{stream}"
 
 
 def usec(nanoseconds: int) -> int:

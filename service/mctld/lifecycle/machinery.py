@@ -28,5 +28,6 @@ class Machinery:
     retirement: Retirement
     logs: LogReaders
     events: Events
-    tasks: Tasks
+    tasks: Tasks  # end by themselves
+    relays: Tasks  # end with what they serve
     last_capability: int

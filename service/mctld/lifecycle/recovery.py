@@ -8,7 +8,9 @@ import os
 from typing import TYPE_CHECKING
 
 from ..errors import SpawnerUnavailable
-from ..systemd import journal, scope
+from ..systemd import journal, notify, scope
+from . import stdio
+from .container import kept_name
 from .registry import discard
 
 if TYPE_CHECKING:
@@ -22,11 +24,11 @@ log = logging.getLogger(__name__)
 
 async def recover(machinery: Machinery, registry: Registry) -> None:
     """Each container is either found again, with its first process, or its end is told."""
-    children = await _children(machinery)
+    children, kept = await _children(machinery), notify.kept()
     for record, run in machinery.store.load():
         container = registry.restore(record, run)
         if run.state.is_active:
-            await _find_again(machinery, container, run, children.get(record.id))
+            await _find_again(container, run, children.get(record.id), _sources(kept, record.id))
     _sweep(machinery, registry)
 
 
@@ -38,13 +40,20 @@ async def _children(machinery: Machinery) -> dict[str, int]:
         return {}
 
 
-async def _find_again(machinery: Machinery, container: Container, run: Run, child: int | None) -> None:
+async def _find_again(container: Container, run: Run, child: int | None, sources: dict[str, int]) -> None:
     pid = child or run.main_pid
+    container.relay(stdio.resume(container.record, container.unit, pid, sources))
     pidfd = _open_if_ours(container.record, pid)
     if pidfd is None:
         await container.conclude()
     else:
         container.adopt(pid, pidfd)
+
+
+def _sources(kept: dict[str, int], identity: str) -> dict[str, int]:
+    """The reading ends of attached output, by stream."""
+    names = {stream: kept_name(identity, stream) for stream, _ in stdio.STREAMS}
+    return {stream: kept[name] for stream, name in names.items() if name in kept}
 
 
 def _open_if_ours(record: Record, pid: int) -> int | None:

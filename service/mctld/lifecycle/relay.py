@@ -25,15 +25,22 @@ log = logging.getLogger(__name__)
 
 
 class Relay:
-    """One stream of one container. Owns its three descriptors."""
+    """One stream of one container. Owns its three descriptors.
 
-    def __init__(self, source: int, watcher: int, journal: socket.socket, credentials: tuple[int, int, int]) -> None:
-        self._source = source
-        self._watcher: int | None = watcher
+    credentials: pid, uid and gid of the container's first process, as the host sees them.
+    """
+
+    def __init__(
+        self, name: str, source: int, watcher: int | None, journal: socket.socket, credentials: tuple[int, int, int]
+    ) -> None:
+        self.name = name
+        self.source = source
+        self._watcher = watcher
         self._journal: socket.socket | None = journal
         self._credentials = struct.pack("3i", *credentials)
         for descriptor in (source, watcher):
-            fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_NONBLOCK)
+            if descriptor is not None:
+                fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_NONBLOCK)
         journal.settimeout(0)
 
     async def run(self) -> None:
@@ -49,9 +56,9 @@ class Relay:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                return os.read(self._source, CHUNK)
+                return os.read(self.source, CHUNK)
             except BlockingIOError:
-                await _ready(self._source, loop.add_reader, loop.remove_reader)
+                await _ready(self.source, loop.add_reader, loop.remove_reader)
 
     async def _tell_watcher(self, chunk: bytes) -> None:
         try:
@@ -81,7 +88,7 @@ class Relay:
             self._journal = None
 
     def _close(self) -> None:
-        os.close(self._source)
+        os.close(self.source)
         if self._watcher is not None:
             os.close(self._watcher)
         if self._journal is not None:

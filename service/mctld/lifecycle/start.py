@@ -77,9 +77,7 @@ async def _make_root(machinery: Machinery, record: Record, stage: Stage) -> int:
     lower = rootfs.open_lower(record.spec.rootfs)
     try:
         namespace = await _id_view(machinery, record, stage)
-        return await asyncio.get_running_loop().run_in_executor(
-            None, _build_root, machinery, record, lower, namespace
-        )
+        return await asyncio.get_running_loop().run_in_executor(None, _build_root, machinery, record, lower, namespace)
     except OSError as error:
         raise SetupFailed(f"build the root file system of {record.spec.rootfs.path!r}", _explain(error)) from error
     finally:

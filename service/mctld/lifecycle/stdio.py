@@ -25,13 +25,13 @@ class Stdio:
 
     payload: dict[str, int]
     watchers: tuple[int, ...] = ()  # reading ends for the one who watches
-    _sources: list[tuple[int, int, socket.socket]] = field(default_factory=list)
+    _sources: list[tuple[str, int, int, socket.socket]] = field(default_factory=list)
     _owned: ExitStack = field(default_factory=ExitStack)
 
     def relays(self, credentials: tuple[int, int, int]) -> list[Relay]:
         """From here on the descriptors on our side belong to the relays."""
         sources, self._sources = self._sources, []
-        return [Relay(source, watcher, stream, credentials) for source, watcher, stream in sources]
+        return [Relay(*source, credentials) for source in sources]
 
     def close_payload(self) -> None:
         """The payload has its own copies now."""
@@ -40,7 +40,7 @@ class Stdio:
     def abandon(self) -> None:
         """The start has failed: nobody will write, nobody shall wait."""
         self.close_payload()
-        for source, watcher, stream in self._sources:
+        for _, source, watcher, stream in self._sources:
             os.close(source)
             os.close(watcher)
             stream.close()
@@ -57,17 +57,27 @@ def open_stdio(record: Record, unit: str, *, stdin: int | None, attach: bool) ->
     try:
         for name, priority in STREAMS:
             stream = owned.enter_context(journal.open_stream(record.spec.name, unit, priority))
-            payload[name] = _attach(made, stream, owned) if attach else stream.fileno()
+            payload[name] = _attach(made, name, stream, owned) if attach else stream.fileno()
     except OSError:
         made.abandon()
         raise
     return made
 
 
-def _attach(made: Stdio, stream: socket.socket, owned: ExitStack) -> int:
+def _attach(made: Stdio, name: str, stream: socket.socket, owned: ExitStack) -> int:
     source, written = os.pipe2(os.O_CLOEXEC)
     watched, watcher = os.pipe2(os.O_CLOEXEC)
     owned.callback(os.close, written)
-    made._sources.append((source, watcher, stream.dup()))
+    made._sources.append((name, source, watcher, stream.dup()))
     made.watchers += (watched,)
     return written
+
+
+def resume(record: Record, unit: str, pid: int, sources: dict[str, int]) -> list[Relay]:
+    """Relays of an earlier instance of the service, whose watchers are lost: the journal is what remains."""
+    credentials = (pid, record.uid_shift, record.uid_shift)
+    return [
+        Relay(name, sources[name], None, journal.open_stream(record.spec.name, unit, priority), credentials)
+        for name, priority in STREAMS
+        if name in sources
+    ]

@@ -24,19 +24,11 @@ def reset_inherited(_: Descriptors) -> None:
     """Nothing of the spawner may show: Python ignores SIGPIPE and SIGXFSZ, systemd protects us from the OOM killer."""
     os.setsid()
     os.umask(0o022)
-    for number in signal.valid_signals():
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
-            _set_default(number)
+    for number in signal.valid_signals():  # handlers end with execve(2) by themselves, ignoring does not
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     process.close_on_exec(3)
-
-
-def _set_default(number: int) -> None:
-    try:
-        signal.signal(number, signal.SIG_DFL)
-    except OSError as error:  # the two that libc keeps for itself
-        if error.errno != errno.EINVAL:
-            raise
 
 
 def enter_directory(_: Descriptors, path: str) -> None:

@@ -8,6 +8,7 @@ SOCK_SEQPACKET socket that systemd listens on (sd_listen_fds(3)); descriptors tr
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -195,4 +196,6 @@ def main() -> None:
     listener = socket.socket(fileno=LISTEN_FD)
     for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET"):
         os.environ.pop(name, None)
+    gc.freeze()  # a collection in a child would copy every page that it shares with us
+    gc.disable()
     Spawner(listener).serve()

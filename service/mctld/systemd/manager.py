@@ -19,8 +19,6 @@ UNIT_EXISTS = f"{NAME}.UnitExists"
 LEFTOVER_TIMEOUT = 10.0  # seconds that PID 1 may take to let go of a unit whose processes are all gone
 
 
-
-
 class Bus(Protocol):
     """What the service's bus connection offers to this floor."""
 

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decisions of the lifecycle that need no container to be seen."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+
+import pytest
+
+from mctld.lifecycle.events import Exit
+from mctld.lifecycle.logs import LogQuery, arguments
+from mctld.lifecycle.relay import Relay
+from mctld.lifecycle.supervise import describe, judge, oom_kills
+from mctld.lifecycle.tasks import Tasks
+from mctld.runtime.launch import Status
+from mctld.state import State
+
+
+@pytest.mark.parametrize(
+    ("status", "kills", "end"),
+    [
+        (Status(1, os.CLD_EXITED, 7), 0, Exit("exited", 7)),
+        (Status(1, os.CLD_KILLED, signal.SIGTERM), 0, Exit("killed", 15)),
+        (Status(1, os.CLD_DUMPED, signal.SIGSEGV), 3, Exit("killed", 11)),
+        (Status(1, os.CLD_KILLED, signal.SIGKILL), 0, Exit("killed", 9)),
+        (Status(1, os.CLD_KILLED, signal.SIGKILL), 1, Exit("oom", 9)),
+        (Status(1, os.CLD_EXITED, 0), 1, Exit("exited", 0)),  # it was a child that ran out of memory
+        (Status(), 0, Exit("unknown")),
+        (Status(1), 0, Exit("unknown")),
+    ],
+)
+def test_an_end_is_judged(status: Status, kills: int, end: Exit) -> None:
+    assert judge(status, oom_kills=kills) == end
+
+
+def test_an_end_is_told_in_words() -> None:
+    assert describe(Exit("killed", 15)) == "was killed by signal 15 (SIGTERM)"
+    assert describe(Exit("killed", 40)) == "was killed by signal 40 (SIG40)"
+    assert "memory" in describe(Exit("oom", 9))
+
+
+def test_memory_events_without_a_controller_count_nothing() -> None:
+    assert oom_kills(None) == 0
+
+
+def test_states_know_what_they_allow() -> None:
+    assert [s for s in State if s.can_start] == [State.CREATED, State.EXITED]
+    assert [s for s in State if s.can_remove] == [State.CREATED, State.EXITED]
+    assert [s for s in State if s.can_be_signalled] == [State.RUNNING, State.STOPPING]
+
+
+def test_a_log_is_asked_for_by_id_and_in_time() -> None:
+    found = arguments(LogQuery(follow=True, since_usec=1_000_001), "abc")
+    assert found[-1] == "CONTAINER_ID=abc"
+    assert {"--follow", "--lines=all", "--since=@1.000001"} <= set(found)
+    assert "--lines=3" in arguments(LogQuery(follow=True, lines=3), "abc")
+
+
+def relayed(data: bytes, *, watch: bool) -> tuple[bytes, bytes]:
+    """What a watcher and the journal get of `data`."""
+
+    async def run() -> tuple[bytes, bytes]:
+        source, written = os.pipe()
+        watched, watcher = os.pipe()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        relay = Relay("stdout", source, watcher, ours, (os.getpid(), os.getuid(), os.getgid()))
+        if not watch:
+            os.close(watched)
+        task = asyncio.ensure_future(relay.run())
+        wrote = asyncio.ensure_future(asyncio.to_thread(_write, written, data))
+        seen = asyncio.ensure_future(asyncio.to_thread(_read, watched)) if watch else None
+        journal = await asyncio.to_thread(_read, theirs.detach())
+        await asyncio.gather(task, wrote)
+        return (await seen if seen else b""), journal
+
+    return asyncio.run(asyncio.wait_for(run(), 20))
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+
+
+def _read(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def test_both_get_every_byte() -> None:
+    data = bytes(range(256)) * 20_000
+    assert relayed(data, watch=True) == (data, data)
+
+
+def test_the_journal_goes_on_when_the_watcher_leaves() -> None:
+    data = os.urandom(1 << 20)
+    assert relayed(data, watch=False) == (b"", data)
+
+
+def test_a_task_that_fails_is_loud(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        raise ValueError("on purpose")
+
+    async def run() -> None:
+        tasks = Tasks()
+        tasks.start(fail(), "the work")
+        await tasks.finish(1)
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert "the work failed" in caplog.text

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A Spec that exists is valid; one that would not be says why."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mctld.errors import InvalidArgs
+from mctld.spec import INFINITY, Limits, Spec, User, check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.parametrize("name", ["a", "0", "web-1", "x" * 63])
+def test_names_that_are_accepted(name: str) -> None:
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "-a", "A", "a.b", "../x", "a/b", "a b", "a\n", "a\n[Service]", "x" * 64, "é", "a\0", "a@b", "a%i"]
+)
+def test_names_that_are_refused(name: str) -> None:
+    with pytest.raises(InvalidArgs, match=r"name .* is not valid: use 1 to 63"):
+        check_name(name)
+
+
+@given(st.text(max_size=80))
+def test_an_accepted_name_fits_the_grammar(name: str) -> None:
+    try:
+        check_name(name)
+    except InvalidArgs:
+        return
+    assert name.isascii()
+    assert 1 <= len(name) <= 63
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+@pytest.mark.parametrize(
+    ("text", "user"), [("0", User(0, 0)), ("1000", User(1000, 0)), ("1:2", User(1, 2)), ("4294967294", User(2**32 - 2))]
+)
+def test_users_that_are_accepted(text: str, user: User) -> None:
+    assert User.parse(text) == user
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1:", ":1", "-1", "0x1", "01", " 1", "1 ", "root:", "a:b:c", "4294967295", "4294967296", "1:01", "١"]
+)
+def test_users_that_are_refused(text: str) -> None:
+    """CVE-2024-40635: what cannot be read must never become root."""
+    with pytest.raises(InvalidArgs):
+        User.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("limits", "sentence"),
+    [
+        ({"memory_max": 1 << 20}, "MemoryMax 1048576 is too small"),
+        ({"cpu_weight": 0}, "CPUWeight 0 is out of range: it must be between 1 and 10000"),
+        ({"cpu_weight": 10001}, "CPUWeight 10001 is out of range"),
+        ({"cpu_quota_per_sec_usec": 0}, "CPUQuotaPerSecUSec 0 is out of range"),
+        ({"tasks_max": 0}, "TasksMax 0 is out of range"),
+    ],
+)
+def test_limits_name_key_value_and_bound(limits: dict[str, int], sentence: str) -> None:
+    with pytest.raises(InvalidArgs, match=sentence):
+        Limits(**limits)
+
+
+def test_limits_at_their_bounds() -> None:
+    Limits(memory_max=4 << 20, cpu_weight=1, tasks_max=1)
+    Limits(cpu_weight=10_000, tasks_max=INFINITY)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"command": ()}, "Command is empty"),
+        ({"command": ("",)}, "Command is empty"),
+        ({"command": ("a\0b",)}, "NUL"),
+        ({"command": ("x", "y" * 200_000)}, "longer than 131072 bytes"),
+        ({"environment": ("NOVALUE",)}, "is not NAME=VALUE"),
+        ({"environment": ("1A=b",)}, "is not NAME=VALUE"),
+        ({"environment": ("A=\0",)}, "NUL"),
+        ({"environment": tuple(f"A{i}=" for i in range(1025))}, "1025 variables"),
+        ({"working_directory": "tmp"}, "not an absolute path"),
+        ({"working_directory": "/a\nb"}, "control character"),
+        ({"hostname": "-x"}, "Hostname '-x' is not valid"),
+        ({"hostname": "a\n"}, "is not valid"),
+        ({"labels": (("a\x1b[1m", "b"),)}, "control character"),
+        ({"stop_signal": 65}, "StopSignal 65 is out of range"),
+        ({"timeout_stop_usec": -1}, "TimeoutStopUSec -1 is out of range"),
+    ],
+)
+def test_what_a_spec_refuses(make_spec: Callable[..., Spec], changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InvalidArgs, match=sentence):
+        make_spec(**changes)
+
+
+def test_a_long_value_is_shortened_in_the_sentence(make_spec: Callable[..., Spec]) -> None:
+    with pytest.raises(InvalidArgs) as caught:
+        make_spec(name="x" * 100_000)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_spec_cannot_be_changed(make_spec: Callable[..., Spec]) -> None:
+    with pytest.raises(FrozenInstanceError):
+        make_spec().name = "other"  # type: ignore[misc]

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The store forgets nothing, gives no id twice, and says which file is wrong."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mctld.errors import LimitsExceeded, NameTaken, StoreFailed
+from mctld.spec import Limits, Rootfs, Spec, User
+from mctld.state import State
+from mctld.store import Ids, Run, Store, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mctld.store import Record
+
+IDS = Ids(first=1_000_000, size=65_536, count=4)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "lib" / "state.db")
+
+
+@pytest.fixture
+def store(path: str) -> Iterator[Store]:
+    made = Store(path, IDS)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def add(make_spec: Callable[..., Spec]) -> Callable[[Store, str], Record]:
+    return lambda store, name: store.add(
+        identity=f"id-{name}", owner_uid=1000, created_usec=7, spec=make_spec(name=name)
+    )
+
+
+def test_a_spec_survives_its_encoding(make_spec: Callable[..., Spec]) -> None:
+    spec = make_spec(
+        rootfs=Rootfs("/srv/ü", 3, 4, (1000, 1001)), command=("a", "b c"), environment=("A=1",), user=User(1, 2),
+        limits=Limits(memory_max=5 << 20), labels=(("k", "v"),), auto_remove=True,
+    )  # fmt: skip
+    assert decode(encode(spec)) == spec
+
+
+def test_what_was_stored_is_there_after_a_restart(path: str, store: Store, add: Callable[..., Record]) -> None:
+    first, second = add(store, "a"), add(store, "b")
+    run = Run(State.RUNNING, 42, 1, 2)
+    store.update(first, run)
+    store.close()
+    again = Store(path, IDS)
+    assert again.load() == [(first, run), (second, Run())]
+    again.close()
+
+
+def test_a_name_is_given_once(store: Store, add: Callable[..., Record]) -> None:
+    record = add(store, "a")
+    with pytest.raises(NameTaken, match="'a' is taken"):
+        store.add(identity="other", owner_uid=0, created_usec=1, spec=record.spec)
+    store.remove(record)
+    add(store, "a")
+
+
+def test_ranges_never_overlap_and_are_freed(store: Store, add: Callable[..., Record]) -> None:
+    records = [add(store, name) for name in "abcd"]
+    assert sorted(r.uid_shift for r in records) == [1_000_000 + i * 65_536 for i in range(4)]
+    with pytest.raises(LimitsExceeded, match="all 4 ranges"):
+        add(store, "e")
+    store.remove(records[2])
+    assert add(store, "e").uid_shift == records[2].uid_shift
+
+
+def test_a_freed_range_is_not_the_next_one(store: Store, add: Callable[..., Record]) -> None:
+    record = add(store, "a")
+    store.remove(record)
+    assert add(store, "b").uid_shift != record.uid_shift
+
+
+def test_used_ranges_are_known_after_a_restart(path: str, store: Store, add: Callable[..., Record]) -> None:
+    taken = add(store, "a").uid_shift
+    store.close()
+    again = Store(path, IDS)
+    assert add(again, "b").uid_shift != taken
+    again.close()
+
+
+def test_a_newer_database_is_refused(path: str, store: Store) -> None:
+    store.close()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreFailed, match="is of version 99, this service knows up to 1: install the newer mctl"):
+        Store(path, IDS)
+
+
+def test_a_corrupt_database_is_named(path: str, store: Store) -> None:
+    store.close()
+    with open(path, "wb") as file:
+        file.write(b"no database at all" * 100)
+    with pytest.raises(StoreFailed, match=r"state\.db cannot be opened"):
+        Store(path, IDS)
