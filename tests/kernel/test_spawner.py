@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The spawner and the stage, driven without the daemon, as an OCI runtime command will. Needs root."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mctld.errors import CommandNotExecutable, CommandNotFound, SetupFailed
+from mctld.kernel import constants as c
+from mctld.lifecycle.start import readable
+from mctld.runtime import spawner as spawner_module
+from mctld.runtime import users
+from mctld.runtime.launch import Spawner, Status
+from mctld.runtime.plan import Plan, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces: needs root")
+
+IDS = users.whole(users.FIRST)
+NAMESPACES = c.CLONE_NEWUSER | c.CLONE_NEWPID | c.CLONE_NEWUTS | c.CLONE_NEWNET | c.CLONE_NEWIPC | c.CLONE_NEWNS
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """A spawner in a process of its own, as systemd starts it: its socket is descriptor 3."""
+    path = str(tmp_path / "spawner.sock")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(path)
+    listener.listen()
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(listener.fileno(), spawner_module.LISTEN_FD)
+        try:
+            spawner_module.main()
+        finally:
+            os._exit(1)
+    yield path
+    listener.close()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def step(operation: str, **arguments: Any) -> Step:
+    return Step(operation, f"do {operation}", arguments)
+
+
+def plan(*command: str, before: tuple[Step, ...] = ()) -> Plan:
+    return Plan((*before, step("stdio"), step("execute", command=list(command), environment={"PATH": "/bin"})))
+
+
+def conducted(address: str, act: Callable[[Spawner], Awaitable[None]]) -> None:
+    async def run() -> None:
+        client = Spawner(address)
+        try:
+            await asyncio.wait_for(act(client), 20)
+        finally:
+            client.close()
+
+    asyncio.run(run())
+
+
+async def output_of(client: Spawner, work: Plan) -> tuple[str, Status]:
+    stage = await client.spawn("one", NAMESPACES, IDS)
+    reader, writer = os.pipe()
+    null = os.open(os.devnull, os.O_RDWR)
+    try:
+        await stage.run(work, {"stdin": null, "stdout": writer, "stderr": writer})
+    finally:
+        os.close(writer)
+        os.close(null)
+        stage.close()
+    with os.fdopen(reader) as file:
+        text = await asyncio.to_thread(file.read)
+    await readable(stage.pidfd)
+    os.close(stage.pidfd)
+    return text, await client.status("one")
+
+
+def test_a_payload_runs_in_its_namespaces(address: str) -> None:
+    async def act(client: Spawner) -> None:
+        before = (step("own-credentials"), step("hostname", name="inside"), step("loopback"))
+        text, status = await output_of(client, plan("sh", "-c", "id -u; hostname; echo $$; exit 7", before=before))
+        assert text.split() == ["0", "inside", "1"]
+        assert (status.code, status.status) == (os.CLD_EXITED, 7)
+
+    conducted(address, act)
+
+
+def test_a_status_waits_until_it_is_forgotten(address: str) -> None:
+    async def act(client: Spawner) -> None:
+        _, status = await output_of(client, plan("sh", "-c", "exit 3"))
+        assert await client.connect() == {"one": status.pid}
+        assert await client.status("one") == status
+        await client.forget("one")
+        assert await client.status("one") == Status()
+        assert await client.connect() == {}
+
+    conducted(address, act)
+
+
+def test_a_second_client_finds_what_the_first_has_started(address: str) -> None:
+    async def first(client: Spawner) -> None:
+        await output_of(client, plan("sh", "-c", "kill -9 $$ & exec true"))
+
+    async def second(client: Spawner) -> None:
+        assert set(await client.connect()) == {"one"}
+        assert (await client.status("one")).code == os.CLD_EXITED
+
+    conducted(address, first)
+    conducted(address, second)
+
+
+def test_a_child_whose_asker_is_gone_ends(address: str) -> None:
+    async def act(client: Spawner) -> None:
+        stage = await client.spawn("one", NAMESPACES, IDS)
+        stage.close()
+        await readable(stage.pidfd)
+        os.close(stage.pidfd)
+
+    conducted(address, act)
+
+
+@pytest.mark.parametrize(
+    ("work", "failure", "sentence"),
+    [
+        (plan("/no/such"), CommandNotFound, "command '/no/such' does not exist"),
+        (plan("/etc/passwd"), CommandNotExecutable, "cannot be executed"),
+        (plan("/proc/self/exe"), CommandNotExecutable, "cannot be executed"),
+        (plan("true", before=(step("working-directory", path="/no/such"),)), SetupFailed, "do working-directory"),
+        (plan("true", before=(step("working-directory", path="/proc/self/fd/0"),)), SetupFailed, "Too many levels"),
+        (plan("true", before=(step("no-such-operation"),)), SetupFailed, "no-such-operation"),
+    ],
+)
+def test_a_failure_names_its_step(address: str, work: Plan, failure: type[Exception], sentence: str) -> None:
+    async def act(client: Spawner) -> None:
+        with pytest.raises(failure, match=sentence):
+            await output_of(client, work)
+
+    conducted(address, act)
+
+
+def test_nothing_of_the_spawner_is_inherited(address: str) -> None:
+    async def act(client: Spawner) -> None:
+        script = "ls /proc/self/fd | wc -l; grep -E 'SigIgn|SigBlk' /proc/self/status; umask; echo $#; env"
+        text, _ = await output_of(client, plan("sh", "-c", script, before=(step("fresh-process"),)))
+        lines = text.splitlines()
+        assert lines[0] == "4"  # 0, 1, 2 and the directory that ls reads
+        assert {line.split()[1] for line in lines[1:3]} == {"0" * 16}
+        assert lines[3] == "0022"
+        assert {line.partition("=")[0] for line in lines[5:]} <= {"PATH", "PWD", "SHLVL", "_"}
+
+    conducted(address, act)
+
+
+def test_a_user_namespace_without_a_process(address: str) -> None:
+    async def act(client: Spawner) -> None:
+        descriptor = await client.user_namespace(users.only(1000, 1001, users.FIRST))
+        assert os.readlink(f"/proc/self/fd/{descriptor}").startswith("user:[")
+        os.close(descriptor)
+
+    conducted(address, act)
+
+
+def test_a_bad_request_is_answered(address: str) -> None:
+    async def act(client: Spawner) -> None:
+        with pytest.raises(SetupFailed, match="map a process"):
+            await client.user_namespace(users.IdMap("nonsense", "nonsense"))
+        await client.connect()
+
+    conducted(address, act)
+
+
+def test_the_spawner_stays_light() -> None:
+    """Each module costs every fork; these have no place in the parent of all containers."""
+    code = "import sys; sys.path[:0] = sys.argv[1:]; import mctld.runtime.spawner; print(*sys.modules)"
+    source = os.path.dirname(os.path.dirname(spawner_module.__file__).removesuffix("/runtime"))
+    listed = os.popen(f"/usr/bin/python3 -IS -c '{code}' {source} /usr/lib/python3/dist-packages").read().split()
+    assert "mctld.runtime.spawner" in listed
+    heavy = {
+        "asyncio",
+        "dbus_next",
+        "pyroute2",
+        "logging",
+        "typing",
+        "argparse",
+        "subprocess",
+        "dataclasses",
+        "sqlite3",
+    }
+    assert not heavy & set(listed)
+    ours = {name for name in listed if name.startswith("mctld.")}
+    assert ours <= {
+        "mctld.kernel", "mctld.kernel.constants", "mctld.kernel.files", "mctld.kernel.libc", "mctld.kernel.mount",
+        "mctld.kernel.process", "mctld.runtime", "mctld.runtime.capabilities", "mctld.runtime.filesystems",
+        "mctld.runtime.identity", "mctld.runtime.programs", "mctld.runtime.spawner", "mctld.runtime.stage",
+    }  # fmt: skip
