@@ -21,9 +21,10 @@ def size(flag: str, text: str) -> int:
     unit = suffix.removesuffix("b").removesuffix("i") if suffix != "b" else ""
     if unit not in _SUFFIXES or not is_decimal(number):
         raise UsageError(f"{flag} {text!r} is not a size: {_HOW}")
-    whole, _, part = number.partition(".")
+    units, _, part = number.partition(".")
     shift = _SUFFIXES[unit]
-    value = (int(whole or 0) << shift) + ((int(part or 0) << shift) // 10 ** len(part))
+    scale: int = 10 ** len(part)
+    value = (int(units or 0) << shift) + (int(part or 0) << shift) // scale
     if value > LARGEST:
         raise UsageError(f"{flag} {text} is too large: the most is {LARGEST} bytes")
     return value

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Spares the import of typing, which jeepney needs for annotations that nobody evaluates here.
+
+It is the largest module of all (158 kB of byte code) and takes 2.5 to 3.5 of the 30 ms of `mctl ps`. A stand-in
+takes its place until somebody asks for more than these few names; then the real one is loaded after all.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from types import ModuleType
+else:
+    ModuleType = type(sys)  # spares the import of types as well
+
+
+class Annotation:
+    """Stands for Optional, Union and the like: may be subscribed, means nothing."""
+
+    def __getitem__(self, _parameters: object) -> Annotation:
+        return self
+
+
+class StandIn(ModuleType):
+    """A typing that is loaded when it is needed."""
+
+    TYPE_CHECKING = False
+    Any = Optional = Union = List = Annotation()
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):  # import asks for __path__
+            raise AttributeError(name)
+        if sys.modules.get("typing") is self:
+            del sys.modules["typing"]
+        import typing
+
+        return getattr(typing, name)
+
+
+def install() -> None:
+    if "typing" not in sys.modules:
+        sys.modules["typing"] = StandIn("typing")

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An org.mctl1 that answers as the contract says and runs plain processes of this user in place of containers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Any
+
+from jeepney import HeaderFields, MessageFlag, MessageType, new_error, new_method_return
+from jeepney.bus_messages import message_bus
+from jeepney.io.blocking import open_dbus_connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jeepney import Message
+
+INFINITY = 2**64 - 1
+NAME_FLAGS = 4  # DBUS_NAME_FLAG_DO_NOT_QUEUE
+SIGNATURES = {
+    "CreateContainer": "sa{sv}t",
+    "RunContainer": "sa{sv}t",
+    "GetContainer": "s",
+    "ListContainers": "a{sv}t",
+    "WaitContainer": "s",
+    "Start": "t",
+    "Stop": "a{sv}t",
+    "Kill": "it",
+    "Remove": "t",
+    "OpenLog": "a{sv}t",
+    "GetAll": "s",
+}
+
+
+class Refused(Exception):
+    """Becomes a D-Bus error."""
+
+    def __init__(self, name: str, sentence: str = "refused") -> None:
+        super().__init__(sentence)
+        self.name = name
+        self.sentence = sentence
+
+
+class Container:
+    """A process with the properties of org.mctl1.Container."""
+
+    def __init__(self, name: str, identity: str, **properties: tuple[str, Any]) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self.journal: tuple[int, int] = (-1, -1)
+        self.ended: tuple[str, int] | None = None
+        self.properties: dict[str, tuple[str, Any]] = {
+            "Name": ("s", name),
+            "Id": ("s", identity),
+            "OwnerUID": ("u", os.getuid()),
+            "State": ("s", "created"),
+            "Rootfs": ("s", "/srv/root"),
+            "Command": ("as", ["/bin/sh"]),
+            "Environment": ("as", []),
+            "WorkingDirectory": ("s", "/"),
+            "Hostname": ("s", name),
+            "User": ("s", "0:0"),
+            "Labels": ("a{ss}", {}),
+            "AutoRemove": ("b", False),
+            "StopSignal": ("i", 15),
+            "TimeoutStopUSec": ("t", 10_000_000),
+            "MemoryMax": ("t", INFINITY),
+            "MemorySwapMax": ("t", INFINITY),
+            "CPUQuotaPerSecUSec": ("t", INFINITY),
+            "CPUWeight": ("t", INFINITY),
+            "TasksMax": ("t", 2048),
+            "UIDShift": ("u", 524288),
+            "Unit": ("s", f"mctl-{name}.scope"),
+            "Slice": ("s", "mctl-u0.slice"),
+            "ControlGroup": ("s", ""),
+            "MainPID": ("u", 0),
+            "CreateTimestamp": ("t", 1_700_000_000_000_000),
+            "StartTimestamp": ("t", 0),
+            "StartTimestampMonotonic": ("t", 0),
+            "ExitTimestamp": ("t", 0),
+            "ExitTimestampMonotonic": ("t", 0),
+            "ExitHow": ("s", ""),
+            "ExitStatus": ("i", 0),
+        } | properties
+
+    @property
+    def path(self) -> str:
+        return f"/org/mctl1/container/{self.properties['Name'][1].replace('-', '_2d')}"
+
+
+class FakeService:
+    """Serves one bus connection from a thread; remembers each call as (path, member, body, flags)."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._connection = open_dbus_connection(address, enable_fds=True)
+        self._lock = threading.Lock()
+        self._stopping = False
+        self.containers: dict[str, Container] = {}
+        self.calls: list[tuple[str, str, tuple[Any, ...], int]] = []
+        self.errors: dict[str, list[Refused]] = {}  # member -> errors to answer with first
+        self.wrong: list[str] = []  # what a real service would have refused
+        self.log = b""
+        self._to_close: list[int] = []
+        self._waiting: list[threading.Thread] = []
+        self._connection.send_and_get_reply(message_bus.RequestName("org.mctl1", NAME_FLAGS))
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._thread.join()
+        for container in self.containers.values():
+            if container.process:
+                container.process.kill()
+        for thread in self._waiting:
+            thread.join()
+        for container in self.containers.values():
+            if container.process:
+                container.process.communicate()
+        self._connection.close()
+        for fd in self._to_close:
+            os.close(fd)
+
+    def add(self, name: str, identity: str = "", **properties: tuple[str, Any]) -> Container:
+        """`identity` is filled up to 32 digits."""
+        digits = identity or f"{len(self.containers) + 0xABC0:x}"
+        container = Container(name, digits.ljust(32, "0"), **properties)
+        self.containers[container.path] = container
+        return container
+
+    def _serve(self) -> None:
+        while not self._stopping:
+            try:
+                message = self._connection.receive(timeout=0.02)
+            except TimeoutError:
+                continue
+            if message.header.message_type is MessageType.method_call:
+                self._answer(message)
+
+    def _answer(self, message: Message) -> None:
+        fields = message.header.fields
+        member = fields[HeaderFields.member]
+        self.calls.append((fields[HeaderFields.path], member, message.body, int(message.header.flags)))
+        if fields.get(HeaderFields.signature, "") != SIGNATURES[member]:
+            self.wrong.append(f"{member} came with signature {fields.get(HeaderFields.signature)}")
+        handler: Callable[[Message], tuple[str, tuple[Any, ...]] | None] = getattr(self, member)
+        try:
+            waiting = self.errors.get(member)
+            if waiting:
+                raise waiting.pop(0)
+            reply = handler(message)
+        except Refused as error:
+            self.send(new_error(message, error.name, "s", (error.sentence,)))
+            return
+        if reply is not None:
+            self.send(new_method_return(message, *reply))
+
+    def send(self, message: Message) -> None:
+        with self._lock:
+            self._connection.send(message)
+
+    def _target(self, message: Message) -> Container:
+        path = message.header.fields[HeaderFields.path]
+        if path not in self.containers:
+            raise Refused("org.freedesktop.DBus.Error.UnknownObject", f"no object {path}")
+        return self.containers[path]
+
+    def _find(self, text: str) -> Container:
+        for container in self.containers.values():
+            if text == container.properties["Name"][1] or container.properties["Id"][1].startswith(text):
+                return container
+        raise Refused("org.mctl1.Error.NoSuchContainer", f"no container {text}")
+
+    def CreateContainer(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        name, options, _flags = message.body
+        options["Rootfs"][1].close()
+        container = self.add(name or "chosen", Command=options["Command"])
+        return "os", (container.path, container.properties["Id"][1])
+
+    def RunContainer(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        name, options, flags = message.body
+        options["Rootfs"][1].close()
+        container = self.add(name or "chosen", Command=options["Command"])
+        given = options["Stdin"][1] if "Stdin" in options else None
+        container.process = subprocess.Popen(
+            options["Command"][1],
+            stdin=given.fileno() if given else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if flags else subprocess.DEVNULL,
+            stderr=subprocess.PIPE if flags else subprocess.DEVNULL,
+        )
+        if given:
+            given.close()
+        identity = container.properties["Id"][1]
+        if not flags:
+            return "osah", (container.path, identity, [])
+        return "osah", (container.path, identity, self._streams(container))
+
+    def _streams(self, container: Container) -> list[int]:
+        if container.process is None or container.process.stdout is None or container.process.stderr is None:
+            raise AssertionError("the process was started without pipes")
+        ends = [os.memfd_create("journal") for _ in range(2)]
+        container.journal = (ends[0], ends[1])
+        self._to_close += ends
+        return [container.process.stdout.fileno(), container.process.stderr.fileno(), *ends]
+
+    def WaitContainer(self, message: Message) -> tuple[str, tuple[Any, ...]] | None:
+        container = self._find(message.body[0])
+        self._waiting.append(threading.Thread(target=self._wait, args=(container, message)))
+        self._waiting[-1].start()
+        return None
+
+    def _wait(self, container: Container, message: Message) -> None:
+        if container.process is None:
+            raise AssertionError("nothing runs")
+        status = container.process.wait()
+        ended = container.ended or (("killed", -status) if status < 0 else ("exited", status))
+        self.send(new_method_return(message, "si", ended))
+
+    def GetContainer(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        return "o", (self._find(message.body[0]).path,)
+
+    def ListContainers(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        chosen = message.body[0]
+        states = chosen["States"][1] if "States" in chosen else None
+        found = [c.properties for c in self.containers.values() if not states or c.properties["State"][1] in states]
+        return "aa{sv}", (found,)
+
+    def GetAll(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        return "a{sv}", (self._target(message).properties,)
+
+    def Start(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        self._target(message)
+        return "", ()
+
+    Stop = Remove = Start
+
+    def Kill(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        container = self._target(message)
+        if container.process:
+            container.process.send_signal(message.body[0])
+        return "", ()
+
+    def OpenLog(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        self._target(message)
+        reading, writing = os.pipe()
+        os.write(writing, self.log)
+        os.close(writing)
+        self._to_close.append(reading)
+        return "h", (reading,)
+
+
+def is_interactive(flags: int) -> bool:
+    return bool(flags & MessageFlag.allow_interactive_authorization)

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`mctl run` whole: the launcher, a bus, and a service that runs processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from unit.cli.conftest import LAUNCHER
+from unit.cli.fake_service import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from unit.cli.conftest import Result
+    from unit.cli.fake_service import FakeService
+
+    Mctl = Callable[..., Result]
+
+BINARY = bytes(range(256)) * 3000 + b"no line end"
+
+
+def journal(service: FakeService, which: int) -> bytes:
+    (container,) = service.containers.values()
+    return os.pread(container.journal[which], 1 << 24, 0)
+
+
+@pytest.mark.parametrize("status", [0, 1, 7, 125, 126, 127, 255])
+def test_exit_code_is_the_commands(mctl: Mctl, service: FakeService, status: int) -> None:
+    result = mctl("run", "--rm", "/", "/bin/sh", "-c", f"exit {status}")
+    assert (result.returncode, result.stdout, result.stderr) == (status, b"", b"")
+    assert service.calls[0][2][1]["AutoRemove"] == ("b", True)
+
+
+def test_killed_is_128_and_the_signal(mctl: Mctl, service: FakeService) -> None:
+    assert mctl("run", "/", "/bin/sh", "-c", "kill -9 $$").returncode == 128 + 9
+
+
+def test_output_is_raw_and_in_the_journal_too(mctl: Mctl, service: FakeService, tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(BINARY)
+    result = mctl("run", "/", "/bin/sh", "-c", f"cat {tmp_path}/data; echo failed >&2")
+    assert result.stdout == BINARY
+    assert result.stderr == b"failed\n"
+    assert journal(service, 0) == BINARY
+    assert journal(service, 1) == b"failed\n"
+
+
+def test_output_closed_early_does_not_end_the_run(mctl: Mctl, service: FakeService) -> None:
+    result = mctl("run", "/", "/bin/sh", "-c", "exec >&- 2>&-; sleep 0.3; exit 9")
+    assert result.returncode == 9
+
+
+def test_stdin_goes_in_with_i_only(mctl: Mctl, service: FakeService) -> None:
+    assert mctl("run", "-i", "/", "cat", stdin=BINARY).stdout == BINARY
+    assert mctl("run", "--name", "b", "/", "cat", stdin=BINARY).stdout == b""
+
+
+def test_everything_after_rootfs_is_the_commands(mctl: Mctl, service: FakeService) -> None:
+    assert mctl("run", "--", "/", "echo", "--rm", "-d", "--", "-x").stdout == b"--rm -d -- -x\n"
+
+
+def test_detached_prints_the_id(mctl: Mctl, service: FakeService) -> None:
+    result = mctl("run", "-d", "--name", "web", "/", "true")
+    assert (result.returncode, result.stdout) == (0, b"abc0".ljust(32, b"0") + b"\n")
+    assert service.calls[0][2][2] == 0
+    assert [call[1] for call in service.calls] == ["RunContainer"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        ("org.mctl1.Error.CommandNotFound", 127, b"nope"),
+        ("org.mctl1.Error.CommandNotExecutable", 126, b"nope"),
+        ("org.mctl1.Error.NameTaken", 125, b"nope"),
+        ("org.freedesktop.DBus.Error.AccessDenied", 125, b"polkit"),
+        ("org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", 125, b"password"),
+    ],
+)
+def test_refusals(mctl: Mctl, service: FakeService, error: str, status: int, words: bytes) -> None:
+    service.errors["RunContainer"] = [Refused(error, "nope"), Refused(error, "nope")]
+    result = mctl("run", "/", "true")
+    assert result.returncode == status
+    assert words in result.stderr
+    assert result.stderr.count(b"\n") == 1
+
+
+def test_oom_is_named(mctl: Mctl, service: FakeService) -> None:
+    with subprocess.Popen(["true"]):
+        pass
+    process = start(service, "sleep 0.3")
+    container = wait_for_container(service)
+    container.ended = ("oom", 9)
+    _out, err = process.communicate(timeout=20)
+    assert process.returncode == 128 + 9
+    assert b"memory" in err
+
+
+def start(service: FakeService, script: str, *options: str) -> subprocess.Popen[bytes]:
+    words = [LAUNCHER, "run", *options, "/", "/bin/sh", "-c", script]
+    environment = {"PATH": os.environ["PATH"], "DBUS_SYSTEM_BUS_ADDRESS": service.address}
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+
+
+def wait_for_container(service: FakeService, call: str = "WaitContainer"):  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + 20
+    while not any(name == call for _path, name, _body, _flags in service.calls):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (container,) = service.containers.values()
+    return container
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_signals_go_to_the_container(service: FakeService, number: int) -> None:
+    process = start(service, f"trap 'echo got; exit 5' {number}; echo up; while :; do sleep 0.05; done")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (5, b"got\n", b"")
+
+
+def test_third_interrupt_leaves_the_container(service: FakeService) -> None:
+    process = start(service, "trap '' INT; echo up; sleep 20")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    _out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"goes on" in err
+    (container,) = service.containers.values()
+    assert container.process is not None
+    assert container.process.poll() is None
+
+
+def test_nobody_reads_is_141_and_the_journal_has_it(service: FakeService) -> None:
+    process = start(service, "while sleep 0.02; do echo line; done")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"line\n"
+    process.stdout.close()
+    assert process.wait(timeout=20) == 141
+    assert journal(service, 0).startswith(b"line\nline\n")
+
+
+def test_service_restarted_while_waiting(mctl: Mctl, service: FakeService) -> None:
+    service.errors["WaitContainer"] = [Refused("org.freedesktop.DBus.Error.NoReply")] * 2
+    assert mctl("run", "/", "/bin/sh", "-c", "exit 6").returncode == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--memory", "1m", "/", "true"], "--memory 1m is too small: the least is 4m"),
+        (["/nonexistent", "true"], "'/nonexistent' does not exist"),
+        (["busybox", "true"], "images come with a later version"),
+        (["/etc/passwd", "true"], "not a directory"),
+        (["/"], "no command"),
+        ([], "no root directory"),
+        (["-t", "/", "sh"], "-t is not offered by this version"),
+        (["-it", "/", "sh"], "-t is not offered by this version"),
+        (["--volume=/a:/b", "/", "sh"], "--volume is not offered"),
+        (["--nmae", "x", "/", "sh"], "did you mean --name"),
+    ],
+)
+def test_usage_is_refused_before_anything_is_sent(
+    mctl: Mctl, service: FakeService, words: list[str], part: str
+) -> None:
+    result = mctl("run", *words)
+    assert result.returncode == 125
+    assert part in result.stderr.decode()
+    assert service.calls == []
