@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only place that decides who may do what: owner, then polkit. No answer is a refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dbus_next.signature import Variant
+
+from ..errors import AccessDenied, InteractiveAuthorizationRequired, MctlError
+from .question import CREATE, CREATE_PRIVILEGED, INSPECT, LIST, LOGS, MANAGE, PUBLIC
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .question import Call, Question
+
+POLKIT = "org.freedesktop.PolicyKit1"
+POLKIT_PATH = "/org/freedesktop/PolicyKit1/Authority"
+POLKIT_INTERFACE = "org.freedesktop.PolicyKit1.Authority"
+ALLOW_USER_INTERACTION = 1
+PROMPT_SECONDS = 120
+ANSWER_SECONDS = 25
+VALUE_MAX = 256  # characters of a detail
+GETTEXT_DOMAIN = "mctl"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The polkit actions behind an annotation of the contract."""
+
+    own: str
+    other: str = ""  # for containers of other users, and for those that do not exist
+    doing: str = ""
+
+
+RULES: Mapping[str, Rule | None] = {
+    PUBLIC: None,
+    LIST: Rule("org.mctl1.inspect-own"),
+    INSPECT: Rule("org.mctl1.inspect-own", "org.mctl1.inspect-all", "seeing"),
+    MANAGE: Rule("org.mctl1.manage-own", "org.mctl1.manage", "managing"),
+    LOGS: Rule("org.mctl1.logs-own", "org.mctl1.logs", "reading the output of"),
+    CREATE: Rule("org.mctl1.create"),
+    CREATE_PRIVILEGED: Rule("org.mctl1.create-privileged"),
+}
+
+
+class Verdict(Enum):
+    GRANTED = "granted"
+    CHALLENGE = "a person could be asked"
+    DENIED = "denied"
+    SILENCE = "polkit does not answer"
+
+
+class Bus(Protocol):
+    async def call(
+        self, destination: str, path: str, interface: str, member: str, signature: str = "", body: Sequence[object] = ()
+    ) -> list[Any]: ...
+    def send(
+        self, destination: str, path: str, interface: str, member: str, signature: str = "", body: Sequence[object] = ()
+    ) -> None: ...
+
+
+def presentable(value: str) -> str:
+    """A detail is shown in a password prompt, so it must not be able to dress it up (control, bidi, length)."""
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value[:VALUE_MAX])
+    return text if len(value) <= VALUE_MAX else text[:-3] + "..."
+
+
+class Authority:
+    """Asks polkit about a peer of the bus; root is not asked about."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._cancellations = itertools.count(1)
+
+    async def check(self, call: Call, question: Question) -> None:
+        """Returns if the call may go on, else raises AccessDenied or InteractiveAuthorizationRequired."""
+        for annotation in question.actions:
+            rule = RULES[annotation]
+            if rule is None:
+                continue
+            if call.uid == 0:
+                log.debug("root: %s %s", question.verb, question.container)
+                continue
+            await self._check(call, question, rule)
+
+    async def sees_all(self, call: Call) -> bool:
+        """Whether containers of other users may be listed; never asks a person."""
+        if call.uid == 0:
+            return True
+        action = "org.mctl1.inspect-all"
+        return await self._ask(call, action, {"verb": "list"}, interactive=False) is Verdict.GRANTED
+
+    async def _check(self, call: Call, question: Question, rule: Rule) -> None:
+        if question.container is None or question.owner == call.uid:
+            action, sentence = rule.own, f"this call ({question.verb}) needs authorization"
+            verdict = await self._ask(call, action, _details(question), interactive=call.interactive)
+        else:
+            action = rule.other
+            sentence = (
+                f"there is no container {presentable(question.container)!r} of yours, "
+                f"and {rule.doing} other users' containers needs authorization"
+            )
+            verdict = await self._ask_blindly(call, action, question)
+        _judge(verdict, f"{sentence} ({action})", call)
+
+    async def _ask_blindly(self, call: Call, action: str, question: Question) -> Verdict:
+        """For a container that is another's or nobody's: the caller must not be able to tell which.
+
+        The rules judge by all details. But the prompt and the details reach the caller's own agent, so the question
+        that may open one holds nothing that the caller did not say.
+        """
+        verdict = await self._ask(call, action, _details(question), interactive=False)
+        if verdict is not Verdict.CHALLENGE or not call.interactive:
+            return verdict
+        return await self._ask(call, action, _blind_details(question), interactive=True)
+
+    async def _ask(self, call: Call, action: str, details: Mapping[str, str], *, interactive: bool) -> Verdict:
+        cancellation = f"mctl-{next(self._cancellations)}"
+        body = [
+            ["system-bus-name", {"name": Variant("s", call.sender)}],  # never by pid: CVE-2013-4288
+            action,
+            dict(details),
+            ALLOW_USER_INTERACTION if interactive else 0,
+            cancellation,
+        ]
+        try:
+            async with asyncio.timeout(PROMPT_SECONDS if interactive else ANSWER_SECONDS):
+                answer = await self._bus.call(
+                    POLKIT, POLKIT_PATH, POLKIT_INTERFACE, "CheckAuthorization", "(sa{sv})sa{ss}us", body
+                )
+        except (asyncio.CancelledError, TimeoutError) as error:
+            self._give_up(cancellation)
+            if isinstance(error, TimeoutError):
+                return Verdict.SILENCE
+            raise
+        except MctlError as error:
+            log.debug("polkit on %s: %s", action, error)
+            return Verdict.SILENCE
+        return _verdict(answer)
+
+    def _give_up(self, cancellation: str) -> None:
+        """The prompt disappears from the person's screen."""
+        try:
+            self._bus.send(POLKIT, POLKIT_PATH, POLKIT_INTERFACE, "CancelCheckAuthorization", "s", [cancellation])
+        except MctlError as error:  # the bus is gone, and the prompt with it
+            log.debug("cannot cancel %s: %s", cancellation, error)
+
+
+def _verdict(answer: list[Any]) -> Verdict:
+    match answer:
+        case [[True, bool(), dict()]]:
+            return Verdict.GRANTED
+        case [[False, True, dict()]]:
+            return Verdict.CHALLENGE
+        case [[False, False, dict()]]:
+            return Verdict.DENIED
+    return Verdict.SILENCE
+
+
+def _judge(verdict: Verdict, sentence: str, call: Call) -> None:
+    match verdict:
+        case Verdict.GRANTED:
+            return
+        case Verdict.CHALLENGE if not call.interactive:
+            raise InteractiveAuthorizationRequired(f"{sentence}; allow interaction to be asked for a password")
+        case Verdict.SILENCE:
+            raise AccessDenied("polkit does not answer, so only root may do this; is polkit.service running?")
+    raise AccessDenied(sentence)
+
+
+def _details(question: Question) -> dict[str, str]:
+    details = {"container": question.container or "", "verb": question.verb, **question.details}
+    shown = {presentable(key): presentable(value) for key, value in details.items() if value}
+    return {**shown, **_message(question.effect)}
+
+
+def _blind_details(question: Question) -> dict[str, str]:
+    container = presentable(question.container or "")
+    effect = f"{question.verb} the container $(container), which is not yours"
+    return {"container": container, "verb": question.verb, **_message(effect)}
+
+
+def _message(effect: str) -> dict[str, str]:
+    message = f"Authentication is required to {effect}."  # polkit puts the details in place of $(...)
+    return {"polkit.message": message, "polkit.gettext_domain": GETTEXT_DOMAIN}

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""org.mctl1.Container: one object for each container; every handler is one line of the lifecycle."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from ..errors import UnknownObject
+from . import options
+from .paths import container_path
+from .question import INSPECT, Question
+from .target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..lifecycle.logs import LogQuery
+    from ..spec import Spec
+    from .contract import Interface, Method
+    from .engine import Container, Registry
+    from .question import Call
+
+INTERFACE = "org.mctl1.Container"
+
+
+def spec_details(spec: Spec) -> dict[str, str]:
+    """What a polkit rule may judge by."""
+    labels = {f"labels.{key}": value for key, value in spec.labels}
+    privileged = "yes" if spec.rootfs.owner is None else "no"
+    return {"image": spec.rootfs.path, "command": shlex.join(spec.command), "privileged": privileged, **labels}
+
+
+def container_details(container: Container) -> dict[str, str]:
+    return {"id": container.id, "owner": str(container.owner_uid), **spec_details(container.spec)}
+
+
+class ContainerObject(Target):
+    """Also stands for a path at which there is no container: only who is authorized learns that."""
+
+    def __init__(
+        self, registry: Registry, interfaces: Sequence[Interface], name: str, container: Container | None = None
+    ) -> None:
+        super().__init__(container_path(name), interfaces)
+        self._registry = registry
+        self._name = name
+        self._container = container or registry.get(name)
+
+    @property
+    def container(self) -> Container:
+        if self._container is None:
+            raise UnknownObject(f"there is no container {self._name!r}")
+        return self._container
+
+    def ask(self, call: Call, actions: tuple[str, ...], args: tuple[object, ...], verb: str) -> Question:
+        found = self._container
+        return Question(
+            actions,
+            args,
+            verb,
+            f"{verb} the container $(container)" + (" of user $(owner)" if found else ""),
+            self._name,
+            found.owner_uid if found else None,
+            container_details(found) if found else {},
+            found,
+            lambda: self._registry.get(self._name),
+        )
+
+    def ask_own(self, call: Call, method: Method, args: Sequence[object]) -> Question:
+        verb, checked = self._checked(method, args)
+        return self.ask(call, (method.action,), checked, verb)
+
+    def introspection_actions(self) -> tuple[str, ...]:
+        return (INSPECT,)
+
+    async def introspect(self, call: Call) -> str:
+        _ = self.container  # raises where there is none
+        return await super().introspect(call)
+
+    def _checked(self, method: Method, args: Sequence[object]) -> tuple[str, tuple[object, ...]]:
+        """The verb for polkit and the handler's arguments."""
+        match method.name, args:
+            case "Start", [int(flags)]:
+                options.check_flags(flags, {})
+                return "start", ()
+            case "Stop", [dict(given), int(flags)]:
+                options.check_flags(flags, {})
+                return "stop", (options.parse(given, options.STOP).get("TimeoutUSec"),)
+            case "Kill", [int(number), int(flags)]:
+                options.check_flags(flags, {options.EVERYONE: "all its processes"})
+                return "kill", (options.check_signal(number), bool(flags & options.EVERYONE))
+            case "Remove", [int(flags)]:
+                options.check_flags(flags, {options.FORCE: "kill it first if it runs"})
+                return "remove", (bool(flags & options.FORCE),)
+            case "OpenLog", [dict(given), int(flags)]:
+                options.check_flags(flags, {})
+                return "logs", (options.log_query(options.parse(given, options.LOG)),)
+        return method.handler.replace("_", " "), tuple(args)
+
+    async def start(self, call: Call) -> None:
+        await self.container.start()
+
+    async def stop(self, call: Call, timeout_usec: int | None) -> None:
+        await self.container.stop(timeout_usec=timeout_usec)
+
+    async def kill(self, call: Call, signal: int, everyone: bool) -> None:  # noqa: FBT001 (the contract's arguments)
+        await self.container.kill(signal, everyone=everyone)
+
+    async def remove(self, call: Call, force: bool) -> None:  # noqa: FBT001
+        await self.container.remove(force=force)
+
+    def open_log(self, call: Call, query: LogQuery) -> int:
+        return self.container.open_log(query)
+
+    def name(self) -> str:
+        return self.container.name
+
+    def id(self) -> str:
+        return self.container.id
+
+    def owner_uid(self) -> int:
+        return self.container.owner_uid
+
+    def state(self) -> str:
+        return self.container.state.value
+
+    def rootfs(self) -> str:
+        return self.container.spec.rootfs.path
+
+    def command(self) -> list[str]:
+        return list(self.container.spec.command)
+
+    def environment(self) -> list[str]:
+        return list(self.container.spec.environment)
+
+    def working_directory(self) -> str:
+        return self.container.spec.working_directory
+
+    def hostname(self) -> str:
+        return self.container.spec.hostname
+
+    def user(self) -> str:
+        return str(self.container.spec.user)
+
+    def labels(self) -> dict[str, str]:
+        return dict(self.container.spec.labels)
+
+    def auto_remove(self) -> bool:
+        return self.container.spec.auto_remove
+
+    def stop_signal(self) -> int:
+        return self.container.spec.stop_signal
+
+    def timeout_stop_usec(self) -> int:
+        return self.container.spec.timeout_stop_usec
+
+    def memory_max(self) -> int:
+        return self.container.spec.limits.memory_max
+
+    def memory_swap_max(self) -> int:
+        return self.container.spec.limits.memory_swap_max
+
+    def cpu_quota_per_sec_usec(self) -> int:
+        return self.container.spec.limits.cpu_quota_per_sec_usec
+
+    def cpu_weight(self) -> int:
+        return self.container.spec.limits.cpu_weight
+
+    def tasks_max(self) -> int:
+        return self.container.spec.limits.tasks_max
+
+    def uid_shift(self) -> int:
+        return self.container.uid_shift
+
+    def unit(self) -> str:
+        return self.container.unit
+
+    def slice(self) -> str:
+        return self.container.slice
+
+    def control_group(self) -> str:
+        return self.container.control_group
+
+    def main_pid(self) -> int:
+        return self.container.main_pid
+
+    def create_timestamp(self) -> int:
+        return self.container.created_usec
+
+    def start_timestamp(self) -> int:
+        return self.container.started_usec
+
+    def start_timestamp_monotonic(self) -> int:
+        return self.container.started_monotonic_usec
+
+    def exit_timestamp(self) -> int:
+        return self.container.exited_usec
+
+    def exit_timestamp_monotonic(self) -> int:
+        return self.container.exited_monotonic_usec
+
+    def exit_how(self) -> str:
+        return self.container.end.how if self.container.end else ""
+
+    def exit_status(self) -> int:
+        return self.container.end.status if self.container.end else 0

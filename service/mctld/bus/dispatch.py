@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One road for every call: member, object, authority, the object again, handler, reply, descriptors closed.
+
+Nothing is sent to a client but a typed reply or one sentence; what went wrong inside goes to the log with an id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Cancelled, InvalidArgs, LimitsExceeded, MctlError, UnknownObject
+from .bounds import Bounds
+from .codec import ALLOW_INTERACTIVE_AUTHORIZATION, NO_REPLY_EXPECTED, TooLong, Unmarshallable
+from .descriptors import Descriptors
+from .question import CHANGING, Call
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from .authority import Authority
+    from .codec import Header, Message
+    from .connection import Connection
+    from .contract import Method
+    from .objects import Objects
+    from .question import Question
+    from .target import Target
+
+DECODE_IN_THREAD = 64 << 10  # bytes: a dense body of 1 MiB takes a second, and nobody else should wait for it
+
+_GIVEN_UP = "the service is stopping, or the call was given up"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Served:
+    """A call in flight. What changes nothing, or is not authorized yet, ends when its caller leaves the bus."""
+
+    sender: str
+    abandonable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    signature: str
+    body: Sequence[object]
+    fds: Descriptors
+
+
+class Dispatcher:
+    def __init__(
+        self,
+        connection: Connection,
+        objects: Objects,
+        authority: Authority,
+        identify: Callable[[str], Awaitable[int]],
+    ) -> None:
+        self._connection = connection
+        self._objects = objects
+        self._authority = authority
+        self._identify = identify
+        self._bounds = Bounds()
+        self._served: dict[asyncio.Task[None], _Served] = {}
+        self._closing = False
+        connection.on_peer_gone(self._on_peer_gone)
+
+    def __call__(self, message: Message) -> None:
+        """Takes over the message."""
+        task = asyncio.create_task(self._serve(message))
+        self._served[task] = _Served(message.header.sender)
+        task.add_done_callback(lambda done: self._served_to_the_end(message, done))
+
+    async def close(self, grace: float) -> None:
+        """What changes something may end within `grace` seconds; the rest, and later calls, are answered Cancelled."""
+        self._closing = True
+        for task, served in self._served.items():
+            if served.abandonable:
+                task.cancel()
+        if self._served:
+            _, late = await asyncio.wait(list(self._served), timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _served_to_the_end(self, message: Message, task: asyncio.Task[None]) -> None:
+        del self._served[task]
+        message.fds.close()
+        if task.cancelled():  # before its first step: _serve answers all else
+            self._refuse(message.header, Cancelled(_GIVEN_UP))
+
+    def _on_peer_gone(self, sender: str) -> None:
+        for task, served in self._served.items():
+            if served.sender == sender and served.abandonable:
+                task.cancel()
+
+    async def _serve(self, message: Message) -> None:
+        header = message.header
+        try:
+            with self._bounds.admit(header.sender, message.frame.size):
+                self._reply(header, await self._answer(message))
+        except MctlError as error:
+            self._refuse(header, error)
+        except asyncio.CancelledError:  # the task ends here anyway; without an answer the caller would wait
+            self._refuse(header, Cancelled(_GIVEN_UP))
+        except Exception:
+            incident = secrets.token_hex(4)
+            log.exception("internal error %s: %s of %s", incident, header.member, header.sender)
+            self._refuse(header, MctlError(f"internal error {incident}: the service's log tells more"))
+
+    async def _answer(self, message: Message) -> _Reply:
+        if self._closing:
+            raise Cancelled(_GIVEN_UP)
+        header = message.header
+        target = self._objects.find(header.path)
+        method = target.method(header.interface, header.member)
+        args = await _arguments(message, method)
+        call = Call(
+            header.sender,
+            await self._identify(header.sender),
+            bool(header.flags & ALLOW_INTERACTIVE_AUTHORIZATION),
+            message.fds,
+        )
+        question = target.question(call, method, args)
+        await self._authority.check(call, question)
+        if question.again() != question.subject:
+            raise UnknownObject(f"{question.container or target.path} is not what it was when you asked: ask again")
+        return await self._perform(target, method, call, question)
+
+    async def _perform(self, target: Target, method: Method, call: Call, question: Question) -> _Reply:
+        task = asyncio.current_task()
+        if task in self._served and CHANGING.intersection(question.actions):
+            self._served[task].abandonable = False
+        result = getattr(target, method.handler)(call, *question.args)
+        if inspect.isawaitable(result):
+            result = await result
+        return _typed(method, result)
+
+    def _reply(self, call: Header, reply: _Reply) -> None:
+        if call.flags & NO_REPLY_EXPECTED:
+            reply.fds.close()
+            return
+        try:
+            self._connection.reply(call, reply.signature, reply.body, reply.fds.take_all())
+        except TooLong as error:
+            raise LimitsExceeded(f"the answer is too long for the bus, ask for less: {error}") from error
+
+    def _refuse(self, call: Header, error: MctlError) -> None:
+        if not call.flags & NO_REPLY_EXPECTED:
+            self._connection.error(call, error.bus_name, str(error))
+
+
+async def _arguments(message: Message, method: Method) -> list[Any]:
+    """Only a body of the declared signature is ever decoded."""
+    header = message.header
+    if header.signature != method.signature:
+        raise InvalidArgs(f"{method} takes the signature {method.signature!r}, but {header.signature!r} was given")
+    if message.fds_lost:
+        raise LimitsExceeded("the file descriptors of the call were lost: the service has too many open")
+    if message.frame.size > DECODE_IN_THREAD:
+        return await asyncio.to_thread(message.body)
+    return message.body()
+
+
+def _typed(method: Method, result: object) -> _Reply:
+    """Descriptors that a handler returns travel with the reply and are closed then."""
+    outputs = method.outputs
+    values = [result] if len(outputs) == 1 else list(result) if isinstance(result, tuple) else []
+    if len(values) != len(outputs):
+        raise Unmarshallable(f"the handler of {method} returned {type(result).__name__}")
+    fds = Descriptors()
+    body: list[object] = []
+    for output, value in zip(outputs, values, strict=True):
+        match output.type, value:
+            case "h", int(fd):
+                body.append(len(fds))
+                fds.add(fd)
+            case "ah", list(several):
+                body.append(list(range(len(fds), len(fds) + len(several))))
+                for fd in several:
+                    fds.add(fd)
+            case _:
+                body.append(value)
+    return _Reply("".join(o.type for o in outputs), body, fds)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Opens the service to the bus, and closes it in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import objects
+from .authority import RULES, Authority
+from .contract import NAME, Contract, ContractError
+from .dispatch import Dispatcher
+from .manager import Manager
+from .objects import Objects
+from .signals import Herald
+from .standard import MEMBER
+from .visible import Visible
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .connection import Connection
+    from .engine import Registry
+
+GRACE = 5.0  # seconds for calls that are changing something
+
+
+class Door:
+    """Made by open_door."""
+
+    def __init__(self, connection: Connection, dispatcher: Dispatcher, herald: Herald) -> None:
+        self._connection = connection
+        self._dispatcher = dispatcher
+        self._herald = herald
+
+    async def close(self, *, grace: float = GRACE) -> None:
+        """Drops the name, so that the next call starts a new service; answers what is in flight; sends it all."""
+        await self._connection.release_name(NAME)
+        await self._dispatcher.close(grace)
+        self._herald.flush()
+        await self._connection.drain()
+
+
+async def open_door(
+    connection: Connection,
+    registry: Registry,
+    contract_directory: str,
+    *,
+    identify: Callable[[str], Awaitable[int]] | None = None,
+) -> Door:
+    """Raises ContractError before anything is served; the name comes last. `identify` gives the uid of a sender."""
+    contract = checked_contract(contract_directory)
+    authority = Authority(connection)
+    visible = Visible(registry, authority)
+    herald = Herald(connection, contract, registry, authority)
+    manager = Manager(contract, registry, visible, herald)
+    dispatcher = Dispatcher(
+        connection, Objects(contract, registry, visible, manager), authority, identify or connection.uid_of
+    )
+    registry.events.subscribe(herald)
+    connection.on_call = dispatcher
+    await connection.request_name(NAME)
+    return Door(connection, dispatcher, herald)
+
+
+def checked_contract(directory: str) -> Contract:
+    """Every member has a handler and an action that the authority knows."""
+    contract = Contract(directory)
+    objects.check(contract)
+    for interface in contract.interfaces.values():
+        for member in interface.members:
+            if member.action not in RULES and member.action != MEMBER:
+                raise ContractError(f"{member} declares {member.action}, which the authority does not know")
+        for property_ in interface.properties.values():
+            if property_.access != "read":
+                raise ContractError(f"{property_} is writable, which is not served")
+    return contract

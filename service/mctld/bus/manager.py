@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""org.mctl1.Manager and the ObjectManager, at /org/mctl1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import VERSION
+from ..errors import NoSuchContainer
+from ..spec import shown
+from . import container, openings, options
+from .container import ContainerObject, container_details, spec_details
+from .paths import ROOT, container_path
+from .question import CREATE, CREATE_PRIVILEGED, Question
+from .standard import OBJECT_MANAGER
+from .target import BASIC, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dbus_next.signature import Variant
+
+    from ..lifecycle.events import Exit
+    from ..spec import Spec
+    from .contract import Contract, Method
+    from .engine import Container, Registry
+    from .question import Call
+    from .signals import Herald
+    from .visible import Visible
+
+INTERFACE = "org.mctl1.Manager"
+FEATURES: tuple[str, ...] = ()
+
+
+class Manager(Target):
+    def __init__(self, contract: Contract, registry: Registry, visible: Visible, herald: Herald) -> None:
+        super().__init__(ROOT, [contract[name] for name in (INTERFACE, OBJECT_MANAGER, *BASIC)])
+        self._container = contract[container.INTERFACE]
+        self._registry = registry
+        self._visible = visible
+        self._herald = herald
+
+    def ask_own(self, call: Call, method: Method, args: Sequence[object]) -> Question:
+        match method.name, args:
+            case "CreateContainer", [str(name), dict(given), int(flags)]:
+                options.check_flags(flags, {})
+                return self._creation(call, name, options.parse(given, options.CREATION), "create")
+            case "RunContainer", [str(name), dict(given), int(flags)]:
+                options.check_flags(flags, {options.ATTACH: "attach"})
+                return self._run(call, name, options.parse(given, options.RUN), attach=bool(flags & options.ATTACH))
+            case "GetContainer", [str(key)]:
+                return self._lookup(call, method, key)
+            case "WaitContainer", [str(key)]:
+                return self._wait(call, method, key)
+            case "ListContainers", [dict(given), int(flags)]:
+                options.check_flags(flags, {})
+                wanted = options.list_filter(options.parse(given, options.FILTER))
+                return self.ask(call, (method.action,), wanted, "list")
+        return super().ask_own(call, method, args)
+
+    async def children(self, call: Call) -> list[str]:
+        del call
+        return ["container"]
+
+    async def create_container(self, call: Call, spec: Spec) -> tuple[str, str]:
+        made = await self._registry.create(spec, call.uid)
+        return container_path(made.name), made.id
+
+    async def run_container(
+        self,
+        call: Call,
+        spec: Spec,
+        stdin: int | None,
+        attach: bool,  # noqa: FBT001 (as in the question)
+    ) -> tuple[str, str, list[int]]:
+        opened = None if stdin is None else call.fds.peek(stdin)
+        made, streams = await self._registry.run(spec, call.uid, stdin=opened, attach=attach, client=call.sender)
+        return container_path(made.name), made.id, list(streams)
+
+    def get_container(self, call: Call, key: str) -> str:
+        return container_path(self._find(call, key).name)
+
+    async def list_containers(
+        self, call: Call, states: frozenset[str] | None, owner: int | None, names: frozenset[str] | None
+    ) -> list[dict[str, Variant]]:
+        return [
+            self._values(c)
+            for c in await self._visible.all(call)
+            if (states is None or c.state.value in states)
+            and (owner is None or c.owner_uid == owner)
+            and (names is None or c.name in names)
+        ]
+
+    async def wait_container(self, call: Call, key: str) -> tuple[str, int]:
+        end = await self._end(call, key)
+        return end.how, end.status
+
+    async def subscribe(self, call: Call) -> None:
+        await self._herald.subscribe(call)
+
+    def unsubscribe(self, call: Call) -> None:
+        self._herald.unsubscribe(call.sender)
+
+    async def get_managed_objects(self, call: Call) -> dict[str, dict[str, dict[str, Variant]]]:
+        await self._herald.subscribe(call)
+        return {container_path(c.name): self.interfaces_of(c) for c in await self._visible.all(call)}
+
+    def interfaces_of(self, found: Container) -> dict[str, dict[str, Variant]]:
+        """As ObjectManager tells of it."""
+        return {self._container.name: self._values(found)}
+
+    def version(self) -> str:
+        return VERSION
+
+    def features(self) -> list[str]:
+        return list(FEATURES)
+
+    def _values(self, found: Container) -> dict[str, Variant]:
+        there = ContainerObject(self._registry, [self._container], found.name, found)
+        return there.values(tuple(self._container.properties.values()))
+
+    def _run(self, call: Call, name: str, values: Mapping[str, object], *, attach: bool) -> Question:
+        stdin = values.get("Stdin")
+        if isinstance(stdin, int):
+            openings.check_stdin(call.fds.peek(stdin))
+        return self._creation(call, name, values, "run", stdin, attach)
+
+    def _creation(self, call: Call, name: str, values: Mapping[str, object], verb: str, *more: object) -> Question:
+        options.required(values, "Rootfs", "Command")
+        rootfs = openings.rootfs(call.fds.peek(int(str(values["Rootfs"]))), call.uid)
+        spec = options.spec(name or self._registry.generate_name(rootfs.path), values, rootfs)
+        privileged = rootfs.owner is None
+        showing = ", which shows it files of other users" if privileged else ""
+        return Question(
+            (CREATE_PRIVILEGED if privileged else CREATE,),
+            (spec, *more),
+            verb,
+            f"{verb} a container from the directory $(image){showing}",
+            details={"container": spec.name, "owner": str(call.uid), **spec_details(spec)},
+        )
+
+    def _lookup(self, call: Call, method: Method, key: str) -> Question:
+        found = self._visible.find(call.uid, key)
+        return Question(
+            (method.action,),
+            (key,),
+            "inspect",
+            "see the container $(container)",
+            key,
+            found.owner_uid if found else None,
+            container_details(found) if found else {},
+            found,
+            lambda: self._visible.find(call.uid, key),
+        )
+
+    def _wait(self, call: Call, method: Method, key: str) -> Question:
+        """Also for what has been removed. Its owner is what must not change meanwhile: it may well end just now."""
+        found = self._visible.find(call.uid, key)
+        owner = self._owner(call, key)
+        details = container_details(found) if found else {}
+        return Question(
+            (method.action,),
+            (key,),
+            "wait",
+            "wait for the container $(container)",
+            key,
+            owner,
+            details,
+            owner,
+            lambda: self._owner(call, key),
+        )
+
+    def _owner(self, call: Call, key: str) -> int | None:
+        if found := self._visible.find(call.uid, key):
+            return found.owner_uid
+        departed = self._registry.departed(key)
+        return departed[0] if departed else None
+
+    async def _end(self, call: Call, key: str) -> Exit:
+        departed = self._registry.departed(key)
+        if departed and not self._visible.find(call.uid, key):
+            return departed[1]
+        return await self._find(call, key).wait()
+
+    def _find(self, call: Call, key: str) -> Container:
+        found = self._visible.find(call.uid, key)
+        if found is None:
+            raise NoSuchContainer(f"there is no container {shown(key)}")
+        return found

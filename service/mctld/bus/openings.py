@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What callers open and hand over: root directories and standard inputs, judged by the descriptor, never by a path."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+
+from ..errors import InvalidArgs, NoSuchRootfs
+from ..spec import Rootfs, shown
+
+_SELF_MOUNTS = "/proc/self/mountinfo"
+
+
+def mount_type(fd: int) -> str | None:
+    """File system type of the mount that `fd` was opened through; None where it is not one of this namespace.
+
+    Read from proc(5), without touching the file system: a FUSE one belongs to a user, who could let us wait for ever.
+    """
+    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as stream:
+        wanted = next((line.split()[1] for line in stream if line.startswith("mnt_id:")), "")
+    with open(_SELF_MOUNTS, encoding="utf-8", errors="surrogateescape") as stream:
+        for line in stream:
+            if line.split(" ", 1)[0] == wanted:
+                return line.partition(" - ")[2].split(" ", 1)[0]
+    return None
+
+
+def rootfs(fd: int, uid: int) -> Rootfs:
+    """The directory behind `fd` as `uid` may use it: one's own shows one's own files, root's calls show all."""
+    kind = mount_type(fd)
+    if kind is None:
+        raise NoSuchRootfs("Rootfs lies on a mount that the service does not see: open it outside of other namespaces")
+    if uid != 0 and kind.startswith("fuse"):
+        raise NoSuchRootfs(f"Rootfs lies on a {kind} file system, which another process answers for: copy it elsewhere")
+    found = os.fstat(fd)
+    if not stat.S_ISDIR(found.st_mode):
+        raise NoSuchRootfs("Rootfs is not a directory")
+    path = _path(fd, found)
+    owner = (uid, found.st_gid) if uid != 0 and found.st_uid == uid else None
+    return Rootfs(path, found.st_dev, found.st_ino, owner)
+
+
+def _path(fd: int, found: os.stat_result) -> str:
+    path = os.readlink(f"/proc/self/fd/{fd}")
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgs(f"Rootfs {shown(path)} is not valid UTF-8") from None
+    if not path.isprintable():
+        raise InvalidArgs(f"Rootfs {shown(path)} contains a control character")
+    try:
+        there = os.stat(path, follow_symlinks=False)
+    except OSError as error:
+        raise NoSuchRootfs(f"Rootfs {path} is not there any more: {error.strerror}") from error
+    if (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino):
+        raise NoSuchRootfs(f"Rootfs {path} leads to another directory now")
+    return path
+
+
+def check_stdin(fd: int) -> None:
+    """The container reads it unseen: it must be nothing that gives more than bytes."""
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    if flags & os.O_PATH:
+        raise InvalidArgs("Stdin is opened with O_PATH: open it for reading")
+    if flags & os.O_ACCMODE == os.O_WRONLY:
+        raise InvalidArgs("Stdin is not open for reading")
+    if (mount_type(fd) or "").startswith("fuse"):
+        raise InvalidArgs("Stdin lies on a FUSE file system: pass it through a pipe")
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISDIR(mode):
+        raise InvalidArgs("Stdin is a directory: pass a file, pipe or socket")
+    if stat.S_ISBLK(mode):
+        raise InvalidArgs("Stdin is a block device: pass a file, pipe or socket")
+    if stat.S_ISCHR(mode) and os.isatty(fd):
+        raise InvalidArgs("Stdin is a terminal: a container could type into it; pass a file, pipe or socket")

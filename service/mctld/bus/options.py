@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Dictionaries of options to validated values. What is not understood is refused: silence would be a security bug."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidArgs
+from ..lifecycle.logs import LogQuery
+from ..spec import INFINITY, Limits, Spec, User, check_range, shown
+from ..state import State
+from .contract import snake
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dbus_next.signature import Variant
+
+    from ..spec import Rootfs
+
+ATTACH = 1
+EVERYONE = 1
+FORCE = 1
+
+_LIMITS = {"MemoryMax": "t", "MemorySwapMax": "t", "CPUQuotaPerSecUSec": "t", "CPUWeight": "t", "TasksMax": "t"}
+_PLAIN = {"WorkingDirectory": "s", "Hostname": "s", "StopSignal": "i", "TimeoutStopUSec": "t", "AutoRemove": "b"}
+CREATION = {
+    "Rootfs": "h", "Command": "as", "Environment": "as", "User": "s", "Labels": "a{ss}", **_PLAIN, **_LIMITS,
+}  # fmt: skip
+RUN = {**CREATION, "Stdin": "h"}
+STOP = {"TimeoutUSec": "t"}
+LOG = {"Follow": "b", "Lines": "t", "Since": "t", "Until": "t", "Output": "s"}
+FILTER = {"States": "as", "OwnerUID": "u", "Names": "as"}
+OUTPUTS = ("cat", "short-iso-precise", "json", "export")
+
+_WORDS = {
+    "s": "a string", "b": "a boolean", "i": "a 32-bit integer", "u": "an unsigned 32-bit integer",
+    "t": "an unsigned 64-bit integer", "as": "an array of strings", "h": "a file descriptor",
+    "a{ss}": "a dictionary of strings",
+}  # fmt: skip
+
+
+def parse(options: Mapping[str, Variant], known: Mapping[str, str]) -> dict[str, Any]:
+    """The plain values of the options, each of exactly the declared type."""
+    values: dict[str, Any] = {}
+    for key, variant in options.items():
+        if key not in known:
+            raise InvalidArgs(f"option {shown(key)} is not known; known are {', '.join(sorted(known))}")
+        expected = known[key]
+        if variant.signature != expected:
+            given = _WORDS.get(variant.signature, "another type")
+            raise InvalidArgs(
+                f"option {key} must be {_WORDS[expected]} (type {expected}), "
+                f"but {given} (type {variant.signature}) was given"
+            )
+        values[key] = variant.value
+    return values
+
+
+def check_flags(flags: int, known: Mapping[int, str]) -> int:
+    unknown = flags & ~sum(known)
+    if unknown:
+        names = ", ".join(f"{bit} ({name})" for bit, name in known.items()) or "none: pass 0"
+        raise InvalidArgs(f"flags {unknown:#x} are not known; known are {names}")
+    return flags
+
+
+def spec(name: str, values: Mapping[str, Any], rootfs: Rootfs) -> Spec:
+    """From parsed CREATION options."""
+    plain = {snake(key): values[key] for key in _PLAIN if key in values}
+    return Spec(
+        name=name,
+        rootfs=rootfs,
+        command=tuple(values["Command"]),
+        environment=tuple(values.get("Environment", ())),
+        user=User.parse(values.get("User", "0:0")),
+        labels=tuple(sorted(values.get("Labels", {}).items())),
+        limits=_limits(values),
+        **{"hostname": name, **plain},
+    )
+
+
+def required(values: Mapping[str, Any], *keys: str) -> None:
+    for key in keys:
+        if key not in values:
+            raise InvalidArgs(f"option {key} is missing: it is required")
+
+
+def log_query(values: Mapping[str, Any]) -> LogQuery:
+    """From parsed LOG options."""
+    output = values.get("Output", "cat")
+    if output not in OUTPUTS:
+        raise InvalidArgs(f"option Output {shown(output)} is not known; known are {', '.join(OUTPUTS)}")
+    return LogQuery(
+        follow=values.get("Follow", False),
+        lines=values.get("Lines"),
+        since_usec=values.get("Since"),
+        until_usec=values.get("Until"),
+        output=output,
+    )
+
+
+def list_filter(values: Mapping[str, Any]) -> tuple[frozenset[str] | None, int | None, frozenset[str] | None]:
+    """States, owner and names that are wanted, from parsed FILTER options; None is any."""
+    known = [state.value for state in State]
+    for state in values.get("States", ()):
+        if state not in known:
+            raise InvalidArgs(f"filter States {shown(state)} is not known; known are {', '.join(known)}")
+    states = frozenset(values["States"]) if "States" in values else None
+    return states, values.get("OwnerUID"), frozenset(values["Names"]) if "Names" in values else None
+
+
+def check_signal(number: int) -> int:
+    return check_range("signal", number, 1, 64)
+
+
+def _limits(values: Mapping[str, Any]) -> Limits:
+    given = {snake(key): values[key] for key in _LIMITS if key in values}
+    if given.get("memory_max", INFINITY) != INFINITY:
+        given.setdefault("memory_swap_max", 0)  # else a limit of memory would only move the excess to swap
+    return Limits(**given)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who calls, and what the call would do: everything that authorization needs, frozen before it is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .descriptors import Descriptors
+
+PUBLIC = "public"
+INSPECT = "org.mctl1.inspect"
+MANAGE = "org.mctl1.manage"
+LOGS = "org.mctl1.logs"
+LIST = "org.mctl1.list"
+CREATE = "org.mctl1.create"
+CREATE_PRIVILEGED = "org.mctl1.create-privileged"
+
+CHANGING = frozenset({MANAGE, CREATE, CREATE_PRIVILEGED})  # a call that changes nothing ends with its caller
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The first argument of every handler. `fds` belong to the message: a handler may take some."""
+
+    sender: str
+    uid: int
+    interactive: bool
+    fds: Descriptors
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """May this be done? `args` are what the handler will get: what was authorized is what is executed."""
+
+    actions: tuple[str, ...]
+    args: tuple[object, ...] = ()
+    verb: str = ""
+    effect: str = ""  # completes "Authentication is required to ..."
+    container: str | None = None  # as the caller calls it; None: the call is about no container that exists
+    owner: int | None = None  # of that container, None where there is none
+    details: Mapping[str, str] = field(default_factory=dict)
+    subject: object = None
+    again: Callable[[], object] = lambda: None  # looks the subject up anew; after authorization it must be the same

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tells subscribers what happens, one by one: nothing is broadcast, nobody hears of what they may not see."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import container as bus_container
+from . import manager
+from .container import ContainerObject
+from .paths import ROOT, container_path
+from .standard import OBJECT_MANAGER, PROPERTIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..lifecycle.events import Exit
+    from .authority import Authority
+    from .connection import Connection
+    from .contract import Contract, Property
+    from .engine import Container, Registry
+    from .question import Call
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subscriber:
+    uid: int
+    sees_all: bool
+
+    def may_see(self, container: Container) -> bool:
+        return self.sees_all or container.owner_uid == self.uid
+
+
+class Herald:
+    """A listener of the lifecycle. Changes of one loop turn become one PropertiesChanged for each container."""
+
+    def __init__(self, connection: Connection, contract: Contract, registry: Registry, authority: Authority) -> None:
+        self._connection = connection
+        self._contract = contract
+        self._registry = registry
+        self._authority = authority
+        self._interface = contract[bus_container.INTERFACE]
+        self._subscribers: dict[str, _Subscriber] = {}
+        self._changes: dict[str, tuple[Container, dict[str, None]]] = {}
+        self._loop = asyncio.get_running_loop()
+        connection.on_peer_gone(self.unsubscribe)
+
+    async def subscribe(self, call: Call) -> None:
+        """What others' containers are concerned, as polkit says now, without asking anybody."""
+        self._subscribers[call.sender] = _Subscriber(call.uid, await self._authority.sees_all(call))
+
+    def unsubscribe(self, sender: str) -> None:
+        self._subscribers.pop(sender, None)
+
+    def added(self, container: Container) -> None:
+        if not self._subscribers:
+            return
+        values = self._object(container).values(tuple(self._interface.properties.values()))
+        body = [container_path(container.name), {self._interface.name: values}]
+        self._tell(container, ROOT, OBJECT_MANAGER, "InterfacesAdded", body)
+
+    def removed(self, container: Container) -> None:
+        self._tell_changes(container)
+        body = [container_path(container.name), [self._interface.name]]
+        self._tell(container, ROOT, OBJECT_MANAGER, "InterfacesRemoved", body)
+
+    def changed(self, container: Container, properties: Iterable[str]) -> None:
+        if not self._subscribers:
+            return
+        if not self._changes:
+            self._loop.call_soon(self.flush)
+        _, names = self._changes.setdefault(container.id, (container, {}))
+        names.update(dict.fromkeys(properties))
+
+    def exited(self, container: Container, end: Exit) -> None:
+        self._tell_changes(container)
+        body = [container_path(container.name), container.id, end.how, end.status]
+        self._tell(container, ROOT, manager.INTERFACE, "ContainerExited", body)
+
+    def flush(self) -> None:
+        for container, _ in list(self._changes.values()):
+            self._tell_changes(container)
+
+    def _tell_changes(self, container: Container) -> None:
+        if container.id not in self._changes:
+            return
+        _, names = self._changes.pop(container.id)
+        changed = self._properties(names, "true")
+        invalidated = [p.name for p in self._properties(names, "invalidates")]
+        if changed or invalidated:
+            body = [self._interface.name, self._object(container).values(changed), invalidated]
+            self._tell(container, container_path(container.name), PROPERTIES, "PropertiesChanged", body)
+
+    def _properties(self, names: Iterable[str], emits: str) -> list[Property]:
+        known = self._interface.properties
+        return [known[name] for name in names if name in known and known[name].emits == emits]
+
+    def _object(self, container: Container) -> ContainerObject:
+        return ContainerObject(self._registry, [self._interface], container.name, container)
+
+    def _tell(self, container: Container, path: str, interface: str, member: str, body: Sequence[object]) -> None:
+        """A listener must not raise: what cannot be told is logged whole."""
+        signature = self._contract[interface].signals[member].signature
+        try:
+            for name, subscriber in self._subscribers.items():
+                if subscriber.may_see(container):
+                    self._connection.signal(name, path, interface, member, signature, body)
+        except Exception:
+            log.exception("%s of %s could not be told", member, container.name)

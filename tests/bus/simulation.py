@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lifecycle without containers: what the bus asks for, answered from memory."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mctld.errors import AlreadyRunning, InvalidArgs, NameTaken, NotRunning
+from mctld.lifecycle.events import Events, Exit
+from mctld.spec import Rootfs, Spec
+from mctld.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mctld.lifecycle.logs import LogQuery
+
+
+@dataclass(eq=False)
+class SimulatedContainer:
+    registry: SimulatedRegistry
+    spec: Spec
+    id: str
+    owner_uid: int
+    state: State = State.CREATED
+    main_pid: int = 0
+    uid_shift: int = 1_000_000
+    created_usec: int = 1
+    started_usec: int = 0
+    started_monotonic_usec: int = 0
+    exited_usec: int = 0
+    exited_monotonic_usec: int = 0
+    end: Exit | None = None
+    done: list[tuple[object, ...]] = field(default_factory=list)  # what was called, for tests
+    hold: asyncio.Event | None = None  # if set, start waits for it
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def unit(self) -> str:
+        return f"mctl-{self.name}.scope"
+
+    @property
+    def slice(self) -> str:
+        return f"mctl-u{self.owner_uid}.slice"
+
+    @property
+    def control_group(self) -> str:
+        return f"/mctl.slice/{self.slice}/{self.unit}" if self.main_pid else ""
+
+    async def start(self) -> None:
+        self.done.append(("start",))
+        if self.hold:
+            await self.hold.wait()
+        if not self.state.can_start:
+            raise AlreadyRunning(f"container {self.name!r} is {self.state.value} already")
+        self.state, self.main_pid, self.started_usec, self.end = State.RUNNING, 4242, 2, None
+        self.registry.events.changed(self, "State", "MainPID", "StartTimestamp", "ControlGroup")  # type: ignore[arg-type]
+
+    async def stop(self, *, timeout_usec: int | None) -> None:
+        self.done.append(("stop", timeout_usec))
+        self.finish(Exit("killed", self.spec.stop_signal))
+
+    async def kill(self, number: int, /, *, everyone: bool) -> None:
+        self.done.append(("kill", number, everyone))
+        if not self.state.can_be_signalled:
+            raise NotRunning(f"container {self.name!r} is not running")
+
+    async def remove(self, *, force: bool) -> None:
+        self.done.append(("remove", force))
+        self.registry.forget(self)
+
+    async def wait(self) -> Exit:
+        while self.state.is_active:
+            await self.registry.something_ended()
+        return self.end or Exit("never-started")
+
+    def open_log(self, query: LogQuery) -> int:
+        self.done.append(("open_log", query))
+        reader, writer = os.pipe()
+        os.write(writer, b"one line\n")
+        os.close(writer)
+        return reader
+
+    def finish(self, end: Exit) -> None:
+        self.state, self.main_pid, self.exited_usec, self.end = State.EXITED, 0, 3, end
+        self.registry.events.changed(self, "State", "MainPID", "ExitHow", "ExitStatus")  # type: ignore[arg-type]
+        self.registry.events.exited(self, end)  # type: ignore[arg-type]
+        self.registry.wake()
+        if self.spec.auto_remove:
+            self.registry.forget(self)
+
+
+class SimulatedRegistry:
+    def __init__(self) -> None:
+        self.events = Events()
+        self.containers: dict[str, SimulatedContainer] = {}
+        self.gone: dict[str, tuple[int, Exit]] = {}
+        self.stdin: list[bytes] = []
+        self._ids = itertools.count(1)
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def add(self, name: str, owner_uid: int, **options: object) -> SimulatedContainer:
+        rootfs = Rootfs("/srv/rootfs", 1, 2, (owner_uid, owner_uid))
+        return self._enlist(Spec(name=name, rootfs=rootfs, command=("/bin/true",), **options), owner_uid)  # type: ignore[arg-type]
+
+    def get(self, name: str) -> SimulatedContainer | None:
+        return self.containers.get(name)
+
+    def find(self, name_or_id: str) -> SimulatedContainer | None:
+        if name_or_id in self.containers:
+            return self.containers[name_or_id]
+        found = [c for c in self.all() if len(name_or_id) >= 4 and c.id.startswith(name_or_id)]
+        if len(found) > 1:
+            raise InvalidArgs(f"id {name_or_id!r} is ambiguous")
+        return found[0] if found else None
+
+    def all(self) -> Iterable[SimulatedContainer]:
+        return tuple(self.containers.values())
+
+    def departed(self, name_or_id: str) -> tuple[int, Exit] | None:
+        return self.gone.get(name_or_id)
+
+    def generate_name(self, rootfs_path: str) -> str:
+        return f"{os.path.basename(rootfs_path).lower().replace('_', '-')[:20]}-{len(self.containers)}"
+
+    async def create(self, spec: Spec, owner_uid: int) -> SimulatedContainer:
+        if spec.name in self.containers:
+            raise NameTaken(f"name {spec.name!r} is taken")
+        return self._enlist(spec, owner_uid)
+
+    async def run(
+        self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool, client: str
+    ) -> tuple[SimulatedContainer, tuple[int, ...]]:
+        made = await self.create(spec, owner_uid)
+        made.done.append(("client", client))
+        if stdin is not None:
+            self.stdin.append(os.read(stdin, 100))
+        await made.start()
+        if not attach:
+            return made, ()
+        pairs = [os.pipe() for _ in range(4)]
+        for _, writer in pairs:
+            os.close(writer)
+        return made, tuple(reader for reader, _ in pairs)
+
+    def forget(self, container: SimulatedContainer) -> None:
+        del self.containers[container.name]
+        self.gone[container.name] = self.gone[container.id] = container.owner_uid, container.end or Exit("never-started")
+        self.events.removed(container)  # type: ignore[arg-type]
+
+    async def something_ended(self) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    def _enlist(self, spec: Spec, owner_uid: int) -> SimulatedContainer:
+        made = SimulatedContainer(self, spec, f"{next(self._ids):032x}"[::-1], owner_uid)
+        self.containers[spec.name] = made
+        self.events.added(made)  # type: ignore[arg-type]
+        return made

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The members of the contract, called over a real bus."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from dbus_next.signature import Variant
+
+from bus.house import ALICE, CONTAINER, MANAGER, ROOT_UID, Client, House
+from bus.polkit import YES
+from mctld.bus.paths import ROOT, container_path
+from mctld.lifecycle.events import Exit
+from mctld.lifecycle.logs import LogQuery
+from mctld.spec import INFINITY, Limits
+from mctld.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Options = dict[str, Variant]
+
+
+@pytest.fixture
+def rootfs(tmp_path: Path) -> Iterator[int]:
+    directory = tmp_path / "Busy_Box"
+    directory.mkdir()
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    yield fd
+    os.close(fd)
+
+
+def creation(**more: Variant) -> Options:
+    return {"Rootfs": Variant("h", 0), "Command": Variant("as", ["/bin/sh", "-c", "exit 3"]), **more}
+
+
+async def test_create(client: Client, house: House, rootfs: int) -> None:
+    options = creation(
+        Environment=Variant("as", ["A=1"]),
+        Hostname=Variant("s", "host"),
+        User=Variant("s", "5:6"),
+        Labels=Variant("a{ss}", {"team": "web"}),
+        MemoryMax=Variant("t", 64 << 20),
+        CPUQuotaPerSecUSec=Variant("t", 500_000),
+        TimeoutStopUSec=Variant("t", 7),
+        StopSignal=Variant("i", 2),
+        AutoRemove=Variant("b", True),
+    )
+    path, identity = await client.manager("CreateContainer", "sa{sv}t", "web-1", options, 0, fds=[rootfs])
+    assert path == "/org/mctl1/container/web_2d1"
+    made = house.registry.containers["web-1"]
+    assert made.id == identity
+    assert made.owner_uid == ROOT_UID
+    assert made.spec.command == ("/bin/sh", "-c", "exit 3")
+    assert made.spec.environment == ("A=1",)
+    assert made.spec.hostname == "host"
+    assert str(made.spec.user) == "5:6"
+    assert made.spec.labels == (("team", "web"),)
+    assert made.spec.limits == Limits(memory_max=64 << 20, memory_swap_max=0, cpu_quota_per_sec_usec=500_000)
+    assert (made.spec.timeout_stop_usec, made.spec.stop_signal, made.spec.auto_remove) == (7, 2, True)
+    there = os.fstat(rootfs)
+    assert (made.spec.rootfs.device, made.spec.rootfs.inode) == (there.st_dev, there.st_ino)
+    assert made.spec.rootfs.path.endswith("/Busy_Box")
+    assert made.spec.rootfs.owner is None
+    assert await client.get("web-1", "MemoryMax") == 64 << 20
+    assert await client.get("web-1", "CPUWeight") == INFINITY
+    assert await client.get("web-1", "User") == "5:6"
+
+
+async def test_an_empty_name_is_chosen_and_is_the_host_name(client: Client, house: House, rootfs: int) -> None:
+    path, _ = await client.manager("CreateContainer", "sa{sv}t", "", creation(), 0, fds=[rootfs])
+    (made,) = house.registry.containers.values()
+    assert made.name == "busy-box-0"
+    assert made.spec.hostname == "busy-box-0"
+    assert path == container_path("busy-box-0")
+
+
+async def test_run_hands_over_streams_and_reads_stdin(client: Client, house: House, rootfs: int) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"hello")
+    header_options = creation(Stdin=Variant("h", 1))
+    message = await client.run("web", header_options, 1, [rootfs, reader])
+    os.close(reader)
+    os.close(writer)
+    path, identity, streams = message.body()
+    assert streams == [0, 1, 2, 3]
+    assert len(message.fds) == 4
+    assert os.read(message.fds.peek(3), 10) == b""
+    message.fds.close()
+    assert house.registry.stdin == [b"hello"]
+    made = house.registry.containers["web"]
+    assert (container_path(made.name), made.id) == (path, identity)
+    assert ("client", client.name) in made.done
+
+
+async def test_run_detached_has_no_streams(client: Client, rootfs: int) -> None:
+    message = await client.run("web", creation(), 0, [rootfs])
+    assert message.body()[2] == []
+    assert len(message.fds) == 0
+
+
+async def test_the_life_of_a_container(client: Client, house: House) -> None:
+    made = house.registry.add("web", ALICE)
+    await client.container("web", "Start", "t", 0)
+    assert await client.get("web", "State") == "running"
+    await client.container("web", "Kill", "it", 10, 1)
+    await client.container("web", "Stop", "a{sv}t", {"TimeoutUSec": Variant("t", 0)}, 0)
+    await client.container("web", "Stop", "a{sv}t", {}, 0)
+    assert await client.get("web", "ExitHow") == "killed"
+    assert await client.get("web", "ExitStatus") == 15
+    await client.container("web", "Remove", "t", 1)
+    assert made.done == [("start",), ("kill", 10, True), ("stop", 0), ("stop", None), ("remove", True)]
+    assert not house.registry.containers
+
+
+async def test_open_log(client: Client, house: House) -> None:
+    made = house.registry.add("web", ALICE)
+    options = {"Follow": Variant("b", False), "Lines": Variant("t", 3), "Output": Variant("s", "json")}
+    message = await client.exchange(container_path("web"), CONTAINER, "OpenLog", "a{sv}t", options, 0)
+    assert message.body() == [0]
+    assert os.read(message.fds.peek(0), 100) == b"one line\n"
+    message.fds.close()
+    assert made.done == [("open_log", LogQuery(lines=3, output="json"))]
+
+
+async def test_find(client: Client, house: House) -> None:
+    made = house.registry.add("web", ALICE)
+    for key in ("web", made.id, made.id[:6]):
+        assert await client.manager("GetContainer", "s", key) == [container_path("web")]
+    error = await client.error(ROOT, MANAGER, "GetContainer", "s", "nope")
+    assert error.name == "org.mctl1.Error.NoSuchContainer"
+
+
+async def test_list_and_filter(client: Client, house: House) -> None:
+    house.registry.add("a", ALICE).state = State.RUNNING
+    house.registry.add("b", ROOT_UID)
+
+    async def names(**wanted: Variant) -> list[str]:
+        (found,) = await client.manager("ListContainers", "a{sv}t", wanted, 0)
+        return [c["Name"].value for c in found]
+
+    assert await names() == ["a", "b"]
+    assert await names(States=Variant("as", ["running"])) == ["a"]
+    assert await names(OwnerUID=Variant("u", 0)) == ["b"]
+    assert await names(Names=Variant("as", ["b", "c"])) == ["b"]
+
+
+async def test_wait(client: Client, house: House) -> None:
+    made = house.registry.add("web", ALICE, auto_remove=True)
+    assert await client.manager("WaitContainer", "s", "web") == ["never-started", 0]
+    made.state = State.RUNNING
+    waiting = asyncio.create_task(client.manager("WaitContainer", "s", "web"))
+    await client.settled()
+    assert not waiting.done()
+    made.finish(Exit("exited", 3))
+    assert await waiting == ["exited", 3]
+    assert await client.manager("WaitContainer", "s", "web") == ["exited", 3]  # it is removed by now
+
+
+async def test_an_owner_waits_while_it_ends_and_is_removed(house: House) -> None:
+    """mctl run --rm: the end may come while polkit thinks."""
+    alice = await house.client(ALICE)
+    made = house.registry.add("web", ALICE, auto_remove=True)
+    made.state = State.RUNNING
+    house.polkit.decide = lambda _: None
+    waiting = asyncio.create_task(alice.manager("WaitContainer", "s", "web"))
+    await house.polkit.prompt()
+    made.finish(Exit("exited", 3))
+    house.polkit.answer(YES)
+    assert await waiting == ["exited", 3]
+
+
+async def test_version(client: Client) -> None:
+    (values,) = await client.call(ROOT, "org.freedesktop.DBus.Properties", "GetAll", "s", MANAGER)
+    assert set(values) == {"Version", "Features"}
