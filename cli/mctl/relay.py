@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The foreground of `mctl run`: one poll loop that copies output and input, forwards signals, and awaits the end.
 
-The container's output is the caller's to copy into the journal while the caller is there (org.mctl1.Manager,
-RunContainer). Each chunk goes to the journal first: whatever happens to the terminal, the line is kept.
+The service has written each chunk into the journal before it comes here: whatever happens to the terminal, the
+line is kept.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ RETRIES = 5  # of the wait, when the service is restarted meanwhile
 
 
 class Left(Exception):
-    """This command goes, the container stays; the service copies its output from now on."""
+    """This command goes, the container stays; its output goes on into the journal."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -174,13 +174,12 @@ class Relay:
 
 
 def attend(client: Client, path: str, identity: str, streams: list[int], *, feed: int | None) -> tuple[str, int]:
-    """Serves a container's streams until its run ends: output, error, and the journal streams of both.
+    """Serves a container's streams until its run ends: output and error.
 
     Raises Failure where this command has to go earlier; the container then goes on.
     """
     gc.enable()  # off since the launcher, for the sake of a quick start
-    output, error, output_journal, error_journal = streams
-    outputs = [Stream(output, 1, output_journal), Stream(error, 2, error_journal)]
+    outputs = [Stream(source, sink) for source, sink in zip(streams, (1, 2), strict=True)]
     relay = Relay(client, path, identity, outputs, feed)
     try:
         return relay.work()

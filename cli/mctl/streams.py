@@ -7,42 +7,27 @@ import os
 import select
 from contextlib import suppress
 
-from .output import complain, put_bytes, write_all
+from .output import put_bytes, write_all
 
 CHUNK = 64 << 10
 MCTL_FAILED = 125
 
 
 class Stream:
-    """One output of the container with the two places it goes to."""
+    """One output of the container, and where it goes."""
 
-    def __init__(self, source: int, sink: int, journal: int) -> None:
+    def __init__(self, source: int, sink: int) -> None:
         self.source = source
         self._sink: int | None = sink
-        self._journal: int | None = journal
 
     def copy(self) -> bool:
         """Copies what is there; False at the end."""
         data = os.read(self.source, CHUNK)
-        self._to_journal(data)
         self._to_sink(data)
         return bool(data)
 
     def close(self) -> None:
         os.close(self.source)
-        if self._journal is not None:
-            os.close(self._journal)
-            self._journal = None
-
-    def _to_journal(self, data: bytes) -> None:
-        if self._journal is None:
-            return
-        try:
-            write_all(self._journal, data)
-        except OSError as error:
-            os.close(self._journal)
-            self._journal = None
-            complain(f"the journal takes no more output of this container: {error.strerror}")
 
     def _to_sink(self, data: bytes) -> None:
         if self._sink is None:

@@ -49,9 +49,9 @@ class Stdio:
 
 
 def open_stdio(record: Record, unit: str, *, stdin: int | None, attach: bool) -> Stdio:
-    """Journal streams handed to the payload itself; with `attach`, pipes that a relay reads. Takes over `stdin`."""
+    """Journal streams handed to the payload itself; with `attach`, pipes that a relay reads. `stdin` is borrowed."""
     owned = ExitStack()
-    payload = {"stdin": os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else stdin}
+    payload = {"stdin": os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else os.dup(stdin)}
     owned.callback(os.close, payload["stdin"])
     made = Stdio(payload, _owned=owned)
     try:
