@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from systemd import journal
 
+from ..systemd import scope
 from .events import Exit
 
 if TYPE_CHECKING:
@@ -43,16 +44,16 @@ def oom_kills(memory_events: int | None) -> int:
 
 
 def note(record: Record, end: Exit) -> None:
-    """One journal entry for each end of a run."""
+    """One journal entry for each end of a run, among the lines of its unit but not among those it has printed."""
     journal.send(
         f"Container {record.spec.name} {describe(end)}",
         MESSAGE_ID=MESSAGE_EXITED.hex,
         PRIORITY=6 if end == Exit("exited", 0) else 5,
-        CONTAINER_NAME=record.spec.name,
-        CONTAINER_ID=record.id,
-        CONTAINER_OWNER_UID=str(record.owner_uid),
-        EXIT_HOW=end.how,
-        EXIT_STATUS=str(end.status),
+        OBJECT_SYSTEMD_UNIT=scope.unit_name(record.spec.name),
+        MCTL_CONTAINER_NAME=record.spec.name,
+        MCTL_CONTAINER_ID=record.id,
+        MCTL_EXIT_HOW=end.how,
+        MCTL_EXIT_STATUS=str(end.status),
         SYSLOG_IDENTIFIER="mctld",
     )
 
