@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import time
@@ -40,6 +41,13 @@ class Result:
             if data:
                 parts.append(f"--- {name}\n{data[-6000:].decode(errors='replace').rstrip()}")
         return "\n".join(parts)
+
+
+def environment(user: str | None) -> dict[str, str]:
+    """What a command finds set: nothing of the outer host but the kind of terminal."""
+    name, home = (user, f"/home/{user}") if user else ("root", "/root")
+    return {"PATH": PATH, "HOME": home, "USER": name, "LOGNAME": name, "LANG": "C.UTF-8",
+            "TERM": os.environ.get("TERM", "dumb")}  # fmt: skip
 
 
 class CommandFailedError(AssertionError):

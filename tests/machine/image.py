@@ -95,8 +95,11 @@ class Image:
     def _files(self) -> dict[str, str]:
         files = {"etc/hostname": f"{self.distro}\n", "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n"}
         if self.with_kernel:
+            files["etc/initramfs-tools/initramfs.conf"] = "MODULES=list\nBUSYBOX=auto\nCOMPRESS=gzip\nRUNSIZE=10%\n"
+            files["etc/initramfs-tools/modules"] = "virtio_pci\nvirtio_blk\next4\n"
             files["etc/fstab"] = "/dev/vda / ext4 rw,noatime 0 0\n"
             files["usr/local/lib/harness-agent.py"] = AGENT.read_text()
+            files["etc/systemd/system/sysinit.target.wants/.keep"] = ""
             files["etc/systemd/system/harness-agent.service"] = AGENT_UNIT
             files["etc/systemd/system/serial-getty@ttyS0.service.d/login.conf"] = SERIAL_LOGIN
         return files
@@ -108,7 +111,9 @@ class Image:
         if not self.with_kernel:
             lines.append("ln -sf /dev/null /etc/systemd/system/systemd-modules-load.service")
         if self.with_kernel:
-            lines += ["systemctl enable -q harness-agent.service", "rm -rf /usr/share/locale /usr/share/man/??"]
+            lines += ["ln -s ../harness-agent.service /etc/systemd/system/sysinit.target.wants",
+                      "ln -sf /dev/null /etc/systemd/system/getty@tty1.service"]  # fmt: skip
+            lines += ["rm /boot/initrd.img-*", "update-initramfs -c -k all >/dev/null 2>&1"]
         return "\n".join(lines)
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from machine import host
+from machine.guest import PATH, Machine, MachineError, Result, environment
 from machine.image import Image
-from machine.guest import PATH, Machine, MachineError, Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,12 +94,12 @@ class Nspawn(Machine):
         It moves into the leader's cgroup first: seen from inside, a process of another cgroup has no unit.
         """
         enter = 'echo $$ >"$0" && exec "$@"'
-        inside = ["env", "-i", *_environment(user), "setpriv", "--pdeathsig", "KILL"]
+        variables = [f"{name}={value}" for name, value in environment(user).items()]
+        inside = ["env", "-i", *variables, "setpriv", "--pdeathsig", "KILL"]
         if user:
             inside += [f"--reuid={user}", f"--regid={user}", "--init-groups"]
-        home = "cd" if user or not argv else "cd /root"
         return ["sh", "-c", enter, str(self._leader_group() / "cgroup.procs"), "nsenter", "-t", str(self.leader), "-a",
-                *inside, "--", "sh", "-c", f'{home}; exec "$@"', "sh", *argv]  # fmt: skip
+                *inside, "--", "sh", "-c", 'cd; exec "$@"', "sh", *argv]  # fmt: skip
 
     def command(self, argv: Sequence[str], *, user: str | None = None, timeout: float, stdin: bytes) -> Result:
         if not self._is_up():
@@ -250,9 +250,3 @@ def _is_init(pid: int) -> bool:
         return False
     fields = dict(line.split(":", 1) for line in status.splitlines())
     return fields["NSpid"].split()[1:] == ["1"] and fields["Name"].strip() == "systemd"
-
-
-def _environment(user: str | None) -> list[str]:
-    name, home = (user, f"/home/{user}") if user else ("root", "/root")
-    return [f"PATH={PATH}", f"HOME={home}", f"USER={name}", f"LOGNAME={name}", "LANG=C.UTF-8",
-            f"TERM={os.environ.get('TERM', 'dumb')}"]  # fmt: skip

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs inside a machine (python3 -IS - [CURSOR]): prints as JSON all that a container may leave behind.
+
+mounts, units, cgroups, processes, netns, links, records, files: lists of names. fds: per service its PID and what
+each descriptor is. journal: warnings and worse of our services since CURSOR. failed: failed units of the system.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+SERVICES = ("mctld.service", "mctl-spawner.service")
+FILES = {"/run/mctl": 3, "/var/lib/mctl/containers": 1, "/run/netns": 1}  # directory: how deep to look
+JOURNAL_FIELDS = "MESSAGE,PRIORITY,_SYSTEMD_UNIT,UNIT,_PID,SYSLOG_IDENTIFIER"
+
+
+def output(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, check=False).stdout.decode(errors="replace")
+
+
+def mounts() -> list[str]:
+    lines = Path("/proc/1/mountinfo").read_text().splitlines()
+    return sorted(f"{line.split()[4]} ({line.partition(' - ')[2].split()[0]})" for line in lines)
+
+
+def units() -> list[str]:
+    listed = output("systemctl", "list-units", "--all", "--plain", "--no-legend", "mctl*")
+    return sorted(" ".join(line.split()[:4]) for line in listed.splitlines())
+
+
+def cgroups() -> list[str]:
+    """Directories below our slices that are not slices themselves."""
+    top = Path("/sys/fs/cgroup")
+    found = [Path(directory) for slice_ in top.glob("mctl*.slice") for directory, _, _ in os.walk(slice_)]
+    return sorted(str(path.relative_to(top)) for path in found if path.suffix != ".slice")
+
+
+def processes() -> list[str]:
+    """Processes in our slices, our services' other children, and zombies of ours."""
+    own = {pid for pid, _ in map(main_pid, SERVICES)}
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            group = (entry / "cgroup").read_text().rpartition("0::")[2].strip()
+            name = (entry / "comm").read_text().strip()
+        except OSError:
+            continue
+        if "/mctl" in group and int(entry.name) not in own:
+            found.append(f"{name} (pid {entry.name}) in {group}")
+    return sorted(found)
+
+
+def links() -> list[str]:
+    return sorted(line.split()[1] for line in output("ip", "-o", "link", "show").splitlines())
+
+
+def records() -> list[str]:
+    """systemd's and our per-unit records for journald (journal_fields of containers)."""
+    return sorted(str(path) for path in Path("/run/systemd/units").glob("*mctl*"))
+
+
+def files() -> list[str]:
+    found = []
+    for top, depth in FILES.items():
+        for directory, below, names in os.walk(top):
+            level = len(Path(directory).relative_to(top).parts)
+            found += [f"{directory}/{name}" for name in below + names]
+            if level + 1 >= depth:
+                below.clear()
+    return sorted(found)
+
+
+def main_pid(unit: str) -> tuple[int, str]:
+    pid = output("systemctl", "show", "-P", "MainPID", unit).strip()
+    return int(pid or 0), unit
+
+
+def fds() -> dict[str, dict[str, Any]]:
+    found = {}
+    for pid, unit in map(main_pid, SERVICES):
+        if pid:
+            found[unit] = {"pid": pid, "open": targets(pid)}
+    return found
+
+
+def targets(pid: int) -> list[str]:
+    """What the descriptors are, without inode numbers: two sockets are the same kind of thing."""
+    found = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            target = os.readlink(f"/proc/{pid}/fd/{name}")
+        except OSError:
+            continue
+        found.append(target.split(":[")[0])
+    return sorted(found)
+
+
+def journal(cursor: str) -> list[dict[str, Any]]:
+    selection = [argument for unit in SERVICES for argument in ("-u", unit)]
+    text = output("journalctl", "-q", "-o", "json", "-p", "warning", f"--output-fields={JOURNAL_FIELDS}",
+                  f"--after-cursor={cursor}", *selection)  # fmt: skip
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def newest_cursor() -> str:
+    text = output("journalctl", "-q", "-n", "1", "-o", "json", "--output-fields=PRIORITY")
+    return str(json.loads(text)["__CURSOR"]) if text else ""
+
+
+def failed() -> list[str]:
+    return sorted(line.split()[0] for line in output("systemctl", "--failed", "--plain", "--no-legend").splitlines())
+
+
+def main() -> None:
+    output("journalctl", "--sync")
+    names = (mounts, units, cgroups, processes, links, records, files, failed, fds)
+    state: dict[str, Any] = {collect.__name__: collect() for collect in names}
+    state["journal"] = journal(sys.argv[1]) if len(sys.argv) > 1 else []
+    state["cursor"] = newest_cursor()
+    json.dump(state, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
