@@ -16,7 +16,7 @@ from .lifecycle.machinery import Machinery
 from .lifecycle.recovery import recover
 from .lifecycle.registry import Registry
 from .lifecycle.tasks import Tasks
-from .runtime import capabilities, users
+from .runtime import capabilities, cgroup, users
 from .runtime.launch import Spawner
 from .runtime.rootfs import Staging
 from .store import Ids, Store
@@ -46,6 +46,7 @@ async def serve(settings: Settings) -> None:
         tasks=tasks,
         relays=relays,
         last_capability=capabilities.last(),
+        controllers=cgroup.available(),
     )
     registry = Registry(machinery)
     await machinery.systemd.open(registry.stop_requested)

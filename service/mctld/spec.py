@@ -12,6 +12,7 @@ from .errors import InvalidArgs
 
 INFINITY = 2**64 - 1  # "no limit" on the bus and in systemd's properties
 MEMORY_FLOOR = 4 << 20
+DEFAULT_TASKS_MAX = 2048
 NAME_RULE = "1 to 63 of a-z, 0-9 and -, beginning with a letter or digit"
 ID_MAX = 2**32 - 2  # (uid_t) -1 means "no change" to the kernel
 
@@ -92,7 +93,7 @@ class Limits:
     memory_swap_max: int = INFINITY
     cpu_quota_per_sec_usec: int = INFINITY
     cpu_weight: int = INFINITY  # unset: PID 1's default, 100
-    tasks_max: int = 2048
+    tasks_max: int = DEFAULT_TASKS_MAX
 
     def __post_init__(self) -> None:
         if self.memory_max != INFINITY and self.memory_max < MEMORY_FLOOR:

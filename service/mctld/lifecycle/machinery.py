@@ -31,3 +31,4 @@ class Machinery:
     tasks: Tasks  # end by themselves
     relays: Tasks  # end with what they serve
     last_capability: int
+    controllers: frozenset[str]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MctlError, SetupFailed
-from ..runtime import planner, rootfs, users
+from ..runtime import cgroup, planner, rootfs, users
 from ..systemd import journal, scope
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Started:
 
 async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
     """Returns when the payload executes. Takes over nothing: the caller closes `stdio`."""
+    cgroup.check(record.spec.limits, machinery.controllers)
     plan = planner.plan(record.spec, last_capability=machinery.last_capability)
     unit = scope.unit_name(record.spec.name)
     async with AsyncExitStack() as undo:
