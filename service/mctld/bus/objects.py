@@ -9,13 +9,13 @@ from ..errors import UnknownObject
 from . import container, manager
 from .container import ContainerObject
 from .paths import CONTAINERS, ROOT, decode_label, encode_label
-from .standard import OBJECT_MANAGER
+from .standard import OBJECT_MANAGER, PEER
 from .target import BASIC, Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .contract import Contract, Interface
+    from .contract import Contract, Interface, Method
     from .engine import Registry
     from .manager import Manager
     from .question import Call, Question
@@ -50,7 +50,9 @@ class Containers(Target):
 class Nothing(Target):
     """A path without object: there are no secrets here, only Peer answers (D-Bus specification)."""
 
-    def question(self, call: Call, method: object, args: Sequence[object]) -> Question:
+    def question(self, call: Call, method: Method, args: Sequence[object]) -> Question:
+        if method.interface == PEER:
+            return super().question(call, method, args)
         raise UnknownObject(f"there is no object {self.path}")
 
 

@@ -15,7 +15,7 @@ from .paths import ROOT, container_path
 from .standard import OBJECT_MANAGER, PROPERTIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..lifecycle.events import Exit
     from .authority import Authority
@@ -58,16 +58,16 @@ class Herald:
         self._subscribers.pop(sender, None)
 
     def added(self, container: Container) -> None:
-        if not self._subscribers:
-            return
-        values = self._object(container).values(tuple(self._interface.properties.values()))
-        body = [container_path(container.name), {self._interface.name: values}]
+        def body() -> list[object]:
+            values = self._object(container).values(tuple(self._interface.properties.values()))
+            return [container_path(container.name), {self._interface.name: values}]
+
         self._tell(container, ROOT, OBJECT_MANAGER, "InterfacesAdded", body)
 
     def removed(self, container: Container) -> None:
         self._tell_changes(container)
-        body = [container_path(container.name), [self._interface.name]]
-        self._tell(container, ROOT, OBJECT_MANAGER, "InterfacesRemoved", body)
+        path = container_path(container.name)
+        self._tell(container, ROOT, OBJECT_MANAGER, "InterfacesRemoved", lambda: [path, [self._interface.name]])
 
     def changed(self, container: Container, properties: Iterable[str]) -> None:
         if not self._subscribers:
@@ -79,8 +79,9 @@ class Herald:
 
     def exited(self, container: Container, end: Exit) -> None:
         self._tell_changes(container)
-        body = [container_path(container.name), container.id, end.how, end.status]
-        self._tell(container, ROOT, manager.INTERFACE, "ContainerExited", body)
+        path = container_path(container.name)
+        body = [path, container.id, end.how, end.status]
+        self._tell(container, ROOT, manager.INTERFACE, "ContainerExited", lambda: body)
 
     def flush(self) -> None:
         for container, _ in list(self._changes.values()):
@@ -93,8 +94,9 @@ class Herald:
         changed = self._properties(names, "true")
         invalidated = [p.name for p in self._properties(names, "invalidates")]
         if changed or invalidated:
-            body = [self._interface.name, self._object(container).values(changed), invalidated]
-            self._tell(container, container_path(container.name), PROPERTIES, "PropertiesChanged", body)
+            there = self._object(container)
+            body = lambda: [self._interface.name, there.values(changed), invalidated]  # noqa: E731
+            self._tell(container, there.path, PROPERTIES, "PropertiesChanged", body)
 
     def _properties(self, names: Iterable[str], emits: str) -> list[Property]:
         known = self._interface.properties
@@ -103,12 +105,17 @@ class Herald:
     def _object(self, container: Container) -> ContainerObject:
         return ContainerObject(self._registry, [self._interface], container.name, container)
 
-    def _tell(self, container: Container, path: str, interface: str, member: str, body: Sequence[object]) -> None:
+    def _tell(
+        self, container: Container, path: str, interface: str, member: str, body: Callable[[], Sequence[object]]
+    ) -> None:
         """A listener must not raise: what cannot be told is logged whole."""
+        hearers = [name for name, subscriber in self._subscribers.items() if subscriber.may_see(container)]
+        if not hearers:
+            return
         signature = self._contract[interface].signals[member].signature
         try:
-            for name, subscriber in self._subscribers.items():
-                if subscriber.may_see(container):
-                    self._connection.signal(name, path, interface, member, signature, body)
+            values = body()
+            for name in hearers:
+                self._connection.signal(name, path, interface, member, signature, values)
         except Exception:
             log.exception("%s of %s could not be told", member, container.name)

@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may call what: a table with a row for every member of the contract, played over the bus."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dbus_next.signature import Variant
+
+from bus.house import ALICE, BOB, CONTAINER, CONTRACT, MANAGER, PROPERTIES, ROOT_UID, Client, House
+from bus.polkit import CHALLENGE, NO, YES
+from mctld.bus.authority import presentable
+from mctld.bus.contract import Contract, Property
+from mctld.bus.paths import ROOT, container_path
+from mctld.lifecycle.events import Exit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
+OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
+DENIED = "org.freedesktop.DBus.Error.AccessDenied"
+INTERACTIVE = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+
+INSPECT = ("org.mctl1.inspect-own", "org.mctl1.inspect-all")
+MANAGE = ("org.mctl1.manage-own", "org.mctl1.manage")
+LOGS = ("org.mctl1.logs-own", "org.mctl1.logs")
+LIST = ("org.mctl1.inspect-own",)
+CREATE = ("org.mctl1.create", "org.mctl1.create-privileged")
+PUBLIC = ()
+
+Row = tuple[tuple[str, ...], tuple[Any, ...]]
+OPTIONS = {"Rootfs": Variant("h", 0), "Command": Variant("as", ["/bin/true"])}
+
+# member: the polkit actions for one's own and for others', and arguments for a call
+TABLE: dict[str, Row] = {
+    f"{CONTAINER}.Start": (MANAGE, ("t", 0)),
+    f"{CONTAINER}.Stop": (MANAGE, ("a{sv}t", {}, 0)),
+    f"{CONTAINER}.Kill": (MANAGE, ("it", 15, 0)),
+    f"{CONTAINER}.Remove": (MANAGE, ("t", 0)),
+    f"{CONTAINER}.OpenLog": (LOGS, ("a{sv}t", {}, 0)),
+    f"{MANAGER}.CreateContainer": (CREATE, ("sa{sv}t", "new", OPTIONS, 0)),
+    f"{MANAGER}.RunContainer": (CREATE, ("sa{sv}t", "new", OPTIONS, 0)),
+    f"{MANAGER}.GetContainer": (INSPECT, ("s", "web")),
+    f"{MANAGER}.ListContainers": (LIST, ("a{sv}t", {}, 0)),
+    f"{MANAGER}.WaitContainer": (INSPECT, ("s", "web")),
+    f"{MANAGER}.Subscribe": (LIST, ("",)),
+    f"{MANAGER}.Unsubscribe": (LIST, ("",)),
+    f"{OBJECT_MANAGER}.GetManagedObjects": (LIST, ("",)),
+    "org.freedesktop.DBus.Peer.Ping": (PUBLIC, ("",)),
+    "org.freedesktop.DBus.Peer.GetMachineId": (PUBLIC, ("",)),
+    f"{INTROSPECTABLE}.Introspect": (INSPECT, ("",)),
+    f"{PROPERTIES}.Get": (INSPECT, ("ss", CONTAINER, "Name")),
+    f"{PROPERTIES}.GetAll": (INSPECT, ("s", CONTAINER)),
+}
+NEVER_ALLOWED = {f"{PROPERTIES}.Set"}  # no property is writable
+PUBLIC_PROPERTIES = {f"{MANAGER}.Version", f"{MANAGER}.Features"}
+
+CONTRACT_MEMBERS = [member for i in Contract(CONTRACT).interfaces.values() for member in i.members]
+METHODS = [str(m) for m in CONTRACT_MEMBERS if not isinstance(m, Property)]
+READABLE = [m for m in CONTRACT_MEMBERS if isinstance(m, Property)]
+
+
+def test_every_method_has_a_row() -> None:
+    assert sorted([*TABLE, *NEVER_ALLOWED]) == sorted(METHODS)
+
+
+async def play(client: Client, member: str, rootfs: int, *, interactive: bool = False, name: str = "web") -> str:
+    """The name of the error, empty where the call was answered."""
+    _, (signature, *body) = TABLE[member]
+    interface, _, method = member.rpartition(".")
+    path = ROOT if interface in (MANAGER, OBJECT_MANAGER) else container_path(name)
+    body = [name if part == "web" else part for part in body]
+    fds = [rootfs] if "Rootfs" in str(body) else []
+    try:
+        await client.call(path, interface, method, signature, *body, fds=fds, interactive=interactive)
+    except Exception as error:
+        return getattr(error, "name", repr(error))
+    return ""
+
+
+def rootfs_of(owner: int, directory: Path) -> int:
+    if os.geteuid() == 0:
+        os.chown(directory, owner, owner)
+    return os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="playing several owners of a directory takes chown")
+@pytest.mark.parametrize("member", TABLE)
+async def test_the_table(house: House, tmp_path: Path, member: str) -> None:
+    actions, _ = TABLE[member]
+    house.registry.add("web", ALICE)
+    owner, other, root = [await house.client(uid) for uid in (ALICE, BOB, ROOT_UID)]
+    rootfs = rootfs_of(ALICE, tmp_path)
+    try:
+        for client, action in ((owner, actions[:1]), (other, actions[-1:])):
+            await check_row(house, client, member, rootfs, action)
+        house.polkit.decide = lambda _: NO
+        assert await answered(house, root, member, rootfs)
+        await house.polkit.connection.release_name("org.freedesktop.PolicyKit1")
+        assert await answered(house, root, member, rootfs)
+        refused = await play(other, member, rootfs, interactive=True)
+        assert refused == (DENIED if actions else "")
+    finally:
+        os.close(rootfs)
+
+
+async def check_row(house: House, client: Client, member: str, rootfs: int, actions: tuple[str, ...]) -> None:
+    """Asked for exactly this action, and every answer means what it should."""
+    house.polkit.asked.clear()
+    for verdict, interactive, error in (
+        (NO, False, DENIED),
+        (NO, True, DENIED),
+        (CHALLENGE, False, INTERACTIVE),
+        (CHALLENGE, True, DENIED),  # a person was asked and gave up
+    ):
+        house.polkit.decide = lambda _, verdict=verdict: verdict  # type: ignore[misc]
+        expected = error if actions else ""
+        assert await play(client, member, rootfs, interactive=interactive) == expected, (verdict, interactive)
+    assert {a.action for a in house.polkit.asked} <= set(actions)
+    house.polkit.asked.clear()
+    house.polkit.decide = lambda asked: YES if asked.action in actions else NO
+    assert await answered(house, client, member, rootfs)
+    assert all(a.sender == client.name for a in house.polkit.asked)
+    assert {a.action for a in house.polkit.asked} - {"org.mctl1.inspect-all"} == set(actions) - {"org.mctl1.inspect-all"}
+
+
+async def answered(house: House, client: Client, member: str, rootfs: int) -> bool:
+    """The call gets past authorization; then all is as before."""
+    error = await play(client, member, rootfs)
+    if "new" in house.registry.containers:
+        house.registry.forget(house.registry.containers["new"])
+    house.registry.gone.clear()
+    house.registry.containers.clear()
+    house.registry.add("web", ALICE)
+    return error in ("", "org.mctl1.Error.NotRunning")
+
+
+@pytest.mark.parametrize("wanted", READABLE, ids=str)
+async def test_every_property_is_guarded(house: House, wanted: Property) -> None:
+    house.registry.add("web", ALICE)
+    path = ROOT if wanted.interface == MANAGER else container_path("web")
+    bob, root = await house.client(BOB), await house.client(ROOT_UID)
+    await root.call(path, PROPERTIES, "Get", "ss", wanted.interface, wanted.name)
+    if str(wanted) in PUBLIC_PROPERTIES:
+        await bob.call(path, PROPERTIES, "Get", "ss", wanted.interface, wanted.name)
+        assert house.polkit.asked == []
+        return
+    refused = await bob.error(path, PROPERTIES, "Get", "ss", wanted.interface, wanted.name)
+    assert refused.name == DENIED
+    assert [a.action for a in house.polkit.asked] == ["org.mctl1.inspect-all"]
+
+
+@pytest.mark.parametrize("verdict", [NO, CHALLENGE])
+@pytest.mark.parametrize("interactive", [False, True])
+@pytest.mark.parametrize("member", [m for m in TABLE if TABLE[m][0] in (INSPECT, MANAGE, LOGS)])
+async def test_another_users_container_and_none_at_all_look_the_same(
+    house: House, member: str, verdict: tuple[bool, bool], *, interactive: bool
+) -> None:
+    """CVE-2016-6349: neither the answer nor the prompt may tell whether it exists."""
+    bob = await house.client(BOB)
+    house.polkit.decide = lambda _: verdict
+    interface, _, method = member.rpartition(".")
+    answers, prompts = [], []
+    for exists in (False, True):
+        if exists:
+            house.registry.add("web", ALICE, labels=(("team", "secret"),))
+        house.polkit.asked.clear()
+        _, (signature, *body) = TABLE[member]
+        path = ROOT if interface == MANAGER else container_path("web")
+        error = await bob.error(path, interface, method, signature, *body, interactive=interactive)
+        answers.append((error.name, error.text))
+        prompts.append([(a.action, a.details) for a in house.polkit.asked if a.interactive])
+    assert answers[0] == answers[1]
+    assert answers[0][1].startswith("there is no container 'web' of yours, and ")
+    assert prompts[0] == prompts[1]
+    assert bool(prompts[0]) == (interactive and verdict is CHALLENGE)
+
+
+async def test_who_is_authorized_learns_that_there_is_none(house: House) -> None:
+    bob = await house.client(BOB)
+    house.polkit.decide = lambda _: YES
+    error = await bob.error(container_path("web"), CONTAINER, "Start", "t", 0)
+    assert error.name == "org.freedesktop.DBus.Error.UnknownObject"
+    error = await bob.error(container_path("web"), INTROSPECTABLE, "Introspect")
+    assert error.name == "org.freedesktop.DBus.Error.UnknownObject"
+    error = await bob.error(ROOT, MANAGER, "WaitContainer", "s", "web")
+    assert error.name == "org.mctl1.Error.NoSuchContainer"
+
+
+async def test_what_has_departed_is_its_owners(house: House) -> None:
+    alice, bob = await house.client(ALICE), await house.client(BOB)
+    house.polkit.decide = lambda asked: YES if asked.action.endswith("-own") else NO
+    gone = house.registry.add("web", ALICE)
+    gone.end = Exit("exited", 7)
+    house.registry.forget(gone)
+    assert await alice.manager("WaitContainer", "s", "web") == ["exited", 7]
+    departed = await bob.error(ROOT, MANAGER, "WaitContainer", "s", "web")
+    house.registry.gone.clear()
+    assert (await bob.error(ROOT, MANAGER, "WaitContainer", "s", "web")).text == departed.text
+
+
+async def test_an_id_that_others_make_ambiguous_finds_ones_own(house: House) -> None:
+    alice, bob = await house.client(ALICE), await house.client(BOB)
+    house.polkit.decide = lambda asked: YES if asked.action.endswith("-own") else NO
+    for owner in (ALICE, BOB):
+        house.registry.add(f"of-{owner}", owner).id = "abcd" + str(owner) * 7
+    assert await alice.manager("GetContainer", "s", "abcd") == [container_path("of-1000")]
+    assert await bob.manager("GetContainer", "s", "abcd") == [container_path("of-1001")]
+    root = await house.client(ROOT_UID)
+    assert "ambiguous" in (await root.error(ROOT, MANAGER, "GetContainer", "s", "abcd")).text
+
+
+async def test_details_of_an_own_container(house: House) -> None:
+    alice = await house.client(ALICE)
+    house.registry.add("web", ALICE, labels=(("team", "web"), ("long", "x" * 300)))
+    house.polkit.decide = lambda _: YES
+    await alice.container("web", "Start", "t", 0, interactive=True)
+    (asked,) = house.polkit.asked
+    assert asked.interactive
+    assert asked.details == {
+        "container": "web",
+        "verb": "start",
+        "id": house.registry.containers["web"].id,
+        "owner": "1000",
+        "image": "/srv/rootfs",
+        "command": "/bin/true",
+        "privileged": "no",
+        "labels.team": "web",
+        "labels.long": "x" * 253 + "...",
+        "polkit.message": "Authentication is required to start the container $(container) of user $(owner).",
+        "polkit.gettext_domain": "mctl",
+    }
+
+
+async def test_rules_can_judge_others_containers_by_label(house: House) -> None:
+    bob = await house.client(BOB)
+    house.registry.add("web", ALICE, labels=(("team", "web"),))
+    house.registry.add("db", ALICE)
+    house.polkit.decide = lambda asked: YES if asked.details.get("labels.team") == "web" else CHALLENGE
+    await bob.container("web", "Start", "t", 0)
+    assert (await bob.error(container_path("db"), CONTAINER, "Start", "t", 0)).name == INTERACTIVE
+
+
+async def test_create_details_and_privilege(house: House, tmp_path: Path) -> None:
+    bob = await house.client(BOB)
+    rootfs = rootfs_of(ALICE, tmp_path)
+    options = {**OPTIONS, "Command": Variant("as", ["/bin/echo", "\x1b[31mred\n$(id)"])}
+    house.polkit.decide = lambda _: YES
+    await bob.manager("CreateContainer", "sa{sv}t", "mine", options, 0, fds=[rootfs])
+    os.close(rootfs)
+    (asked,) = house.polkit.asked
+    assert asked.action == "org.mctl1.create-privileged"
+    assert asked.details["privileged"] == "yes"
+    assert asked.details["image"] == str(tmp_path)
+    assert asked.details["command"] == "/bin/echo '\ufffd[31mred\ufffd$(id)'"
+    assert "files of other users" in asked.details["polkit.message"]
+    assert house.registry.containers["mine"].spec.rootfs.owner is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="playing several owners of a directory takes chown")
+async def test_ones_own_directory_needs_no_privilege(house: House, tmp_path: Path) -> None:
+    bob = await house.client(BOB)
+    rootfs = rootfs_of(BOB, tmp_path)
+    house.polkit.decide = lambda asked: YES if asked.action == "org.mctl1.create" else NO
+    await bob.manager("CreateContainer", "sa{sv}t", "mine", OPTIONS, 0, fds=[rootfs])
+    os.close(rootfs)
+    made = house.registry.containers["mine"]
+    assert made.owner_uid == BOB
+    assert made.spec.rootfs.owner == (BOB, BOB)
+
+
+async def test_an_object_replaced_during_the_prompt_is_refused(house: House) -> None:
+    alice = await house.client(ALICE)
+    first = house.registry.add("web", ALICE)
+    house.polkit.decide = lambda _: None
+    starting = asyncio.create_task(alice.error(container_path("web"), CONTAINER, "Start", "t", 0))
+    await house.polkit.prompt()
+    house.registry.forget(first)
+    second = house.registry.add("web", BOB)
+    house.polkit.answer(YES)
+    error = await starting
+    assert error.name == "org.freedesktop.DBus.Error.UnknownObject"
+    assert "ask again" in error.text
+    assert not first.done
+    assert not second.done
+
+
+async def test_a_prompt_ends_with_its_caller(house: House) -> None:
+    alice, bob = await house.client(ALICE), await house.client(BOB)
+    web = house.registry.add("web", ALICE)
+    house.polkit.decide = lambda asked: None if asked.sender == alice.name else YES
+    starting = asyncio.create_task(alice.container("web", "Start", "t", 0, interactive=True))
+    await house.polkit.prompt()
+    await bob.manager("Subscribe")  # others do not wait for the prompt
+    await house.leave(alice)
+    while not house.polkit.cancelled:
+        await house.polkit.news()
+    assert house.polkit.cancelled == [house.polkit.asked[0].cancellation]
+    house.polkit.answer(YES)  # too late
+    await bob.manager("Subscribe")
+    assert not web.done
+    with pytest.raises(Exception, match="closed by us"):
+        await starting
+
+
+@pytest.mark.parametrize("answer", ["error", "garbage"])
+async def test_anything_but_a_clear_yes_is_a_no(house: House, answer: str) -> None:
+    alice = await house.client(ALICE)
+    house.registry.add("web", ALICE)
+
+    def respond(message: Any) -> None:
+        message.fds.close()
+        if answer == "error":
+            house.polkit.connection.error(message.header, "org.freedesktop.PolicyKit1.Error.Failed", "no such user")
+        else:
+            house.polkit.connection.reply(message.header, "(bbs)", [[True, False, "?"]])
+
+    house.polkit.connection.on_call = respond
+    error = await alice.error(container_path("web"), CONTAINER, "Start", "t", 0)
+    assert error.name == DENIED
+    assert error.text.startswith("polkit does not answer, so only root may do this")
+
+
+async def test_a_mute_polkit_is_a_no(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mctld.bus.authority.ANSWER_SECONDS", 0.05)
+    alice = await house.client(ALICE)
+    house.registry.add("web", ALICE)
+    house.polkit.decide = lambda _: None
+    assert (await alice.error(container_path("web"), CONTAINER, "Start", "t", 0)).name == DENIED
+    while not house.polkit.cancelled:
+        await house.polkit.news()
+
+
+async def test_lists_hold_what_the_caller_may_see(house: House) -> None:
+    alice = await house.client(ALICE)
+    house.registry.add("mine", ALICE)
+    house.registry.add("other", BOB)
+
+    async def seen() -> tuple[set[str], set[str], bool]:
+        (listed,) = await alice.manager("ListContainers", "a{sv}t", {}, 0, interactive=True)
+        (managed,) = await alice.call(ROOT, OBJECT_MANAGER, "GetManagedObjects")
+        (nodes,) = await alice.call("/org/mctl1/container", INTROSPECTABLE, "Introspect")
+        return {c["Name"].value for c in listed}, set(managed), 'name="other"' in nodes
+
+    house.polkit.decide = lambda asked: YES if asked.action == "org.mctl1.inspect-own" else CHALLENGE
+    assert await seen() == ({"mine"}, {"/org/mctl1/container/mine"}, False)
+    assert not [a for a in house.polkit.asked if a.action == "org.mctl1.inspect-all" and a.interactive]
+    house.polkit.decide = lambda _: YES
+    assert await seen() == ({"mine", "other"}, {"/org/mctl1/container/mine", "/org/mctl1/container/other"}, True)
+
+
+def test_details_cannot_dress_up_a_prompt() -> None:
+    assert presentable("a\x1b[2J\nb\u202ec\u2028") == "a\ufffd[2J\ufffdb\ufffdc\ufffd"
+    assert len(presentable("x" * 5000)) == 256
+    assert presentable("plain ünïcode") == "plain ünïcode"
+
+
+def test_the_subject_is_never_a_process() -> None:
+    directory = os.path.join(os.path.dirname(__file__), "../../service/mctld")
+    for folder, _, files in os.walk(directory):
+        for file in files:
+            if file.endswith(".py"):
+                with open(os.path.join(folder, file), encoding="utf-8") as stream:
+                    assert "unix-process" not in stream.read(), file

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Framing and header decoding, byte by byte."""
+
+from __future__ import annotations
+
+import pytest
+
+from mctld.bus.codec import (
+    SIGNATURES_MAX,
+    Header,
+    Kind,
+    Message,
+    SignatureTree,
+    decode_header,
+    encode,
+)
+from mctld.bus.descriptors import Descriptors
+from mctld.bus.wire import ASKED_MAX, Framer, Malformed
+
+CALL = Header(Kind.CALL, 5, 7, "/a", "b.c", "D", "", 0, "e.f", "", "sat")
+REPLY = Header(Kind.RETURN, 1, 8, reply_serial=7, destination=":1.2", signature="s")
+
+
+def test_a_message_survives_any_fragmentation() -> None:
+    data = encode(CALL, ["text", [1, 2]]) + encode(REPLY, ["done"])
+    for step in (1, 3, 16, 17, 1000):
+        framer = Framer()
+        frames = [f for start in range(0, len(data), step) for f in framer.feed(data[start : start + step])]
+        assert [decode_header(f) for f in frames] == [CALL, REPLY]
+        assert [Message(decode_header(f), f, Descriptors()).body() for f in frames] == [["text", [1, 2]], ["done"]]
+
+
+def test_the_body_of_an_oversized_call_is_never_kept() -> None:
+    big = Header(Kind.CALL, 0, 9, "/a", "b.c", "D", signature="s")
+    framer = Framer()
+    frames = []
+    data = encode(big, ["x" * (ASKED_MAX + 1)]) + encode(CALL, ["after", []])
+    for start in range(0, len(data), 1 << 16):
+        frames += list(framer.feed(data[start : start + (1 << 16)]))
+        assert len(framer._buffer) <= 1 << 16
+    assert [f.oversized for f in frames] == [True, False]
+    assert [decode_header(f) for f in frames] == [big, CALL]
+
+
+def test_a_big_reply_is_kept() -> None:
+    (frame,) = Framer().feed(encode(REPLY, ["x" * (2 * ASKED_MAX)]))
+    assert not frame.oversized
+
+
+@pytest.mark.parametrize("data", [b"x" * 16, b"l\1\0\2" + bytes(12), b"l\1\0\1" + b"\xff" * 12])
+def test_what_no_bus_daemon_sends_is_refused(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        list(Framer().feed(data))
+
+
+def test_a_broken_header_is_refused() -> None:
+    data = bytearray(encode(CALL, ["", []]))
+    data[20:24] = b"\xff" * 4  # the length of the path
+    (frame,) = Framer().feed(bytes(data))
+    with pytest.raises(Malformed):
+        decode_header(frame)
+
+
+def test_big_endian() -> None:
+    fields = b"\1\1o\0" + (2).to_bytes(4, "big") + b"/a\0" + bytes(5) + b"\3\1s\0" + (1).to_bytes(4, "big") + b"D\0"
+    head = b"B\1\0\1" + (0).to_bytes(4, "big") + (3).to_bytes(4, "big") + len(fields).to_bytes(4, "big")
+    (frame,) = Framer().feed(head + fields + bytes(-len(fields) % 8))
+    assert decode_header(frame) == Header(Kind.CALL, 0, 3, "/a", "", "D")
+
+
+def test_signatures_are_not_remembered_without_bound() -> None:
+    """dbus-next keeps each one for ever."""
+    letters = "ybnqiuxtdsogh"
+    for first in letters:
+        for second in letters:
+            for third in letters:
+                SignatureTree._get(f"({first}{second}{third})")
+    assert len(SignatureTree._cache) <= SIGNATURES_MAX
+    assert SignatureTree._get("a{sv}").types[0].token == "a"
