@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .client import CONTAINER, Call
 from .failures import NO_SUCH, Failure, UsageError
-from .names import by_id, is_name, path_of
+from .names import by_id, is_name, named, path_of
 from .output import complain, put
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def _finish(client: Client, name: str, call: Call) -> int:
     try:
         _result(client, name, call)
     except Failure as error:
-        sentence = str(error)
-        complain(sentence if name in sentence else f"{name}: {sentence}")
+        complain(named(name, error))
         return 1
     put(f"{name}\n")
     return 0

@@ -27,7 +27,7 @@ def moment(flag: str, text: str) -> int:
 
 def ago(text: str) -> int | None:
     """`1h30m` before now, also with a leading minus or a trailing `ago`."""
-    rest = text.strip().removeprefix("-").removesuffix("ago").strip()
+    rest = text.strip().removeprefix("-").removesuffix("ago").strip().replace(" ", "")
     total = 0.0
     if not rest or rest[-1].isdigit():
         return None

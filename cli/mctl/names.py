@@ -83,3 +83,9 @@ def by_id(client: Client, text: str, call: Call) -> tuple[Any, ...]:
         status=client.failure_status,
         name=NO_SUCH[0],
     )
+
+
+def named(text: str, error: Failure) -> str:
+    """The sentence for one of several names; it begins with the name unless it quotes it."""
+    sentence = str(error)
+    return sentence if repr(text) in sentence else f"{text}: {sentence}"

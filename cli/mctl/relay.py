@@ -32,6 +32,7 @@ FORWARDED = (
     signal.SIGUSR2,
 )
 PATIENCE = 3  # as docker: the third signal to end takes this command away, and leaves the container
+IDLE_MILLISECONDS = 5000  # that the pipes may stay silent, but open, after the end of the run
 RETRIES = 5  # of the wait, when the service is restarted meanwhile
 
 
@@ -102,21 +103,31 @@ class Relay:
         self._wait = Wait(client, identity)
         self._kills: list[Call] = []
         self._impatience = 0
+        self._answer: tuple[str, int] | None = None
         self._poller = select.poll()
         for fd in (*self._streams, self._signals.fd, client.fileno()):
             self._poller.register(fd, select.POLLIN)
         self._feed = None if feed is None else Feed(0, feed, self._poller)
 
     def work(self) -> tuple[str, int]:
-        """How the run ended, and its status. Raises Left and Failure."""
-        answer = self._wait.answer()
-        while answer is None:
-            for fd, events in self._poller.poll():
+        """How the run ended, and its status, when all output has been passed on. Raises Left and Failure."""
+        while self._answer is None or self._streams:
+            ready = self._poller.poll(None if self._answer is None else IDLE_MILLISECONDS)
+            if not ready:
+                break  # something outside holds the pipe, and would hold this command too
+            for fd, events in ready:
                 self._serve(fd, events)
             self._note_kills()
-            answer = self._wait.answer()
-        self._drain()
-        return answer
+            self._note_end()
+        if self._answer is None:
+            raise AssertionError("the loop ends with an answer only")
+        return self._answer
+
+    def _note_end(self) -> None:
+        if self._answer is None:
+            self._answer = self._wait.answer()
+            if self._answer is not None:
+                self._poller.unregister(self._client.fileno())
 
     def close(self) -> None:
         for stream in self._streams.values():
@@ -138,20 +149,11 @@ class Relay:
             del self._streams[stream.source]
             stream.close()
 
-    def _drain(self) -> None:
-        """All processes are gone before an end is reported, so what they wrote is in the pipes by now."""
-        rest = select.poll()
-        for fd in self._streams:
-            rest.register(fd, select.POLLIN)
-        while self._streams and (ready := rest.poll(0)):
-            for fd, _events in ready:
-                self._copy(self._streams[fd])
-                if fd not in self._streams:
-                    rest.unregister(fd)
-
     def _forward(self, number: int) -> None:
         if number not in FORWARDED:
             return
+        if self._answer is not None:
+            raise KeyboardInterrupt  # nothing runs any more, and its last output is not wanted
         if number in (signal.SIGINT, signal.SIGTERM):
             self._impatience += 1
             if self._impatience >= PATIENCE:

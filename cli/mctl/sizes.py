@@ -9,7 +9,8 @@ INFINITY = 2**64 - 1
 LARGEST = 2**63 - 1  # the kernel's limits are signed
 UNLIMITED = ("max", "infinity", "unlimited", "-1")
 
-_SUFFIXES = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+_SHIFTS = {"k": 10, "m": 20, "g": 30, "t": 40}
+_SUFFIXES = {"": 0, "b": 0} | {letter + end: shift for letter, shift in _SHIFTS.items() for end in ("", "b", "ib")}
 _HOW = "write bytes, or a number with k, m, g or t, as in 512k, 256m, 1.5g"
 
 
@@ -18,11 +19,10 @@ def size(flag: str, text: str) -> int:
     lower = text.strip().lower()
     number = lower.rstrip("abcdefghijklmnopqrstuvwxyz")
     suffix = lower[len(number) :]
-    unit = suffix.removesuffix("b").removesuffix("i") if suffix != "b" else ""
-    if unit not in _SUFFIXES or not is_decimal(number):
+    if suffix not in _SUFFIXES or not is_decimal(number):
         raise UsageError(f"{flag} {text!r} is not a size: {_HOW}")
     units, _, part = number.partition(".")
-    shift = _SUFFIXES[unit]
+    shift = _SUFFIXES[suffix]
     scale: int = 10 ** len(part)
     value = (int(units or 0) << shift) + (int(part or 0) << shift) // scale
     if value > LARGEST:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..client import CONTAINER, PROPERTIES, Call, unwrapped
 from ..failures import Failure, UsageError
 from ..formats import JSON, truth
-from ..names import call_on
+from ..names import call_on, named
 from ..output import complain, on_terminal, put, render, to_json
 from ..parser import Option, Verb
 
@@ -35,8 +35,7 @@ def run(arguments: Arguments, client: Client) -> int:
         try:
             reply = call_on(client, name, Call("", PROPERTIES, "GetAll", "s", CONTAINER))
         except Failure as error:
-            sentence = str(error)
-            complain(sentence if name in sentence else f"{name}: {sentence}")
+            complain(named(name, error))
             status = 1
         else:
             put(shown(unwrapped(reply[0]), arguments))

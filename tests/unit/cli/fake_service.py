@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from jeepney import HeaderFields, MessageFlag, MessageType, new_error, new_method_return
@@ -34,6 +36,12 @@ SIGNATURES = {
 }
 
 
+def escaped(name: str) -> str:
+    """As sd_bus_path_encode(3), for valid names only."""
+    first = f"_{ord(name[0]):02x}" if name[0].isdigit() else name[0]
+    return first + name[1:].replace("-", "_2d")
+
+
 class Refused(Exception):
     """Becomes a D-Bus error."""
 
@@ -48,7 +56,6 @@ class Container:
 
     def __init__(self, name: str, identity: str, **properties: tuple[str, Any]) -> None:
         self.process: subprocess.Popen[bytes] | None = None
-        self.journal: tuple[int, int] = (-1, -1)
         self.ended: tuple[str, int] | None = None
         self.properties: dict[str, tuple[str, Any]] = {
             "Name": ("s", name),
@@ -86,7 +93,7 @@ class Container:
 
     @property
     def path(self) -> str:
-        return f"/org/mctl1/container/{self.properties['Name'][1].replace('-', '_2d')}"
+        return f"/org/mctl1/container/{escaped(self.properties['Name'][1])}"
 
 
 class FakeService:
@@ -102,6 +109,7 @@ class FakeService:
         self.errors: dict[str, list[Refused]] = {}  # member -> errors to answer with first
         self.wrong: list[str] = []  # what a real service would have refused
         self.log = b""
+        self.late = 0.0  # seconds by which output follows
         self._to_close: list[int] = []
         self._waiting: list[threading.Thread] = []
         self._connection.send_and_get_reply(message_bus.RequestName("org.mctl1", NAME_FLAGS))
@@ -112,8 +120,8 @@ class FakeService:
         self._stopping = True
         self._thread.join()
         for container in self.containers.values():
-            if container.process:
-                container.process.kill()
+            if container.process and container.process.poll() is None:
+                os.killpg(container.process.pid, signal.SIGKILL)
         for thread in self._waiting:
             thread.join()
         for container in self.containers.values():
@@ -189,6 +197,7 @@ class FakeService:
             stdin=given.fileno() if given else subprocess.DEVNULL,
             stdout=subprocess.PIPE if flags else subprocess.DEVNULL,
             stderr=subprocess.PIPE if flags else subprocess.DEVNULL,
+            start_new_session=True,
         )
         if given:
             given.close()
@@ -200,10 +209,23 @@ class FakeService:
     def _streams(self, container: Container) -> list[int]:
         if container.process is None or container.process.stdout is None or container.process.stderr is None:
             raise AssertionError("the process was started without pipes")
-        ends = [os.memfd_create("journal") for _ in range(2)]
-        container.journal = (ends[0], ends[1])
-        self._to_close += ends
-        return [container.process.stdout.fileno(), container.process.stderr.fileno(), *ends]
+        sources = [container.process.stdout.fileno(), container.process.stderr.fileno()]
+        return [self._late(source) for source in sources] if self.late else sources
+
+    def _late(self, source: int) -> int:
+        """The reading end of a pipe that brings what comes from `source` after the end has been told."""
+        reading, writing = os.pipe()
+        self._to_close.append(reading)
+
+        def carry() -> None:
+            while data := os.read(source, 65536):
+                time.sleep(self.late)
+                os.write(writing, data)
+            os.close(writing)
+
+        self._waiting.append(threading.Thread(target=carry))
+        self._waiting[-1].start()
+        return reading
 
     def WaitContainer(self, message: Message) -> tuple[str, tuple[Any, ...]] | None:
         container = self._find(message.body[0])

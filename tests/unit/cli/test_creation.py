@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of run and create: what goes over the bus, and what is refused before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mctl.creation import LATER, OPTIONS, container_options
+from mctl.failures import UsageError
+from mctl.parser import find_verb, parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+INFINITY = 2**64 - 1
+
+
+def asked(*words: str) -> dict[str, tuple[str, Any]]:
+    """What `mctl create WORDS / sh` puts on the bus, without what is always there."""
+    options = container_options(parse(find_verb(["create", *words, "/", "sh", "-c", "x"])), 3)
+    assert options.pop("Rootfs") == ("h", 3)
+    assert options.pop("Command") == ("as", ["sh", "-c", "x"])
+    return options
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], {}),
+        (["--memory", "256m"], {"MemoryMax": ("t", 256 << 20)}),
+        (["-m4m"], {"MemoryMax": ("t", 4 << 20)}),
+        (["--memory=max"], {"MemoryMax": ("t", INFINITY)}),
+        (["-m", "1g", "--swap", "1.5g"], {"MemoryMax": ("t", 1 << 30), "MemorySwapMax": ("t", 1 << 29)}),
+        (["-m", "1g", "--swap", "1g"], {"MemoryMax": ("t", 1 << 30), "MemorySwapMax": ("t", 0)}),
+        (["-m", "1g", "--memory-swap", "-1"], {"MemoryMax": ("t", 1 << 30), "MemorySwapMax": ("t", INFINITY)}),
+        (["--swap", "max"], {"MemorySwapMax": ("t", INFINITY)}),
+        (["--cpu", "0.5"], {"CPUQuotaPerSecUSec": ("t", 500_000)}),
+        (["--cpus=2"], {"CPUQuotaPerSecUSec": ("t", 2_000_000)}),
+        (["--cpu", "0.001"], {"CPUQuotaPerSecUSec": ("t", 1000)}),
+        (["--cpu-weight", "1"], {"CPUWeight": ("t", 1)}),
+        (["--cpu-weight", "10000"], {"CPUWeight": ("t", 10_000)}),
+        (["--pids", "100"], {"TasksMax": ("t", 100)}),
+        (["--pids-limit", "0"], {"TasksMax": ("t", INFINITY)}),
+        (["-u", "1000"], {"User": ("s", "1000")}),
+        (["--user", "0:5"], {"User": ("s", "0:5")}),
+        (["-w", "/srv"], {"WorkingDirectory": ("s", "/srv")}),
+        (["--hostname", "a.b-c"], {"Hostname": ("s", "a.b-c")}),
+        (["-e", "A=1", "-e", "B=", "-e", "A=2=3"], {"Environment": ("as", ["A=2=3", "B="])}),
+        (["-e", "FROM_CALLER", "-e", "NOT_SET"], {"Environment": ("as", ["FROM_CALLER=yes"])}),
+        (["--label", "team=web", "--label", "x"], {"Labels": ("a{ss}", {"team": "web", "x": ""})}),
+        (
+            ["--stop-signal", "INT", "--stop-timeout", "2.5"],
+            {"StopSignal": ("i", 2), "TimeoutStopUSec": ("t", 2500000)},
+        ),
+        (["--rm", "-q"], {"AutoRemove": ("b", True)}),
+    ],
+)
+def test_on_the_bus(words: list[str], expected: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FROM_CALLER", "yes")
+    monkeypatch.delenv("NOT_SET", raising=False)
+    assert asked(*words) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["--memory", "1m"], ["--memory", "1m", "4m"]),
+        (["--memory", "4194303"], ["--memory", "4194303", "4194304"]),
+        (["-m", "12q"], ["-m", "12q", "256m"]),
+        (["-m", "512m", "--swap", "511m"], ["--swap", str(511 << 20), "--memory", str(512 << 20)]),
+        (["--swap", "1g"], ["--swap", "--memory"]),
+        (["-m", "max", "--swap", "1g"], ["--swap", "--memory"]),
+        (["--cpu-weight", "0"], ["--cpu-weight", "0", "1 to 10000"]),
+        (["--cpu-weight", "10001"], ["--cpu-weight", "10001", "1 to 10000"]),
+        (["--cpu", "0"], ["--cpu", "0", "0.001", "8192"]),
+        (["--cpus", "8193"], ["--cpus", "8193", "8192"]),
+        (["--cpu", "nan"], ["--cpu", "nan"]),
+        (["--cpu", "-0.5"], ["--cpu", "-0.5"]),
+        (["--pids", "-5"], ["--pids", "-5", "0 to 4194304"]),
+        (["--pids", "4194305"], ["--pids", "4194305", "4194304"]),
+        (["--name", "../x"], ["--name", "../x", "1 to 63"]),
+        (["--name", "a\nb"], ["--name", r"a\nb", "1 to 63"]),
+        (["--name", "x" * 300], ["--name", "xxx...", "1 to 63"]),
+        (["--name", ""], ["--name", "''", "1 to 63"]),
+        (["--name", "-x"], ["--name", "-x"]),
+        (["--user", "web"], ["--user", "web", "UID:GID"]),
+        (["--user", "01"], ["--user", "01"]),
+        (["--user", "4294967295"], ["--user", "4294967295", "4294967294"]),
+        (["--user", "1:"], ["--user", "1:"]),
+        (["-u", "-1"], ["-u", "-1"]),
+        (["-w", "srv"], ["-w", "srv", "absolute"]),
+        (["--hostname", "a b"], ["--hostname", "a b", "64"]),
+        (["--hostname", "x" * 65], ["--hostname", "64"]),
+        (["-e", "1A=2"], ["-e", "1A=2", "NAME=VALUE"]),
+        (["-e", "=x"], ["-e", "=x"]),
+        (["--label", "=x"], ["--label", "=x"]),
+        (["--stop-signal", "65"], ["--stop-signal", "65", "1 to 64"]),
+        (["--stop-timeout", "-3"], ["--stop-timeout", "-3"]),
+        (["--env-file", "/nonexistent"], ["--env-file", "/nonexistent"]),
+    ],
+)
+def test_refused_with_flag_value_and_bound(words: list[str], parts: list[str]) -> None:
+    with pytest.raises(UsageError) as raised:
+        asked(*words)
+    assert [part for part in parts if part not in str(raised.value)] == []
+
+
+def test_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAKEN", "over")
+    file = tmp_path / "env"
+    file.write_text('# comment\n\nA=1\n  B="as it is" # kept\nTAKEN\nNOT_SET\nA=2\n')
+    options = asked("--env-file", str(file), "-e", "C=3")
+    assert options["Environment"] == ("as", ["A=2", 'B="as it is" # kept', "TAKEN=over", "C=3"])
+
+
+def test_env_file_of_bytes(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_bytes(b"A=\xff\n")
+    with pytest.raises(UsageError, match="UTF-8"):
+        asked("--env-file", str(file))
+
+
+def test_later_options_are_not_offered_yet() -> None:
+    assert not LATER & {name for option in OPTIONS for name in option.names}

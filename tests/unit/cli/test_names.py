@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names, ids and object paths."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mctl.names import escape, is_name, looks_like_id, path_of
+
+
+@pytest.mark.parametrize(
+    ("label", "element"),
+    [
+        ("web", "web"),
+        ("web-1", "web_2d1"),
+        ("1web", "_31web"),
+        ("", "_"),
+        ("_", "_5f"),
+        ("é", "_c3_a9"),
+        ("../x", "_2e_2e_2fx"),
+        ("0", "_30"),
+    ],
+)
+def test_escape_as_sd_bus_path_encode(label: str, element: str) -> None:
+    assert escape(label) == element
+
+
+@given(st.text(st.characters(blacklist_categories=["Cs"])))
+def test_escape_gives_valid_and_distinct_elements(label: str) -> None:
+    element = escape(label)
+    assert element.isascii()
+    assert element.replace("_", "a").isalnum()
+    decoded = bytearray()
+    rest = element if label else ""
+    while rest:
+        if rest[0] == "_":
+            decoded.append(int(rest[1:3], 16))
+            rest = rest[3:]
+        else:
+            decoded += rest[0].encode()
+            rest = rest[1:]
+    assert decoded.decode() == label
+
+
+def test_path() -> None:
+    assert path_of("my-web") == "/org/mctl1/container/my_2dweb"
+
+
+@pytest.mark.parametrize("text", ["a", "0", "web-1", "x" * 63])
+def test_names(text: str) -> None:
+    assert is_name(text)
+
+
+@pytest.mark.parametrize("text", ["", "-a", "A", "a_b", "a.b", "../x", "a\n", "é", "x" * 64])
+def test_no_names(text: str) -> None:
+    assert not is_name(text)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("abcd", True), ("ABCD", True), ("0" * 32, True), ("abc", False)])
+def test_ids(text: str, expected: bool) -> None:  # noqa: FBT001
+    assert looks_like_id(text) is expected
+    assert not looks_like_id("wxyz")

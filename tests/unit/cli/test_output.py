@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people and programs read."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mctl.commands.ps import listing, status
+from mctl.failures import UsageError
+from mctl.output import INFINITY, as_text, printable, render, span, table, to_json, write_all
+from mctl.parser import Arguments
+from mctl.visible import Escaper
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5, "0 s"),
+        (0.4, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7199, "119 min"),
+        (7200, "2 h"),
+        (2 * 86400 - 1, "47 h"),
+        (2 * 86400, "2 d"),
+        (14 * 86400, "2 wk"),
+        (400 * 86400, "1 y"),
+    ],
+)
+def test_span(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain – ünï 😀", "plain – ünï 😀"),
+        ("a\x1b[2Jb", r"a\e[2Jb"),
+        ("a\nb\tc\rd", r"a\nb\tc\rd"),
+        ("\x00\x7f\x9b", r"\x00\x7f\x9b"),
+        ("\u202egnp.exe\u2028", r"\u202egnp.exe\u2028"),
+    ],
+)
+def test_printable(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_printable_keeps() -> None:
+    assert printable("a\nb\t\x1b", keep="\n\t") == "a\nb\t\\e"
+
+
+@given(st.binary(), st.integers(1, 7))
+def test_escaper_lets_no_control_character_through(data: bytes, step: int) -> None:
+    escaper = Escaper()
+    chunks = [escaper.feed(data[i : i + step]) for i in range(0, len(data), step)]
+    text = b"".join([*chunks, escaper.finish()]).decode()
+    assert not any((ord(c) < 0x20 and c not in "\n\t") or 0x7F <= ord(c) <= 0x9F for c in text)
+
+
+@given(st.text(st.characters(blacklist_categories=["C"])), st.integers(1, 7))
+def test_escaper_keeps_split_characters(text: str, step: int) -> None:
+    data = text.encode()
+    escaper = Escaper()
+    chunks = [escaper.feed(data[i : i + step]) for i in range(0, len(data), step)]
+    expected = printable(text, keep="\n\t")
+    assert b"".join([*chunks, escaper.finish()]).decode() == expected
+
+
+def test_table() -> None:
+    assert table(("A", "LONG"), [("1", "x"), ("333", "\x1b")]) == "A    LONG\n1    x\n333  \\e\n"
+
+
+def test_json() -> None:
+    value = {"MemoryMax": INFINITY, "list": [INFINITY, "é\x1b"], "b": True, "n": 1}
+    assert json.loads(to_json(value, pretty=False)) == {"MemoryMax": None, "list": [None, "é\x1b"], "b": True, "n": 1}
+    assert to_json({}, pretty=False) == "{}\n"
+    assert "\n  " in to_json(value, pretty=True)
+    assert "\x1b" not in to_json(value, pretty=True)
+
+
+FIELDS: dict[str, Any] = {"Name": "web", "Command": ["a", "b c"], "Labels": {"team": "x"}, "M": INFINITY, "On": True}
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{.Name}}", "web"),
+        ("{{ .Name }} is {{.On}}", "web is true"),
+        ("{{.Name}}\\t{{.Command}}", "web\ta b c"),
+        ("{{json .Command}}", '["a", "b c"]'),
+        ("{{.Labels.team}}{{.Labels.none}}", "x"),
+        ("{{.Labels}} {{.M}}", "team=x infinity"),
+        ("plain }} {", "plain }} {"),
+        ("{{.Name.x}}", ""),
+    ],
+)
+def test_template(template: str, text: str) -> None:
+    assert render(template, FIELDS) == f"{text}\n"
+
+
+def test_template_of_everything() -> None:
+    assert json.loads(render("{{json .}}", FIELDS))["M"] is None
+
+
+@pytest.mark.parametrize("template", ["{{.Name", "{{Name}}", "{{}}", "{{.Nope}}", "{{json}}", "{{range .Labels}}"])
+def test_template_refused(template: str) -> None:
+    with pytest.raises(UsageError, match="--format"):
+        render(template, FIELDS)
+
+
+def test_unknown_field_is_answered_with_the_known() -> None:
+    with pytest.raises(UsageError, match=r"no field \.Nope; there are Command, Labels, M, Name, On"):
+        render("{{.Nope}}", FIELDS)
+
+
+def test_as_text_of_a_limit() -> None:
+    assert as_text(INFINITY) == "infinity"
+
+
+NOW = 1_700_000_000.0
+
+
+def container(**fields: object) -> dict[str, Any]:
+    return {
+        "Name": "web",
+        "Id": "0123456789abcdef0123456789abcdef",
+        "OwnerUID": 0,
+        "State": "running",
+        "Command": ["/bin/sh", "-c", "sleep 10000000000000"],
+        "CreateTimestamp": int(NOW) * 1_000_000,
+        "StartTimestamp": int(NOW - 180) * 1_000_000,
+        **fields,
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "running 3 min"),
+        ({"State": "created"}, "created"),
+        ({"State": "somethingnew"}, "somethingnew"),
+        ({"State": "exited", "ExitHow": "exited", "ExitStatus": 3}, "exited (3) 5 h ago"),
+        ({"State": "exited", "ExitHow": "killed", "ExitStatus": 9}, "killed (9) 5 h ago"),
+        ({"State": "exited", "ExitHow": "oom", "ExitStatus": 9}, "oom (9) 5 h ago"),
+        ({"State": "exited", "ExitHow": "unknown"}, "exited (unknown) 5 h ago"),
+        ({"State": "exited", "ExitHow": "never-started"}, "never-started 5 h ago"),
+    ],
+)
+def test_status(fields: dict[str, object], text: str) -> None:
+    assert status(container(ExitTimestamp=int(NOW - 5 * 3600) * 1_000_000, **fields), NOW) == text
+
+
+def listed(containers: list[dict[str, Any]], **options: object) -> str:
+    return listing(containers, Arguments(dict(options), []))
+
+
+def test_listing() -> None:
+    text = listed([container(), container(Name="db", Id="f" * 32)])
+    heads, first, second = text.splitlines()
+    assert heads.split() == ["NAME", "ID", "STATE", "OWNER", "COMMAND", "CREATED"]
+    assert first.startswith("web   0123456789ab  running ")
+    assert "/bin/sh -c sleep 100000000000…" in first
+    assert second.startswith("db    ffffffffffff")
+
+
+def test_listing_whole() -> None:
+    assert "0123456789abcdef0123456789abcdef" in listed([container()], no_trunc=True)
+    assert "sleep 10000000000000 " in listed([container()], no_trunc=True)
+
+
+def test_listing_of_ids() -> None:
+    assert listed([container()], quiet=True) == "0123456789ab\n"
+    assert listed([container()], format="ids", no_trunc=True) == "0123456789abcdef0123456789abcdef\n"
+
+
+def test_listing_as_json() -> None:
+    assert json.loads(listed([container()], format="json"))[0]["Name"] == "web"
+    assert listed([], json="short") == "[]\n"
+
+
+def test_listing_by_template() -> None:
+    assert listed([container()], format="{{.Names}} {{.ID}} {{.Owner}} {{.State}}") == "web 0123456789ab root running\n"
+
+
+def test_listing_cannot_be_broken_by_a_command() -> None:
+    text = listed([container(Command=["\x1b[2J\nweb  running"])])
+    assert len(text.splitlines()) == 2
+    assert "\x1b" not in text
+
+
+def test_write_all_waits_for_a_full_pipe() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    data = os.urandom(1 << 20)
+    got: list[bytes] = []
+
+    def drain() -> None:
+        while chunk := os.read(reading, 65536):
+            got.append(chunk)
+
+    thread = threading.Thread(target=drain)
+    thread.start()
+    write_all(writing, data)
+    os.close(writing)
+    thread.join()
+    os.close(reading)
+    assert b"".join(got) == data

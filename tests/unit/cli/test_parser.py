@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line, parsed from tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from mctl.failures import UsageError
+from mctl.manual import overview, verb_help
+from mctl.parser import ALIASES, VERBS, Arguments, Option, find_verb, load, parse, scan
+
+OPTIONS = (
+    Option(("-a", "--all"), "a switch"),
+    Option(("-b",), "another"),
+    Option(("-n", "--number"), "with value", value="N"),
+    Option(("--list",), "repeated", value="X", repeat=True),
+    Option(("--json",), "optional value", value="STYLE", implied="pretty"),
+)
+
+
+def scanned(*words: str, stop: bool = False) -> Arguments:
+    return scan(OPTIONS, list(words), stop_at_operand=stop, where="test", later=frozenset(("-t", "--tty")))
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "operands"),
+    [
+        ([], {}, []),
+        (["x", "-a", "y"], {"all": True}, ["x", "y"]),
+        (["-ab"], {"all": True, "b": True}, []),
+        (["-abn5", "x"], {"all": True, "b": True, "number": "5"}, ["x"]),
+        (["-n", "-5"], {"number": "-5"}, []),
+        (["-n=5"], {"number": "5"}, []),
+        (["--number=a=b"], {"number": "a=b"}, []),
+        (["--number="], {"number": ""}, []),
+        (["--number", "5"], {"number": "5"}, []),
+        (["--all=false"], {"all": False}, []),
+        (["--list", "1", "--list=2"], {"list": ["1", "2"]}, []),
+        (["--json", "x"], {"json": "pretty"}, ["x"]),
+        (["--json=short"], {"json": "short"}, []),
+        (["-", "--", "-a", "--"], {}, ["-", "-a", "--"]),
+    ],
+)
+def test_scan(words: list[str], options: dict[str, object], operands: list[str]) -> None:
+    found = scanned(*words)
+    assert (found.options, found.operands) == (options, operands)
+
+
+def test_scan_stops_at_the_first_operand() -> None:
+    found = scanned("-a", "x", "-b", "--", "--nonsense", stop=True)
+    assert (found.options, found.operands) == ({"all": True}, ["x", "-b", "--", "--nonsense"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--al"], r"unknown option --al \(did you mean --all\?\); `test --help`"),
+        (["-z"], "unknown option -z"),
+        (["-az"], "unknown option -z"),
+        (["--number"], "--number needs a value: --number N"),
+        (["-n"], "-n needs a value"),
+        (["--all=x"], "--all takes no value, but got 'x'"),
+        (["-at"], "-t is not offered by this version"),
+        (["--tty"], "--tty is not offered by this version"),
+    ],
+)
+def test_scan_refuses(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        scanned(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "no verb"),
+        (["--no-pager"], "no verb"),
+        (["pss"], "unknown verb 'pss' \\(did you mean ps\\?\\)"),
+        (["stat"], "did you mean start"),
+        (["--bogus", "ps"], "unknown option --bogus"),
+        (["help", "xyzzy"], "unknown verb 'xyzzy'; `mctl help`"),
+    ],
+)
+def test_verbs_refused(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        find_verb(words)
+
+
+def test_common_options_before_and_after_the_verb() -> None:
+    for words in (["--no-ask-password", "ps", "-a"], ["ps", "-a", "--no-ask-password", "--no-pager"]):
+        assert parse(find_verb(words)).get("no_ask_password") is True
+
+
+def test_aliases() -> None:
+    for alias, name in ALIASES.items():
+        assert find_verb([alias]).name == name
+
+
+@pytest.mark.parametrize("words", [["help"], ["--help"], ["-h"], ["--version"]])
+def test_overview(words: list[str]) -> None:
+    request = find_verb(words)
+    assert request.verb is None
+    text = overview(request)
+    assert text.startswith("mctl 0.") if words == ["--version"] else all(verb in text for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb: str) -> None:
+    for words in ([verb, "--help"], ["help", verb], ["--help", verb], [verb, "-h"]):
+        request = find_verb(words)
+        assert parse(request).get("help") is True
+        text = verb_help(request)
+        assert text.startswith(f"Usage: mctl {verb} ")
+        names = [name for option in load(verb).VERB.options for name in option.names]
+        assert [name for name in names if name not in text] == []
+        assert max(map(len, text.splitlines())) <= 110
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_option_twice(verb: str) -> None:
+    options = load(verb).VERB.options
+    names = [name for option in options for name in option.names]
+    keys = [option.key for option in options]
+    assert len(set(names)) == len(names)
+    assert len(set(keys)) == len(keys)

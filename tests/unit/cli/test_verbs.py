@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each verb through the launcher, against a service on a private bus."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from unit.cli.conftest import LAUNCHER
+from unit.cli.fake_service import INFINITY, Refused, is_interactive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from unit.cli.conftest import Result
+    from unit.cli.fake_service import FakeService
+
+    Mctl = Callable[..., Result]
+
+RUNNING = ("s", "running")
+DENIED = "org.freedesktop.DBus.Error.AccessDenied"
+PASSWORD = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+
+
+def test_create(mctl: Mctl, service: FakeService) -> None:
+    result = mctl("create", "--name", "web", "-m", "64m", "/", "sh", "-c", "x")
+    assert (result.returncode, result.stdout) == (0, b"abc0".ljust(32, b"0") + b"\n")
+    _path, member, body, flags = service.calls[0]
+    assert (member, body[0], body[2], flags) == ("CreateContainer", "web", 0, 0)
+    assert body[1]["MemoryMax"] == ("t", 64 << 20)
+    assert body[1]["Command"] == ("as", ["sh", "-c", "x"])
+
+
+@pytest.mark.parametrize(
+    ("words", "member", "body"),
+    [
+        (["start"], "Start", (0,)),
+        (["stop"], "Stop", ({}, 0)),
+        (["stop", "-t", "2"], "Stop", ({"TimeoutUSec": ("t", 2_000_000)}, 0)),
+        (["stop", "-f"], "Stop", ({"TimeoutUSec": ("t", 0)}, 0)),
+        (["kill"], "Kill", (9, 0)),
+        (["kill", "-s", "HUP"], "Kill", (1, 0)),
+        (["kill", "-a", "--signal=15"], "Kill", (15, 1)),
+        (["rm"], "Remove", (0,)),
+        (["rm", "-f"], "Remove", (1,)),
+    ],
+)
+def test_verbs_on_many(mctl: Mctl, service: FakeService, words: list[str], member: str, body: object) -> None:
+    for name in ("web-1", "db"):
+        service.add(name)
+    result = mctl(*words, "web-1", "db", "web-1")
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"web-1\ndb\n", b"")
+    assert [call[:3] for call in service.calls] == [
+        ("/org/mctl1/container/web_2d1", member, body),
+        ("/org/mctl1/container/db", member, body),
+    ]
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "kill", "rm", "inspect", "logs"])
+def test_no_name_is_refused(mctl: Mctl, service: FakeService, verb: str) -> None:
+    result = mctl(verb)
+    assert (result.returncode, service.calls) == (125, [])
+    assert b"name" in result.stderr
+
+
+def test_partial_failure_names_each(mctl: Mctl, service: FakeService) -> None:
+    for name in ("a", "b", "c"):
+        service.add(name)
+    service.errors["Start"] = [Refused("org.mctl1.Error.AlreadyRunning", "it runs already")]
+    result = mctl("start", "a", "b", "nope", "../x", "c")
+    assert result.returncode == 1
+    assert result.stdout == b"b\nc\n"
+    first, second, third = result.stderr.decode().splitlines()
+    assert first == "mctl: a: it runs already"
+    assert "'nope'" in second
+    assert "'../x'" in third
+
+
+def test_many_names(mctl: Mctl, service: FakeService) -> None:
+    names = [f"n{i}" for i in range(50)]
+    for name in names:
+        service.add(name, f"{ord('f'):x}{len(service.containers):04x}")
+    assert mctl("start", *names).stdout.decode().split() == names
+
+
+def test_ids_stand_for_names(mctl: Mctl, service: FakeService) -> None:
+    service.add("web", "0123abcd")
+    for text in ("0123", "0123ABCD", "0123abcd".ljust(32, "0")):
+        assert mctl("start", text).stdout.decode() == f"{text}\n"
+    service.add("0123", "ffff")  # a name goes before an id
+    assert mctl("inspect", "--format", "{{.Id}}", "0123").stdout.startswith(b"ffff")
+    assert mctl("inspect", "--format", "{{.Name}}", "ffff").stdout == b"0123\n"
+
+
+def test_inspect(mctl: Mctl, service: FakeService) -> None:
+    service.add("web")
+    service.add("db")
+    text = mctl("inspect", "web", "db", "--pretty=false").stdout
+    first, second = map(json.loads, text.splitlines())
+    assert (first["Name"], second["Name"], first["MemoryMax"], first["TasksMax"]) == ("web", "db", None, 2048)
+    assert mctl("inspect", "web").stdout.startswith(b'{\n  "Name": "web"')
+    assert mctl("inspect", "web", "--json=short").stdout.count(b"\n") == 1
+    assert mctl("inspect", "-f", "{{.MemoryMax}}", "web").stdout == b"infinity\n"
+
+
+def test_inspect_of_what_is_not_there(mctl: Mctl, service: FakeService) -> None:
+    service.add("web")
+    result = mctl("inspect", "nope", "web")
+    assert result.returncode == 1
+    assert b"'nope'" in result.stderr
+    assert json.loads(result.stdout)["Name"] == "web"
+
+
+def test_ps(mctl: Mctl, service: FakeService) -> None:
+    service.add("up", State=RUNNING, MemoryMax=("t", INFINITY), Command=("as", ["sleep", "\x1b[2J"]))
+    service.add("down", State=("s", "exited"), ExitHow=("s", "exited"))
+    lines = mctl("ps").stdout.decode().splitlines()
+    assert [line.split()[0] for line in lines] == ["NAME", "up"]
+    assert r"sleep \e[2J" in lines[1]
+    assert len(mctl("ps", "-a").stdout.splitlines()) == 3
+    assert mctl("list", "-aq").stdout == b"abc000000000\nabc100000000\n"
+    assert mctl("ps", "--filter", "state=exited", "--format", "{{.Names}}").stdout == b"down\n"
+    assert [each["Name"] for each in json.loads(mctl("ps", "--json=short").stdout)] == ["up"]
+    assert {call[1] for call in service.calls} == {"ListContainers"}
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ([], {"States": ("as", ["starting", "running", "stopping"])}),
+        (["-a"], {}),
+        (["-f", "name=web", "--filter=name=db", "-a"], {"Names": ("as", ["web", "db"])}),
+        (["-f", "status=created"], {"States": ("as", ["created"])}),
+    ],
+)
+def test_ps_asks_in_one_call(mctl: Mctl, service: FakeService, words: list[str], asked: object) -> None:
+    assert mctl("ps", *words).returncode == 0
+    assert [call[1:3] for call in service.calls] == [("ListContainers", (asked, 0))]
+
+
+@pytest.mark.parametrize("words", [["--filter", "color=red"], ["--filter", "state"], ["web"], ["--json=ugly"]])
+def test_ps_refuses(mctl: Mctl, service: FakeService, words: list[str]) -> None:
+    assert mctl("ps", *words).returncode == 125
+    assert service.calls == []
+
+
+def test_logs(mctl: Mctl, service: FakeService) -> None:
+    service.add("web")
+    service.log = b"one\n\x1b[31mtwo\xff\n"
+    assert mctl("logs", "web").stdout == service.log
+    assert service.calls[-1][2] == ({}, 0)
+    mctl("logs", "-f", "-n", "5", "-t", "--since", "@1700000000", "--until", "@1700000001.5", "web")
+    assert service.calls[-1][2][0] == {
+        "Follow": ("b", True),
+        "Lines": ("t", 5),
+        "Since": ("t", 1_700_000_000_000_000),
+        "Until": ("t", 1_700_000_001_500_000),
+        "Output": ("s", "short-iso-precise"),
+    }
+    mctl("logs", "--tail=all", "-o", "json", "web")
+    assert service.calls[-1][2][0] == {"Output": ("s", "json")}
+
+
+def on_terminal(service: FakeService, *words: str) -> bytes:
+    """What a terminal gets to see."""
+    keyboard, terminal = pty.openpty()
+    environment = {"PATH": os.environ["PATH"], "DBUS_SYSTEM_BUS_ADDRESS": service.address}
+    with subprocess.Popen([str(LAUNCHER), *words], stdin=terminal, stdout=terminal, env=environment) as process:
+        process.wait(timeout=20)
+        os.close(terminal)
+        seen = b""
+        try:
+            while chunk := os.read(keyboard, 65536):
+                seen += chunk
+        except OSError:  # EIO is how a terminal ends
+            pass
+    os.close(keyboard)
+    return seen
+
+
+def test_logs_cannot_harm_a_terminal(service: FakeService) -> None:
+    service.add("web")
+    service.log = b"\x1b]0;title\x07\x9b2J ok\tyes\n"
+    assert on_terminal(service, "logs", "web") == b"\\e]0;title\\x07\\x9b2J ok\tyes\r\n"
+    assert b"\x1b]0;title\x07" in on_terminal(service, "logs", "--raw", "web")
+
+
+def test_terminal_as_input_is_passed_through_a_pipe(service: FakeService) -> None:
+    assert on_terminal(service, "run", "-i", "/", "sh", "-c", "test -t 0 || echo piped") == b"piped\r\n"
+
+
+def test_templates_cannot_harm_a_terminal(service: FakeService) -> None:
+    service.add("web", Hostname=("s", "\x1b[2J"))
+    assert on_terminal(service, "inspect", "-f", "{{.Hostname}}", "web") == b"\\e[2J\r\n"
+
+
+def test_password_is_asked_for_only_when_needed(mctl: Mctl, service: FakeService) -> None:
+    service.add("web")
+    service.errors["Start"] = [Refused(PASSWORD)]
+    assert mctl("start", "web").returncode == 0
+    assert [is_interactive(call[3]) for call in service.calls] == [False, True]
+
+
+@pytest.mark.parametrize("words", [["--no-ask-password", "start", "web"], ["start", "web", "--no-ask-password"]])
+def test_password_is_not_asked_for(mctl: Mctl, service: FakeService, words: list[str]) -> None:
+    service.add("web")
+    service.errors["Start"] = [Refused(PASSWORD)]
+    result = mctl(*words)
+    assert result.returncode == 1
+    assert b"needs a password" in result.stderr
+    assert len(service.calls) == 1
+
+
+def test_denied_after_the_question(mctl: Mctl, service: FakeService) -> None:
+    service.add("web")
+    service.errors["Start"] = [Refused(PASSWORD), Refused(DENIED, "no")]
+    result = mctl("start", "web")
+    assert result.returncode == 1
+    assert b"not allowed: no" in result.stderr
+
+
+def test_error_text_cannot_harm_a_terminal(mctl: Mctl, service: FakeService) -> None:
+    service.errors["ListContainers"] = [Refused("org.mctl1.Error.Failed", "bad\x1b[2J\nmctl: all is well")]
+    result = mctl("ps")
+    assert result.stderr.count(b"\n") == 1
+    assert b"\x1b" not in result.stderr
+
+
+def test_without_a_service(mctl: Mctl) -> None:
+    result = mctl("ps")
+    assert result.returncode == 1
+    assert b"systemctl status mctld" in result.stderr
+
+
+@pytest.mark.parametrize("address", ["unix:path=/nonexistent", "tcp:host=localhost", "nonsense", "unix:path"])
+def test_without_a_bus(mctl: Mctl, address: str) -> None:
+    for words, status in ((("ps",), 1), (("run", "/", "true"), 125)):
+        result = mctl(*words, DBUS_SYSTEM_BUS_ADDRESS=address)
+        assert result.returncode == status
+        assert result.stderr.startswith(b"mctl: ")
+        assert result.stderr.count(b"\n") == 1
+
+
+def test_words_that_are_not_utf8(environment: dict[str, str], service: FakeService) -> None:
+    words = [os.fsencode(LAUNCHER), b"run", b"/", b"echo", b"\xff"]
+    result = subprocess.run(words, capture_output=True, env=environment, timeout=20, check=False)
+    assert result.returncode == 125
+    assert b"UTF-8" in result.stderr
+
+
+def test_output_that_nobody_reads(service: FakeService) -> None:
+    environment = {"PATH": os.environ["PATH"], "DBUS_SYSTEM_BUS_ADDRESS": service.address}
+    reading, writing = os.pipe()
+    os.close(reading)
+    assert subprocess.run([LAUNCHER, "ps"], stdout=writing, env=environment, timeout=20, check=False).returncode == 141
+    os.close(writing)
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [LAUNCHER, "ps"], stdout=full, stderr=subprocess.PIPE, env=environment, timeout=20, check=False
+        )
+    assert done.returncode == 1
+    assert b"No space left" in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_descriptors(
+    mctl: Mctl, service: FakeService, environment: dict[str, str], closed: str
+) -> None:
+    script = f'exec "$0" run / sh -c "echo out; echo err >&2" {closed}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, LAUNCHER], env=environment, capture_output=True, timeout=20, check=False
+    )
+    assert done.returncode == 0
