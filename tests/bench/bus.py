@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A blocking client of org.mctl1: what a start costs without the mctl command."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from jeepney import DBusAddress, HeaderFields, MessageType, new_method_call
+from jeepney.io.blocking import open_dbus_connection
+
+from bench.command import FailedError
+from bench.peer import TRUE
+
+if TYPE_CHECKING:
+    from bench.rootfs import Rootfs
+
+MANAGER = DBusAddress("/org/mctl1", "org.mctl1", "org.mctl1.Manager")
+SECONDS = 120.0
+
+
+class Service:
+    """One connection; calls can be sent ahead of the replies."""
+
+    def __init__(self, rootfs: Rootfs) -> None:
+        self._connection = open_dbus_connection("SYSTEM", enable_fds=True)
+        self._root = os.open(rootfs.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._replies: dict[int, Any] = {}
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+        os.close(self._root)
+
+    def run_true(self) -> int:
+        """Sends RunContainer; the serial is for result(), which gives the id."""
+        options = {"Rootfs": ("h", self._root), "Command": ("as", list(TRUE)), "AutoRemove": ("b", True)}
+        return self._send("RunContainer", "sa{sv}t", "", options, 0)
+
+    def wait(self, name_or_id: str) -> int:
+        """Sends WaitContainer, answered when the container's run has ended."""
+        return self._send("WaitContainer", "s", name_or_id)
+
+    def result(self, serial: int) -> tuple[Any, ...]:
+        """Waits for the reply. Raises FailedError."""
+        while serial not in self._replies:
+            message = self._connection.receive(timeout=SECONDS)
+            self._replies[message.header.fields.get(HeaderFields.reply_serial, 0)] = message
+        reply = self._replies.pop(serial)
+        body: tuple[Any, ...] = reply.body
+        if reply.header.message_type is MessageType.error:
+            raise FailedError(f"{reply.header.fields.get(HeaderFields.error_name)}: {body}")
+        return body
+
+    def _send(self, member: str, signature: str, *body: object) -> int:
+        serial = next(self._connection.outgoing_serial)
+        self._connection.send(new_method_call(MANAGER, member, signature, body), serial=serial)
+        return int(serial)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What else the processors did while something was measured: figures of a busy host are no figures."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Seconds of processor time since boot."""
+
+    clock: float
+    busy: float  # the whole host: /proc/stat is not namespaced
+    stolen: float  # taken by the hypervisor
+    ours: float  # this machine: the root of its cgroup namespace
+
+    @staticmethod
+    def now() -> Moment:
+        user, nice, system, _, _, irq, softirq, steal = _processors()
+        return Moment(time.monotonic(), user + nice + system + irq + softirq, steal, _machine())
+
+    def until_now(self) -> str:
+        """Shares of all processors since this moment, in words."""
+        now = Moment.now()
+        whole = max(now.clock - self.clock, 0.01) * (os.cpu_count() or 1)
+        here = (now.ours - self.ours) / whole
+        others = max((now.busy - self.busy) / whole - here, 0)
+        stolen = (now.stolen - self.stolen) / whole
+        return f"this machine {here:.0%} of the processors, others {others:.0%}, stolen {stolen:.0%}"
+
+
+def describe() -> dict[str, str]:
+    release = platform.freedesktop_os_release()
+    return {"distro": release["PRETTY_NAME"], "kernel": platform.release(), "processors": str(os.cpu_count()),
+            "load average": Path("/proc/loadavg").read_text().rsplit(maxsplit=2)[0]}  # fmt: skip
+
+
+def _processors() -> list[float]:
+    """proc_stat(5): user nice system idle iowait irq softirq steal."""
+    return [int(word) / TICKS for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+
+
+def _machine() -> float:
+    words = Path("/sys/fs/cgroup/cpu.stat").read_text().split()
+    return int(words[words.index("usage_usec") + 1]) / 1e6

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The machine in which everything is measured: throw-away, of this run alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.image import base
+from machine import enter, host
+from machine.nspawn import Nspawn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CODE = "/srv/bench/code"
+
+
+class Bench(Nspawn):
+    """An nspawn machine whose base image may hold the peers."""
+
+    def __init__(self, distro: str, *, peers: bool) -> None:
+        super().__init__(distro, name=f"bench-{distro}-{os.getpid()}")
+        self._peers = peers
+
+    def _launch(self, base_of_all: Path) -> subprocess.Popen[bytes]:
+        return super()._launch(base(self.distro, peers=True) if self._peers else base_of_all)
+
+    def prepare(self) -> None:
+        """Boots, with this tree's package and this directory inside."""
+        deb = enter.build()
+        if not deb:
+            raise host.HostError("nothing to measure: the package cannot be built")
+        self.boot()
+        self.install(deb)
+        self.push(Path(__file__).parent, f"{CODE}/bench")
+
+    def measure(self, measures: Sequence[str], runs: int) -> dict[str, Any]:
+        """The report; progress goes to this process' stderr."""
+        python = ["env", f"PYTHONPATH={CODE}", "/usr/bin/python3", "-B", "-P", "-m", "bench.inside"]
+        wish = json.dumps({"measures": list(measures), "runs": runs}).encode()
+        done = subprocess.run(self.outer(python), input=wish, stdout=subprocess.PIPE, check=False, env={})
+        if done.returncode:
+            raise host.HostError(f"the measurement ended with {done.returncode}")
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every engine in the comparison is asked for. None: it has no such thing."""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from bench import command
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.rootfs import Rootfs
+
+TRUE = ("/bin/true",)
+SLEEP = ("/bin/sleep", "100000")
+
+
+class Peer(ABC):
+    """One engine, ready after prepare()."""
+
+    name: str
+    units: tuple[str, ...] = ()  # the services that its containers need
+
+    def __init__(self, rootfs: Rootfs) -> None:
+        self.rootfs = rootfs
+        self.how = ""  # flags and ground of this run, for the reader of the table
+        self._numbers = itertools.count(1)
+
+    def new_name(self) -> str:
+        word = "".join(letter for letter in self.name if letter.isalnum())
+        return f"bench-{word}-{next(self._numbers)}"
+
+    @abstractmethod
+    def version(self) -> str:
+        """Its own account of its version. Raises FailedError where it is not installed."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Brings its service up and the root file system in. Raises FailedError."""
+
+    @abstractmethod
+    def true(self) -> list[str]:
+        """Runs /bin/true in a container without network and leaves nothing."""
+
+    @abstractmethod
+    def listing(self) -> list[str] | None: ...
+
+    @abstractmethod
+    def sleeper(self, name: str) -> list[str] | None:
+        """Starts a container that sleeps, and returns."""
+
+    @abstractmethod
+    def remove(self, names: Sequence[str]) -> list[str]:
+        """Ends sleepers."""
+
+    def talker(self, name: str, argv: Sequence[str]) -> list[str] | None:
+        """Starts a container whose lines go to the journal with CONTAINER_NAME, and returns."""
+        return None
+
+    def wait(self, name: str) -> None:
+        """Returns when the talker has ended. Raises FailedError."""
+        raise NotImplementedError(name)
+
+    def sleepers(self, count: int) -> list[str]:
+        """The names of count containers that sleep now."""
+        names = [self.new_name() for _ in range(count)]
+        for name in names:
+            start = self.sleeper(name)
+            if start:
+                command.seconds(start)
+        return names

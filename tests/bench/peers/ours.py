@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mctl with mctld and its spawner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench import command
+from bench.bus import Service
+from bench.peer import SLEEP, TRUE, Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Ours(Peer):
+    name = "mctl"
+    units = ("mctld.service", "mctl-spawner.service")
+
+    def version(self) -> str:
+        return command.output(["dpkg-query", "-W", "-f", "mctl ${Version}", "mctl"])
+
+    def prepare(self) -> None:
+        command.output(self.true())
+        self.how = "overlay over the directory, user namespace, systemd scope"
+
+    def true(self) -> list[str]:
+        return ["mctl", "run", "--rm", str(self.rootfs.directory), *TRUE]
+
+    def listing(self) -> list[str]:
+        return ["mctl", "ps"]
+
+    def sleeper(self, name: str) -> list[str]:
+        return self.talker(name, SLEEP)
+
+    def talker(self, name: str, argv: Sequence[str]) -> list[str]:
+        return ["mctl", "run", "-d", "--name", name, str(self.rootfs.directory), *argv]
+
+    def wait(self, name: str) -> None:
+        with Service(self.rootfs) as service:
+            service.result(service.wait(name))
+
+    def remove(self, names: Sequence[str]) -> list[str]:
+        return ["mctl", "rm", "-f", *names]

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""podman: no service, one conmon per container."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench import command, rootfs
+from bench.peer import SLEEP, TRUE, Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+IMAGE = "localhost/bench:latest"
+# Without the pids controller podman's default limit cannot be set; without a usable systemd it needs cgroupfs.
+CANDIDATES = (
+    (),
+    ("--pids-limit=-1",),
+    ("--cgroup-manager=cgroupfs", "--pids-limit=-1"),
+)
+
+
+class Podman(Peer):
+    name = "podman"
+
+    def __init__(self, root: rootfs.Rootfs) -> None:
+        super().__init__(root)
+        self._global: tuple[str, ...] = ()
+        self._run: tuple[str, ...] = ()
+
+    def version(self) -> str:
+        return command.output(["podman", "--version"]).strip()
+
+    def prepare(self) -> None:
+        rootfs.bind("/var/lib/containers")
+        command.output(["podman", "import", str(self.rootfs.tar), IMAGE])
+        self._choose()
+        self.how = command.output([*self._podman(), "info", "--format",
+                                   "storage {{.Store.GraphDriverName}}, cgroups {{.Host.CgroupManager}}, "
+                                   "runtime {{.Host.OCIRuntime.Name}}"]).strip()  # fmt: skip
+        self.how += f", --network=none {' '.join(self._run)}".rstrip()
+
+    def true(self) -> list[str]:
+        return self._runs("--rm", IMAGE, *TRUE)
+
+    def listing(self) -> list[str]:
+        return [*self._podman(), "ps"]
+
+    def sleeper(self, name: str) -> list[str]:
+        return self._runs("-d", "--name", name, IMAGE, *SLEEP)
+
+    def talker(self, name: str, argv: Sequence[str]) -> list[str]:
+        return self._runs("-d", "--log-driver=journald", "--name", name, IMAGE, *argv)
+
+    def wait(self, name: str) -> None:
+        # It polls: by default every 250 ms, which would be added to its time.
+        command.output([*self._podman(), "wait", "--interval=20ms", name])
+
+    def remove(self, names: Sequence[str]) -> list[str]:
+        return [*self._podman(), "rm", "--force", "--time=0", *names]
+
+    def _choose(self) -> None:
+        run = ["run", "--rm", "--network=none"]
+        for candidate in CANDIDATES:
+            self._global = tuple(flag for flag in candidate if flag.startswith("--cgroup-manager"))
+            self._run = tuple(flag for flag in candidate if flag not in self._global)
+            try:
+                command.output([*self._podman(), *run, *self._run, IMAGE, *TRUE])
+            except command.FailedError:
+                if candidate is CANDIDATES[-1]:
+                    raise
+            else:
+                return
+
+    def _podman(self) -> list[str]:
+        return ["podman", *self._global]
+
+    def _runs(self, *arguments: str) -> list[str]:
+        return [*self._podman(), "run", "--network=none", *self._run, *arguments]
