@@ -89,7 +89,7 @@ def bus(session_bus: str, caplog: pytest.LogCaptureFixture) -> Iterator[str]:
     assert not unexpected
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True)  # type: ignore[untyped-decorator]
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Coroutine tests run in a loop of their own, with the house and a client of root where they ask for them."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):

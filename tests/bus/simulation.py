@@ -152,7 +152,10 @@ class SimulatedRegistry:
 
     def forget(self, container: SimulatedContainer) -> None:
         del self.containers[container.name]
-        self.gone[container.name] = self.gone[container.id] = container.owner_uid, container.end or Exit("never-started")
+        self.gone[container.name] = self.gone[container.id] = (
+            container.owner_uid,
+            container.end or Exit("never-started"),
+        )
         self.events.removed(container)  # type: ignore[arg-type]
 
     async def something_ended(self) -> None:

@@ -125,7 +125,9 @@ async def check_row(house: House, client: Client, member: str, rootfs: int, acti
     house.polkit.decide = lambda asked: YES if asked.action in actions else NO
     assert await answered(house, client, member, rootfs)
     assert all(a.sender == client.name for a in house.polkit.asked)
-    assert {a.action for a in house.polkit.asked} - {"org.mctl1.inspect-all"} == set(actions) - {"org.mctl1.inspect-all"}
+    assert {a.action for a in house.polkit.asked} - {"org.mctl1.inspect-all"} == set(actions) - {
+        "org.mctl1.inspect-all"
+    }
 
 
 async def answered(house: House, client: Client, member: str, rootfs: int) -> bool:

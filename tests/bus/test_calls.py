@@ -48,7 +48,7 @@ async def test_create(client: Client, house: House, rootfs: int) -> None:
         CPUQuotaPerSecUSec=Variant("t", 500_000),
         TimeoutStopUSec=Variant("t", 7),
         StopSignal=Variant("i", 2),
-        AutoRemove=Variant("b", True),
+        AutoRemove=Variant("b", value=True),
     )
     path, identity = await client.manager("CreateContainer", "sa{sv}t", "web-1", options, 0, fds=[rootfs])
     assert path == "/org/mctl1/container/web_2d1"
@@ -119,7 +119,7 @@ async def test_the_life_of_a_container(client: Client, house: House) -> None:
 
 async def test_open_log(client: Client, house: House) -> None:
     made = house.registry.add("web", ALICE)
-    options = {"Follow": Variant("b", False), "Lines": Variant("t", 3), "Output": Variant("s", "json")}
+    options = {"Follow": Variant("b", value=False), "Lines": Variant("t", 3), "Output": Variant("s", "json")}
     message = await client.exchange(container_path("web"), CONTAINER, "OpenLog", "a{sv}t", options, 0)
     assert message.body() == [0]
     assert os.read(message.fds.peek(0), 100) == b"one line\n"

@@ -84,7 +84,18 @@ def _message(client: Client, fds: list[int]) -> Message:
     from mctld.bus.wire import Framer
 
     header = Header(
-        Kind.CALL, NO_REPLY_EXPECTED, 7, ROOT, "org.freedesktop.DBus.Peer", "Ping", "", 0, NAME, client.name, "", len(fds)
+        Kind.CALL,
+        NO_REPLY_EXPECTED,
+        7,
+        ROOT,
+        "org.freedesktop.DBus.Peer",
+        "Ping",
+        "",
+        0,
+        NAME,
+        client.name,
+        "",
+        len(fds),
     )
     (frame,) = Framer().feed(encode(header, []))
     return Message(decode_header(frame), frame, Descriptors(fds))
@@ -203,7 +214,7 @@ async def test_what_the_bus_would_not_take_is_never_written(client: Client, hous
 async def test_only_droppable_messages_are_dropped(bus: str, caplog: pytest.LogCaptureFixture) -> None:
     """The other end of this socket never reads."""
     ours, theirs = socket.socketpair()
-    ours.setblocking(False)
+    ours.settimeout(0)
     lost: list[str] = []
     transport = Transport(ours, lambda _: None, lost.append)
     block = b"x" * (1 << 20)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,9 @@ from mctld.bus.contract import Contract
 from mctld.bus.paths import ROOT, container_path
 from mctld.bus.transport import open_socket
 from mctld.lifecycle.events import Exit
+
+if TYPE_CHECKING:
+    import socket
 
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import pytest
+from dbus_next.signature import SignatureTree
 
 from mctld.bus.codec import (
     SIGNATURES_MAX,
     Header,
     Kind,
     Message,
-    SignatureTree,
     decode_header,
     encode,
 )
