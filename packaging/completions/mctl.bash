@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Completion of mctl(1) for bash, without the functions of bash-completion.
+
+__mctl_names() { # [mctl ps options]
+    mctl --no-ask-password ps --format '{{.Name}}' "$@" 2>/dev/null
+}
+
+__mctl_options() { # verb
+    local common='--no-ask-password --no-pager -h --help'
+    local making='--name --hostname -e --env --env-file -w --workdir -u --user -l --label -m --memory
+        --swap --memory-swap --cpu --cpus --cpu-weight --pids --pids-limit --stop-signal --stop-timeout
+        --rm -q --quiet'
+    case $1 in
+        '') echo "$common --version" ;;
+        run) echo "$common $making -d --detach -i --interactive" ;;
+        create) echo "$common $making" ;;
+        start) echo "$common" ;;
+        stop) echo "$common -t --time --timeout -f --force" ;;
+        kill) echo "$common -s --signal -a --all" ;;
+        rm) echo "$common -f --force" ;;
+        ps | list | ls) echo "$common -a --all -q --quiet -f --filter --format --no-trunc --json --json=short --json=pretty" ;;
+        logs) echo "$common -f --follow -n --tail --since --until -t --timestamps -o --output --raw" ;;
+        inspect) echo "$common -f --format --pretty --pretty=false --json --json=short --json=pretty" ;;
+    esac
+}
+
+__mctl_takes_value() { # verb option
+    case $1,$2 in
+        run,--name | run,--hostname | run,-[ewulm] | run,--env | run,--env-file | run,--workdir | run,--user) ;;
+        run,--label | run,--memory | run,--swap | run,--memory-swap | run,--cpu | run,--cpus) ;;
+        run,--cpu-weight | run,--pids | run,--pids-limit | run,--stop-signal | run,--stop-timeout) ;;
+        stop,-t | stop,--time | stop,--timeout | kill,-s | kill,--signal) ;;
+        ps,-f | ps,--filter | ps,--format | inspect,-f | inspect,--format) ;;
+        logs,-[no] | logs,--tail | logs,--since | logs,--until | logs,--output) ;;
+        *) return 1 ;;
+    esac
+}
+
+__mctl_values() { # verb option: what can stand there
+    case $1,$2 in
+        run,--env-file) compgen -f -- "$cur" ;;
+        run,-e | run,--env) compgen -e -- "$cur" ;;
+        run,--stop-signal | kill,*) compgen -W "$(compgen -A signal | sed -n 's/^SIG//p')" -- "${cur#SIG}" ;;
+        ps,--format) compgen -W 'table json ids' -- "$cur" ;;
+        ps,*) compgen -W 'state=created state=starting state=running state=stopping state=exited name=' -- "$cur" ;;
+        logs,-o | logs,--output) compgen -W 'cat short-iso-precise json export' -- "$cur" ;;
+    esac
+}
+
+__mctl_operands() { # verb
+    case $1 in
+        start) __mctl_names -f state=created -f state=exited ;;
+        stop | kill) __mctl_names ;;
+        rm | logs | inspect) __mctl_names -a ;;
+        help) echo 'create inspect kill logs ps rm run start stop' ;;
+    esac
+}
+
+_mctl() {
+    local cur=${COMP_WORDS[COMP_CWORD]} verb='' family='' word skip='' operands=0 i
+    COMPREPLY=()
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        if [[ -n $skip ]]; then
+            skip=''
+        elif [[ $word == -* ]]; then
+            if __mctl_takes_value "$family" "$word"; then skip=$word; fi
+        elif [[ -z $verb ]]; then
+            verb=$word
+            family=$word
+            case $verb in create) family=run ;; list | ls) family=ps ;; esac
+        else
+            operands=$((operands + 1))
+        fi
+    done
+    # After the root directory all belongs to the command in the container.
+    if [[ $family == run && $operands -gt 0 ]]; then
+        return
+    fi
+    if [[ -n $skip ]]; then
+        mapfile -t COMPREPLY < <(__mctl_values "$family" "$skip")
+    elif [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
+    elif [[ -z $verb ]]; then
+        mapfile -t COMPREPLY < <(compgen -W 'create inspect kill logs ps rm run start stop help' -- "$cur")
+    elif [[ $family == run ]]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+    elif [[ $verb != logs || $operands -eq 0 ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(__mctl_operands "$verb")" -- "$cur")
+    fi
+}
+
+complete -F _mctl mctl

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Completion of mctl(1) for fish.
+
+function __mctl_names
+    mctl --no-ask-password ps --format '{{.Name}}' $argv 2>/dev/null
+end
+
+function __mctl_verb
+    for word in (commandline -opc)[2..]
+        string match -q -- '-*' $word; or begin
+            echo $word
+            return
+        end
+    end
+end
+
+function __mctl_is
+    contains -- (__mctl_verb) $argv
+end
+
+function __mctl_no_verb
+    test -z (__mctl_verb)
+end
+
+complete -c mctl -f
+complete -c mctl -l no-ask-password -d 'Never ask for a password'
+complete -c mctl -l no-pager -d 'Accepted and ignored'
+complete -c mctl -s h -l help -d 'Show help'
+complete -c mctl -n __mctl_no_verb -l version -d 'Show the version'
+
+complete -c mctl -n __mctl_no_verb -a create -d 'Make a container without starting it'
+complete -c mctl -n __mctl_no_verb -a inspect -d 'Show all that is known about containers'
+complete -c mctl -n __mctl_no_verb -a kill -d 'Send a signal to containers'
+complete -c mctl -n __mctl_no_verb -a logs -d 'Show what a container has printed'
+complete -c mctl -n __mctl_no_verb -a ps -d 'List containers'
+complete -c mctl -n __mctl_no_verb -a rm -d 'Remove containers'
+complete -c mctl -n __mctl_no_verb -a run -d 'Make a container and start it'
+complete -c mctl -n __mctl_no_verb -a start -d 'Start containers'
+complete -c mctl -n __mctl_no_verb -a stop -d 'Stop containers in good order'
+complete -c mctl -n __mctl_no_verb -a help -d 'Explain a verb'
+complete -c mctl -n '__mctl_is help' -a 'create inspect kill logs ps rm run start stop'
+
+set -l making '__mctl_is run create'
+complete -c mctl -n $making -a '(__fish_complete_directories)'
+complete -c mctl -n $making -l name -x -d 'How to call it'
+complete -c mctl -n $making -l hostname -x -d 'Host name inside'
+complete -c mctl -n $making -s e -l env -x -a '(set -nx)' -d 'Set a variable or pass on your own'
+complete -c mctl -n $making -l env-file -r -F -d 'Variables from a file'
+complete -c mctl -n $making -s w -l workdir -x -d 'Where the command begins'
+complete -c mctl -n $making -s u -l user -x -d 'Ids inside'
+complete -c mctl -n $making -s l -l label -x -d 'A note of your own'
+complete -c mctl -n $making -s m -l memory -x -d 'Most memory'
+complete -c mctl -n $making -l swap -x -d 'Most memory and swap together'
+complete -c mctl -n $making -l memory-swap -x -d 'Most memory and swap together'
+complete -c mctl -n $making -l cpu -x -d 'Most CPUs'
+complete -c mctl -n $making -l cpus -x -d 'Most CPUs'
+complete -c mctl -n $making -l cpu-weight -x -d 'Share of CPUs, 1 to 10000'
+complete -c mctl -n $making -l pids -x -d 'Most processes, 0 for no limit'
+complete -c mctl -n $making -l pids-limit -x -d 'Most processes, 0 for no limit'
+complete -c mctl -n $making -l stop-signal -x -a '(string split " " (kill -l))' -d 'What stop sends'
+complete -c mctl -n $making -l stop-timeout -x -d 'How long stop waits'
+complete -c mctl -n $making -l rm -d 'Remove it when it ends'
+complete -c mctl -n $making -s q -l quiet -d 'No remarks'
+complete -c mctl -n '__mctl_is run' -s d -l detach -d 'Leave it running'
+complete -c mctl -n '__mctl_is run' -s i -l interactive -d 'Pass on standard input'
+
+complete -c mctl -n '__mctl_is start' -a '(__mctl_names -f state=created -f state=exited)'
+complete -c mctl -n '__mctl_is stop kill' -a '(__mctl_names)'
+complete -c mctl -n '__mctl_is rm logs inspect' -a '(__mctl_names -a)'
+complete -c mctl -n '__mctl_is stop' -s t -l time -x -d 'How long to wait'
+complete -c mctl -n '__mctl_is stop' -l timeout -x -d 'How long to wait'
+complete -c mctl -n '__mctl_is stop' -s f -l force -d 'Kill at once'
+complete -c mctl -n '__mctl_is kill' -s s -l signal -x -a '(string split " " (kill -l))' -d 'This signal'
+complete -c mctl -n '__mctl_is kill' -s a -l all -d 'To all processes'
+complete -c mctl -n '__mctl_is rm' -s f -l force -d 'Kill first'
+
+set -l listing '__mctl_is ps list ls'
+complete -c mctl -n $listing -s a -l all -d 'Also those that do not run'
+complete -c mctl -n $listing -s q -l quiet -d 'Only ids'
+complete -c mctl -n $listing -l no-trunc -d 'Whole ids and commands'
+complete -c mctl -n $listing -s f -l filter -x -a 'state=created state=starting state=running state=stopping state=exited name=' -d 'Only those'
+complete -c mctl -n $listing -l format -x -a 'table json ids' -d 'How to print'
+complete -c mctl -n '__mctl_is ps list ls inspect' -l json -d 'Print JSON'
+
+complete -c mctl -n '__mctl_is logs' -s f -l follow -d 'Go on with new lines'
+complete -c mctl -n '__mctl_is logs' -s n -l tail -x -d 'Only the last lines'
+complete -c mctl -n '__mctl_is logs' -l since -x -d 'Only from then on'
+complete -c mctl -n '__mctl_is logs' -l until -x -d 'Only before then'
+complete -c mctl -n '__mctl_is logs' -s t -l timestamps -d 'With time'
+complete -c mctl -n '__mctl_is logs' -s o -l output -x -a 'cat short-iso-precise json export' -d Mode
+complete -c mctl -n '__mctl_is logs' -l raw -d 'Control characters as they are'
+
+complete -c mctl -n '__mctl_is inspect' -s f -l format -x -d 'A template'
+complete -c mctl -n '__mctl_is inspect' -l pretty -d 'For reading'

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The man page and the completions know every verb and option, and nothing else."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mctl import VERSION
+from mctl.parser import COMMON, GLOBAL, VERBS, load
+
+if TYPE_CHECKING:
+    from unit.cli.fake_service import FakeService
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+PAGE = REPOSITORY / "packaging" / "man" / "mctl.1"
+COMPLETIONS = REPOSITORY / "packaging" / "completions"
+BASH = COMPLETIONS / "mctl.bash"
+
+
+def names(verb: str) -> set[str]:
+    return {name for option in (*load(verb).VERB.options, *COMMON) for name in option.names}
+
+
+def everything() -> set[str]:
+    return {name for option in GLOBAL for name in option.names}.union(*(names(verb) for verb in VERBS))
+
+
+def test_version_is_that_of_the_package() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert project["version"] == VERSION
+    assert f'"mctl {VERSION}"' in PAGE.read_text()
+
+
+def section(verb: str) -> str:
+    """The man page's part on a verb, as plain text."""
+    text = re.sub(r"\\f.|\\~", " ", PAGE.read_text().replace(r"\-", "-"))
+    parts = dict(re.findall(r"^\.SS mctl (\w+)[^\n]*\n(.*?)(?=^\.S[SH])", text, re.MULTILINE | re.DOTALL))
+    body: str = parts[verb]
+    return body + (parts["run"] if verb == "create" else "")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_man_page_has_every_option_of_a_verb(verb: str) -> None:
+    words = set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", section(verb)))
+    shared = {name for option in COMMON for name in option.names}
+    assert names(verb) - shared - words == set()
+
+
+def test_man_page_has_no_option_too_many() -> None:
+    text = PAGE.read_text().replace(r"\-", "-")
+    headings = re.findall(r"^\.TP\n(.*(?:\n\.I.*)?)", text, re.MULTILINE)
+    words = {word for heading in headings for word in re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", heading)}
+    assert len(words) > 30
+    assert words - everything() == set()
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="man-db is not installed")
+def test_man_page_is_sound() -> None:
+    done = subprocess.run(["man", "--warnings", "-l", PAGE], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert "EXIT STATUS" in done.stdout
+
+
+@pytest.mark.parametrize("file", ["mctl.bash", "_mctl", "mctl.fish"])
+def test_completions_know_every_verb_and_option(file: str) -> None:
+    text = (COMPLETIONS / file).read_text()
+    if file == "mctl.fish":
+        text = re.sub(r" -s (\w)\b", r" -\1", re.sub(r" -l ([\w-]+)", r" --\1", text))
+    words = set(re.findall(r"(?<![\w-])-?-?[a-zA-Z][\w-]*", text))
+    assert everything() - words == set()
+    assert VERBS.keys() - words == set()
+
+
+def complete(environment: dict[str, str], *words: str) -> list[str]:
+    """What bash offers for the last of `words`."""
+    launchers = REPOSITORY / "cli" / "bin"
+    script = f'source {BASH}; COMP_WORDS=(mctl "$@"); COMP_CWORD=$#; _mctl; printf \'%s\\n\' "${{COMPREPLY[@]}}"'
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script, "bash", *words],
+        capture_output=True,
+        text=True,
+        env=environment | {"PATH": f"{launchers}:{environment['PATH']}"},
+        timeout=20,
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_bash_offers_exactly_the_options(environment: dict[str, str], verb: str) -> None:
+    offered = {word.partition("=")[0] for word in complete(environment, verb, "-")}
+    assert offered == names(verb)
+
+
+def test_bash_offers_verbs_and_values(environment: dict[str, str]) -> None:
+    assert complete(environment, "st") == ["start", "stop"]
+    assert complete(environment, "--no-pager", "st") == ["start", "stop"]
+    assert complete(environment, "ps", "--format", "j") == ["json"]
+    assert complete(environment, "kill", "-s", "TER") == ["TERM"]
+    assert complete(environment, "run", "--rm", "--name", "x", "/us") == ["/usr"]
+    assert complete(environment, "run", "/", "/bin/s") == []
+
+
+def test_bash_offers_live_names(environment: dict[str, str], service: FakeService) -> None:
+    service.add("up", State=("s", "running"))
+    service.add("down", State=("s", "exited"))
+    assert complete(environment, "stop", "") == ["up"]
+    assert complete(environment, "start", "") == ["down"]
+    assert sorted(complete(environment, "logs", "-n", "5", "")) == ["down", "up"]
+    assert complete(environment, "logs", "up", "") == []
