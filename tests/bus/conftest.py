@@ -38,16 +38,17 @@ CONFIGURATION = """\
     <allow receive_type="error"/>
   </policy>
   <limit name="max_incoming_unix_fds">64</limit>
-  <limit name="max_outgoing_bytes">{outgoing}</limit>
+  <limit name="max_outgoing_bytes">{room}</limit>
+  <limit name="max_incoming_bytes">{room}</limit>
   <limit name="max_replies_per_connection">50000</limit>
 </busconfig>
 """
 
 
-def _start(directory: Path, outgoing: int) -> Iterator[str]:
+def _start(directory: Path, room: int) -> Iterator[str]:
     socket = directory / "bus"
     configuration = directory / "bus.conf"
-    configuration.write_text(CONFIGURATION.format(socket=socket, outgoing=outgoing))
+    configuration.write_text(CONFIGURATION.format(socket=socket, room=room))
     daemon = subprocess.Popen(
         ["dbus-daemon", f"--config-file={configuration}", "--nofork", "--print-address"],
         stdout=subprocess.PIPE,
@@ -70,8 +71,8 @@ def session_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def narrow_bus(tmp_path: Path) -> Iterator[str]:
-    """A bus that gives a reader who does not read only 1 MiB."""
-    yield from _start(tmp_path, 1 << 20)
+    """A bus of its own that keeps 16 MiB of unread messages of one sender, where the system bus keeps 127 MiB."""
+    yield from _start(tmp_path, 16 << 20)
 
 
 def open_fds() -> int:

@@ -4,20 +4,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
 
 from bus.house import ALICE, BOB, CONTAINER, CONTRACT, ROOT_UID, House
 from bus.polkit import NO, YES, Asked
-from mctld.bus.connection import Connection
 from mctld.bus.contract import Contract
 from mctld.bus.paths import ROOT, container_path
 from mctld.bus.transport import open_socket
 from mctld.lifecycle.events import Exit
-
-if TYPE_CHECKING:
-    import socket
 
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 
@@ -127,41 +122,6 @@ async def test_a_listener_never_raises(house: House, caplog: pytest.LogCaptureFi
     await root.settled()
     assert "could not be told" in caplog.text
     caplog.clear()
-
-
-class Mute:
-    """A client that says Hello, subscribes, and never reads again."""
-
-    def __init__(self, sock: socket.socket, name: str) -> None:
-        self.sock = sock
-        self.name = name
-
-    @classmethod
-    async def open(cls, house: House) -> Mute:
-        connection = await Connection.open(house.address)
-        house._uids[connection.unique_name] = ROOT_UID
-        await connection.call("org.mctl1", ROOT, "org.mctl1.Manager", "Subscribe")
-        asyncio.get_running_loop().remove_reader(connection._transport._sock)
-        return cls(connection._transport._sock, connection.unique_name)
-
-
-async def test_readers_who_never_read_harm_nobody(narrow_bus: str) -> None:
-    async with House(narrow_bus) as house:
-        mute = [await Mute.open(house) for _ in range(2)]
-        root = await house.client(ROOT_UID)
-        await root.manager("Subscribe")
-        web = house.registry.add("web", ALICE, labels=(("note", "x" * 4000),))
-        for number in range(3000):  # 12 MB for each
-            house.registry.events.added(web)  # type: ignore[arg-type]
-            if number % 100 == 0:
-                await root.settled()
-        await root.settled()
-        assert len(root.signals) == 3001
-        assert house.connection.queued == 0
-        assert await house.owns_its_name()
-        for client in mute:
-            client.sock.close()
-        await root.settled()
 
 
 async def test_open_socket_is_refused_by_what_is_no_bus() -> None:

@@ -39,10 +39,11 @@ DBUS_NEXT_INSIDE = {"bus/codec.py"}  # the only files that may touch the inner n
 
 # What the spawner may have loaded when it is ready to fork: its start and every container's start pay for it.
 # Never asyncio, dbus_next, pyroute2, logging, typing, argparse or subprocess.
-SPAWNER_LOADS = set(
-    "array collections copyreg ctypes enum errno fcntl functools gc genericpath itertools json keyword math mctld "
-    "operator os posixpath prctl re reprlib select selectors signal socket stat struct types".split()
-)
+SPAWNER_LOADS = {
+    "array", "collections", "copyreg", "ctypes", "enum", "errno", "fcntl", "functools", "gc", "genericpath",
+    "itertools", "json", "keyword", "math", "mctld", "operator", "os", "posixpath", "prctl", "re", "reprlib",
+    "select", "selectors", "signal", "socket", "stat", "struct", "types",
+}  # fmt: skip
 SPAWNER_LOADS_OF_OURS = {"runtime", "kernel", "errors", "spec"}
 
 

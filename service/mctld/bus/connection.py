@@ -55,6 +55,7 @@ class Connection:
         self.unique_name = ""
         self.peers = Peers(self)
         self.on_call: Callable[[Message], None] | None = None  # takes over the message's descriptors
+        self.on_sent: Callable[[str, int], None] = lambda _receiver, _size: None
         self._pending: dict[int, tuple[str, asyncio.Future[Message]]] = {}
         self._serials = itertools.count(1)
         self._transport = Transport(sock, self._received, self._lost)
@@ -184,6 +185,7 @@ class Connection:
             Descriptors(owned).close()
             raise
         if self._transport.write(data, owned, droppable=droppable):
+            self.on_sent(header.destination, len(data))
             return True
         if not self._transport.open and header.kind == Kind.CALL:
             raise BusGone("the bus is gone")

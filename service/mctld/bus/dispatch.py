@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from .authority import Authority
+    from .backlog import Backlog
     from .codec import Header, Message
     from .connection import Connection
     from .contract import Method
@@ -59,11 +60,13 @@ class Dispatcher:
         objects: Objects,
         authority: Authority,
         identify: Callable[[str], Awaitable[int]],
+        backlog: Backlog,
     ) -> None:
         self._connection = connection
         self._objects = objects
         self._authority = authority
         self._identify = identify
+        self._backlog = backlog
         self._bounds = Bounds()
         self._served: dict[asyncio.Task[None], _Served] = {}
         self._closing = False
@@ -119,12 +122,9 @@ class Dispatcher:
         target = self._objects.find(header.path)
         method = target.method(header.interface, header.member)
         args = await _arguments(message, method)
-        call = Call(
-            header.sender,
-            await self._identify(header.sender),
-            bool(header.flags & ALLOW_INTERACTIVE_AUTHORIZATION),
-            message.fds,
-        )
+        uid = await self._identify(header.sender)
+        await self._backlog.check(header.sender, uid)
+        call = Call(header.sender, uid, bool(header.flags & ALLOW_INTERACTIVE_AUTHORIZATION), message.fds)
         question = target.question(call, method, args)
         await self._authority.check(call, question)
         if question.again() != question.subject:
@@ -150,7 +150,7 @@ class Dispatcher:
             raise LimitsExceeded(f"the answer is too long for the bus, ask for less: {error}") from error
 
     def _refuse(self, call: Header, error: MctlError) -> None:
-        if not call.flags & NO_REPLY_EXPECTED:
+        if not call.flags & NO_REPLY_EXPECTED and not self._backlog.is_hopeless(call.sender):
             self._connection.error(call, error.bus_name, str(error))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import objects
 from .authority import RULES, Authority
+from .backlog import Backlog
 from .contract import NAME, Contract, ContractError
 from .dispatch import Dispatcher
 from .manager import Manager
@@ -27,16 +28,18 @@ GRACE = 5.0  # seconds for calls that are changing something
 class Door:
     """Made by open_door."""
 
-    def __init__(self, connection: Connection, dispatcher: Dispatcher, herald: Herald) -> None:
+    def __init__(self, connection: Connection, dispatcher: Dispatcher, herald: Herald, backlog: Backlog) -> None:
         self._connection = connection
         self._dispatcher = dispatcher
         self._herald = herald
+        self._backlog = backlog
 
     async def close(self, *, grace: float = GRACE) -> None:
         """Drops the name, so that the next call starts a new service; answers what is in flight; sends it all."""
         await self._connection.release_name(NAME)
         await self._dispatcher.close(grace)
         self._herald.flush()
+        await self._backlog.close()
         await self._connection.drain()
 
 
@@ -53,13 +56,16 @@ async def open_door(
     visible = Visible(registry, authority)
     herald = Herald(connection, contract, registry, authority)
     manager = Manager(contract, registry, visible, herald)
+    backlog = Backlog(connection, herald.unsubscribe)
     dispatcher = Dispatcher(
-        connection, Objects(contract, registry, visible, manager), authority, identify or connection.uid_of
+        connection, Objects(contract, registry, visible, manager), authority, identify or connection.uid_of, backlog
     )
+    connection.on_sent = backlog.charge
+    connection.on_peer_gone(backlog.forget)
     registry.events.subscribe(herald)
     connection.on_call = dispatcher
     await connection.request_name(NAME)
-    return Door(connection, dispatcher, herald)
+    return Door(connection, dispatcher, herald, backlog)
 
 
 def checked_contract(directory: str) -> Contract:
