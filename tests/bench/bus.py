@@ -19,32 +19,35 @@ MANAGER = DBusAddress("/org/mctl1", "org.mctl1", "org.mctl1.Manager")
 SECONDS = 120.0
 
 
-class Service:
-    """One connection; calls can be sent ahead of the replies."""
+class Bus:
+    """One connection; calls are sent ahead of the replies."""
 
     def __init__(self, rootfs: Rootfs) -> None:
         self._connection = open_dbus_connection("SYSTEM", enable_fds=True)
         self._root = os.open(rootfs.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._replies: dict[int, Any] = {}
 
-    def __enter__(self) -> Service:
+    def __enter__(self) -> Bus:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._connection.close()
         os.close(self._root)
 
-    def run_true(self) -> int:
-        """Sends RunContainer; the serial is for result(), which gives the id."""
+    def start(self) -> str:
+        return str(self._result(self._run())[1])
+
+    def start_all(self, count: int) -> list[str]:
+        return [str(self._result(serial)[1]) for serial in [self._run() for _ in range(count)]]
+
+    def wait(self, name_or_id: str) -> None:
+        self._result(self._send("WaitContainer", "s", name_or_id))
+
+    def _run(self) -> int:
         options = {"Rootfs": ("h", self._root), "Command": ("as", list(TRUE)), "AutoRemove": ("b", True)}
         return self._send("RunContainer", "sa{sv}t", "", options, 0)
 
-    def wait(self, name_or_id: str) -> int:
-        """Sends WaitContainer, answered when the container's run has ended."""
-        return self._send("WaitContainer", "s", name_or_id)
-
-    def result(self, serial: int) -> tuple[Any, ...]:
-        """Waits for the reply. Raises FailedError."""
+    def _result(self, serial: int) -> tuple[Any, ...]:
         while serial not in self._replies:
             message = self._connection.receive(timeout=SECONDS)
             self._replies[message.header.fields.get(HeaderFields.reply_serial, 0)] = message

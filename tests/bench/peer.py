@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.rootfs import Rootfs
+    from bench.service import Service
 
 TRUE = ("/bin/true",)
 SLEEP = ("/bin/sleep", "100000")
@@ -56,8 +57,12 @@ class Peer(ABC):
     def remove(self, names: Sequence[str]) -> list[str]:
         """Ends sleepers."""
 
-    def talker(self, name: str, argv: Sequence[str]) -> list[str] | None:
-        """Starts a container whose lines go to the journal with CONTAINER_NAME, and returns."""
+    def service(self) -> Service | None:
+        """A connection to the service that starts its containers."""
+        return None
+
+    def talker(self, name: str, argv: Sequence[str], *, detached: bool) -> list[str] | None:
+        """Starts a container whose lines go to the journal with CONTAINER_NAME."""
         return None
 
     def wait(self, name: str) -> None:

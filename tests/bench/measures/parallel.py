@@ -7,10 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from bench import command
-from bench.bus import Service
 from bench.figures import Row
 from bench.measure import in_turn
-from bench.peers.ours import Ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,24 +21,24 @@ SHARE = 5  # one round is as dear as many of the other measures
 
 def measure(peers: Sequence[Peer], runs: int) -> Iterator[Row]:
     rounds = max(1, runs // SHARE)
-    cells = in_turn(peers, rounds, _commands)
-    yield Row("parallel", f"{COUNT} commands at once that run /bin/true, until the last has ended", "per s", cells,
-              more_is_better=True)  # fmt: skip
-    ours = [peer for peer in peers if isinstance(peer, Ours)]
-    if ours:
-        yield Row("parallel", f"{COUNT} calls of RunContainer at once, until the last reply", "per s",
-                  in_turn(ours, rounds, _calls), more_is_better=True)  # fmt: skip
+    yield Row("parallel", f"{COUNT} commands at once that run /bin/true, until the last has ended", "per s",
+              in_turn(peers, rounds, _commands), more_is_better=True)  # fmt: skip
+    yield Row("parallel", f"{COUNT} starts asked at once of the service, until the last reply", "per s",
+              in_turn(peers, rounds, _calls), more_is_better=True)  # fmt: skip
 
 
 def _commands(peer: Peer) -> float:
     return COUNT / command.seconds_of_all([peer.true() for _ in range(COUNT)])
 
 
-def _calls(peer: Peer) -> float:
-    with Service(peer.rootfs) as service:
+def _calls(peer: Peer) -> float | None:
+    service = peer.service()
+    if not service:
+        return None
+    with service:
         began = time.perf_counter()
-        started = [service.result(serial)[1] for serial in [service.run_true() for _ in range(COUNT)]]
+        started = service.start_all(COUNT)
         rate = COUNT / (time.perf_counter() - began)
-        for serial in [service.wait(identity) for identity in started]:
-            service.result(serial)
+        for identity in started:
+            service.wait(identity)
     return rate

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 COUNT = 10
 PAYLOAD = ("sleep", "busybox")
+PATIENCE = 20.0  # seconds
 
 
 def measure(peers: Sequence[Peer], runs: int) -> Iterator[Row]:
@@ -43,14 +45,30 @@ def _start(peer: Peer, stack: ExitStack) -> Cell:
     command.output(peer.true())
     before = processes.all_now()
     names = peer.sleepers(COUNT)
-    stack.callback(lambda: command.output(peer.remove(names)))
-    new = {pid: name for pid, name in processes.all_now().items() if pid not in before}
-    sleeping = [pid for pid, name in new.items() if name in PAYLOAD]
-    if len(sleeping) != COUNT:
-        raise command.FailedError(f"{len(sleeping)} of {COUNT} sleepers run")
-    beside = {pid: name for pid, name in new.items() if pid not in sleeping}
+    stack.callback(_remove, peer, names)
+    beside = _beside(before)
     note = f"{len(beside)} processes: {', '.join(sorted(set(beside.values())))}" if beside else "no process"
     return Cell((sum(processes.memory(pid, "Pss") for pid in beside) / COUNT,), note)
+
+
+def _remove(peer: Peer, names: Sequence[str]) -> None:
+    try:
+        command.output(peer.remove(names))
+    except command.FailedError as failure:
+        say(f"{peer.name}: {failure}")
+
+
+def _beside(before: dict[int, str]) -> dict[int, str]:
+    """Some commands return before the payload is executed, hence the patience; no engine tells."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        new = {pid: name for pid, name in processes.all_now().items() if pid not in before}
+        beside = {pid: name for pid, name in new.items() if name not in PAYLOAD}
+        if len(new) - len(beside) == COUNT:
+            return beside
+        if time.monotonic() > deadline:
+            raise command.FailedError(f"{len(new) - len(beside)} of {COUNT} sleepers run")
+        time.sleep(0.2)
 
 
 def _service(peer: Peer) -> Cell:

@@ -1,38 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A start inside the service: what a program on the bus waits for."""
+"""A start inside the service: what a program that speaks with it waits for."""
 
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from bench.bus import Service
 from bench.figures import Cell, Row
 from bench.measure import in_turn
-from bench.peers.ours import Ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bench.peer import Peer
+    from bench.service import Service
 
 
 def measure(peers: Sequence[Peer], runs: int) -> Iterator[Row]:
-    ours = [peer for peer in peers if isinstance(peer, Ours)]
-    if not ours:
-        return
-    ends: list[float] = []
-    with Service(ours[0].rootfs) as service:
-        started = in_turn(ours, runs, lambda _: _start(service, ends))
-    yield Row("service", "start inside the service: RunContainer to its reply", "ms", started)
-    ended = {name: Cell(tuple(ends[-len(cell.values) :])) for name, cell in started.items() if cell.values}
-    yield Row("service", "the same to the end of the run: RunContainer to WaitContainer's reply", "ms", ended)
+    ends: dict[str, list[float]] = {}
+    with ExitStack() as stack:
+        opened = {peer.name: service for peer in peers if (service := peer.service())}
+        services = {name: stack.enter_context(service) for name, service in opened.items()}
+        able = [peer for peer in peers if peer.name in services]
+        starts = in_turn(able, runs, lambda peer: _start(services[peer.name], ends.setdefault(peer.name, [])))
+    yield Row("service", "start inside the service: RunContainer on the bus (docker: create + start on its socket), "
+              "to the reply", "ms", starts)  # fmt: skip
+    until = {name: Cell(tuple(ends[name][-len(cell.values) :])) for name, cell in starts.items() if cell.values}
+    yield Row("service", "the same until the run has ended (WaitContainer; docker: wait)", "ms", until)
 
 
 def _start(service: Service, ends: list[float]) -> float:
     began = time.perf_counter()
-    _, identity, _ = service.result(service.run_true())
+    identity = service.start()
     started = time.perf_counter()
-    service.result(service.wait(identity))
+    service.wait(identity)
     ends.append(1000 * (time.perf_counter() - began))
     return 1000 * (started - began)

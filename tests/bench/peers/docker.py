@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import command, rootfs
+from bench.docker_api import DockerApi
 from bench.peer import SLEEP, TRUE, Peer
 
 if TYPE_CHECKING:
@@ -44,8 +45,12 @@ class Docker(Peer):
     def sleeper(self, name: str) -> list[str]:
         return ["docker", "run", "-d", "--network=none", "--name", name, IMAGE, *SLEEP]
 
-    def talker(self, name: str, argv: Sequence[str]) -> list[str]:
-        return ["docker", "run", "-d", "--network=none", "--log-driver=journald", "--name", name, IMAGE, *argv]
+    def service(self) -> DockerApi:
+        return DockerApi(IMAGE)
+
+    def talker(self, name: str, argv: Sequence[str], *, detached: bool) -> list[str]:
+        flags = ["--network=none", "--log-driver=journald", *(["-d"] if detached else [])]
+        return ["docker", "run", *flags, "--name", name, IMAGE, *argv]
 
     def wait(self, name: str) -> None:
         command.output(["docker", "wait", name])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import command
-from bench.bus import Service
+from bench.bus import Bus
 from bench.peer import SLEEP, TRUE, Peer
 
 if TYPE_CHECKING:
@@ -31,14 +31,18 @@ class Ours(Peer):
         return ["mctl", "ps"]
 
     def sleeper(self, name: str) -> list[str]:
-        return self.talker(name, SLEEP)
+        return self.talker(name, SLEEP, detached=True)
 
-    def talker(self, name: str, argv: Sequence[str]) -> list[str]:
-        return ["mctl", "run", "-d", "--name", name, str(self.rootfs.directory), *argv]
+    def service(self) -> Bus:
+        return Bus(self.rootfs)
+
+    def talker(self, name: str, argv: Sequence[str], *, detached: bool) -> list[str]:
+        flags = ["-d"] if detached else []
+        return ["mctl", "run", *flags, "--name", name, str(self.rootfs.directory), *argv]
 
     def wait(self, name: str) -> None:
-        with Service(self.rootfs) as service:
-            service.result(service.wait(name))
+        with self.service() as bus:
+            bus.wait(name)
 
     def remove(self, names: Sequence[str]) -> list[str]:
         return ["mctl", "rm", "-f", *names]

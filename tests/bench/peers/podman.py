@@ -15,8 +15,8 @@ IMAGE = "localhost/bench:latest"
 # Without the pids controller podman's default limit cannot be set; without a usable systemd it needs cgroupfs.
 CANDIDATES = (
     (),
-    ("--pids-limit=-1",),
-    ("--cgroup-manager=cgroupfs", "--pids-limit=-1"),
+    ("--pids-limit=0",),
+    ("--cgroup-manager=cgroupfs", "--pids-limit=0"),
 )
 
 
@@ -49,8 +49,8 @@ class Podman(Peer):
     def sleeper(self, name: str) -> list[str]:
         return self._runs("-d", "--name", name, IMAGE, *SLEEP)
 
-    def talker(self, name: str, argv: Sequence[str]) -> list[str]:
-        return self._runs("-d", "--log-driver=journald", "--name", name, IMAGE, *argv)
+    def talker(self, name: str, argv: Sequence[str], *, detached: bool) -> list[str]:
+        return self._runs(*(["-d"] if detached else []), "--log-driver=journald", "--name", name, IMAGE, *argv)
 
     def wait(self, name: str) -> None:
         # It polls: by default every 250 ms, which would be added to its time.
