@@ -196,6 +196,25 @@ async def test_the_end_of_the_bus_ends_every_call(narrow_bus: str) -> None:
     await silent.closed
 
 
+async def test_the_door_closes_in_order_when_the_bus_is_gone(narrow_bus: str, caplog: pytest.LogCaptureFixture) -> None:
+    house = House(narrow_bus)
+    await house.__aenter__()
+    web = house.registry.add("web", 0)
+    web.hold = asyncio.Event()
+    root = await house.client(0)
+    starting = asyncio.create_task(root.container("web", "Start", "t", 0))
+    while not web.done:
+        await root.settled()
+    os.kill(await _daemon_pid(house.connection), 9)
+    await house.connection.closed
+    web.hold.set()
+    await house.door.close()
+    assert web.main_pid  # what was being changed came to its end
+    with pytest.raises(BusGone):
+        await starting
+    assert not [r for r in caplog.records if r.levelno >= 30]
+
+
 async def _daemon_pid(ours: Connection) -> int:
     (pid,) = await ours.call(BUS, BUS_PATH, BUS, "GetConnectionUnixProcessID", "s", [BUS])
     return int(pid)

@@ -187,8 +187,10 @@ class Connection:
         if self._transport.write(data, owned, droppable=droppable):
             self.on_sent(header.destination, len(data))
             return True
-        if not self._transport.open and header.kind == Kind.CALL:
-            raise BusGone("the bus is gone")
+        if not self._transport.open:
+            if header.kind == Kind.CALL:
+                raise BusGone("the bus is gone")
+            return False
         if self._transport.dropped & (self._transport.dropped - 1) == 0:  # 1, 2, 4, 8, ...: the log must not flood too
             log.warning("the bus daemon does not keep up: %d messages dropped so far", self._transport.dropped)
         return False

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from . import objects
 from .authority import RULES, Authority
 from .backlog import Backlog
+from .connection import BusGone
 from .contract import NAME, Contract, ContractError
 from .dispatch import Dispatcher
 from .manager import Manager
@@ -36,7 +38,8 @@ class Door:
 
     async def close(self, *, grace: float = GRACE) -> None:
         """Drops the name, so that the next call starts a new service; answers what is in flight; sends it all."""
-        await self._connection.release_name(NAME)
+        with contextlib.suppress(BusGone):  # then the name is gone already
+            await self._connection.release_name(NAME)
         await self._dispatcher.close(grace)
         self._herald.flush()
         await self._backlog.close()
