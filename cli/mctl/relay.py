@@ -76,6 +76,7 @@ class Wait:
 
     def __init__(self, client: Client, identity: str) -> None:
         self._client = client
+        self._id = identity[:12]
         self._call = Call(ROOT, MANAGER, "WaitContainer", "s", identity)
         self._retries = RETRIES
         client.send(self._call)
@@ -86,6 +87,10 @@ class Wait:
         except Failure as error:
             if error.name != NO_REPLY or not self._retries:
                 raise
+            if self._retries == RETRIES:
+                complain(
+                    f"the service has gone away; what is still to come is in the journal: `mctl logs -f {self._id}`"
+                )
             self._retries -= 1
             self._client.send(self._call)
             return None

@@ -153,7 +153,9 @@ def test_nobody_reads_is_141_and_the_container_goes_on(service: FakeService) -> 
 
 def test_service_restarted_while_waiting(mctl: Mctl, service: FakeService) -> None:
     service.errors["WaitContainer"] = [Refused("org.freedesktop.DBus.Error.NoReply")] * 2
-    assert mctl("run", "/", "/bin/sh", "-c", "exit 6").returncode == 6
+    result = mctl("run", "/", "/bin/sh", "-c", "exit 6")
+    assert result.returncode == 6
+    assert result.stderr.count(b"mctl logs -f") == 1
 
 
 @pytest.mark.parametrize(
