@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from . import VERSION
 from .bus.connection import Connection
 from .bus.door import open_door
+from .lifecycle import supervise
 from .lifecycle.events import Events
 from .lifecycle.logs import LogReaders
 from .lifecycle.machinery import Machinery
@@ -52,7 +53,8 @@ async def serve(settings: Settings) -> None:
     await machinery.systemd.open(registry.stop_requested)
     await recover(machinery, registry)
     door = await open_door(connection, registry, settings.contract_directory)
-    notify.ready(f"mctld {VERSION}: {len(tuple(registry.all()))} containers")
+    notify.ready()
+    supervise.note_ready(VERSION, *registry.count())
     await _end(connection)
     notify.stopping()
     await door.close()

@@ -138,6 +138,7 @@ class Container:
         except BaseException:
             stdio.abandon()
             self._become(before, "State")
+            self._machinery.retirement.add([self.unit])
             raise
         self._pidfd, self._memory_events = started.pidfd, started.memory_events
         self.relay(stdio.relays((started.pid, self.uid_shift, self.uid_shift)))
@@ -231,10 +232,10 @@ class Container:
         )  # fmt: skip
         supervise.note(self.record, end)
         self._machinery.retirement.add([self.unit])
+        self._machinery.events.exited(self, end)
         if self.spec.auto_remove:
             self._forget()
         self._ended.set()
-        self._machinery.events.exited(self, end)
 
     def _watch(self) -> None:
         self._ended.clear()

@@ -48,6 +48,10 @@ class Registry:
     def all(self) -> Iterable[Container]:
         return tuple(self._by_name.values())
 
+    def count(self) -> tuple[int, int]:
+        """How many there are, and how many of them run."""
+        return len(self._by_name), sum(c.state.is_active for c in self._by_name.values())
+
     def find(self, name_or_id: str) -> Container | None:
         """By name, else by id or an unambiguous beginning of one."""
         if name_or_id in self._by_name:

@@ -38,7 +38,6 @@ async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
     """Returns when the payload executes. Takes over nothing: the caller closes `stdio`."""
     cgroup.check(record.spec.limits, machinery.controllers)
     plan = planner.plan(record.spec, last_capability=machinery.last_capability)
-    unit = scope.unit_name(record.spec.name)
     async with AsyncExitStack() as undo:
         stage = await machinery.spawner.spawn(record.id, planner.NAMESPACES, users.whole(record.uid_shift))
         undo.callback(stage.close)
@@ -46,8 +45,7 @@ async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
         on_failure.push_async_callback(_abandon, machinery, record, stage)
         _, root = await _side_by_side(_attach_scope(machinery, record, stage), _make_root(machinery, record, stage))
         undo.callback(os.close, root)
-        journal.publish(unit, log_fields(record))
-        on_failure.callback(machinery.retirement.add, [unit])
+        journal.publish(scope.unit_name(record.spec.name), log_fields(record))
         await stage.run(plan, {"root": root, **stdio.payload})
         on_failure.pop_all()
         return Started(stage.pid, stage.pidfd, open_memory_events(record))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..runtime.launch import Status
     from ..store import Record
 
+MESSAGE_READY = uuid.UUID("0d4c2e6a6d8b4c57b3c5d0a3f58e8c11")
 MESSAGE_EXITED = uuid.UUID("5cf9f2a3c8a64fd1a2a0ee34ba8aa9b1")
 
 
@@ -41,6 +42,15 @@ def oom_kills(memory_events: int | None) -> int:
         return 0
     counters = dict(line.split() for line in text.splitlines())
     return int(counters.get("oom_kill", 0))
+
+
+def note_ready(version: str, containers: int, running: int) -> None:
+    journal.send(
+        f"mctld {version} is ready: {containers} containers, {running} of them running",
+        MESSAGE_ID=MESSAGE_READY.hex,
+        PRIORITY=6,
+        SYSLOG_IDENTIFIER="mctld",
+    )
 
 
 def note(record: Record, end: Exit) -> None:

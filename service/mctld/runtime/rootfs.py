@@ -58,13 +58,13 @@ class Staging:
     """
 
     def __init__(self, directory: str) -> None:
+        os.makedirs(directory, 0o700, exist_ok=True)
         self._directory = directory
         self._thread = ThreadPoolExecutor(1, "staging", self._enter)
 
     def _enter(self) -> None:
         process.unshare(c.CLONE_NEWNS)  # for this thread alone: it implies CLONE_FS
         mount.set_propagation("/", c.MS_REC | c.MS_SLAVE)
-        os.makedirs(self._directory, 0o700, exist_ok=True)
 
     def overlay(self, lower: int, directory: str, *, volatile: bool) -> int:
         """Blocks for about a millisecond. `lower` is a detached mount; so is what returns."""

@@ -6,8 +6,8 @@ from __future__ import annotations
 from systemd import daemon
 
 
-def ready(status: str) -> None:
-    daemon.notify(f"READY=1\nSTATUS={status}")
+def ready() -> None:
+    daemon.notify("READY=1")
 
 
 def stopping() -> None:

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mctl inside the machine, with a root directory made of Debian's busybox."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from machine.guest import Machine, Result
+
+MAKE_ROOTFS = """
+set -e
+for owner in root alice; do
+    root=/srv/$owner; mkdir -p $root/bin $root/tmp
+    cp /bin/busybox $root/bin/
+    for applet in $($root/bin/busybox --list); do [ -e $root/bin/$applet ] || ln -s busybox $root/bin/$applet; done
+    chown -R $owner: $root
+done
+"""
+RULE = """
+polkit.addRule(function(action, subject) {
+    if (action.id == "org.mctl1.create" && subject.user == "alice") return polkit.Result.YES;
+});
+"""
+RELOAD = "systemctl reset-failed polkit.service; systemctl restart polkit.service"
+RULE_FILE = "/etc/polkit-1/rules.d/50-mctl-test.rules"
+
+
+class Mctl:
+    """The command line as a user types it."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.rootfs = "/srv/root"
+
+    def __call__(
+        self, *argv: str, user: str | None = None, check: bool = True, timeout: float = 60, stdin: bytes | None = None
+    ) -> Result:
+        return self.machine.run(["mctl", *argv], user=user, check=check, timeout=timeout, input=stdin)
+
+    def run(self, *argv: str, **how: Any) -> Result:
+        """`mctl run` of the busybox directory; options go before the command."""
+        options = list(how.pop("options", ()))
+        return self("run", *options, how.pop("rootfs", self.rootfs), *argv, **how)
+
+    def properties(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self("inspect", "--pretty=false", name).stdout)
+        return found
+
+    def shell(self, script: str, *, check: bool = True, timeout: float = 60) -> Result:
+        """As root in the machine, outside any container."""
+        return self.machine.run(["sh", "-c", script], check=check, timeout=timeout)
+
+    def service_pid(self) -> int:
+        return int(self.shell("systemctl show -P MainPID mctld.service").text)
+
+    def journal(self, *matches: str) -> list[dict[str, Any]]:
+        """Entries after the journal has taken in all that was written."""
+        self.shell("journalctl --sync")
+        lines = self.machine.run(["journalctl", "-q", "-a", "-o", "json", *matches], timeout=120).text.splitlines()
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="session")
+def rootfs(session_machine: Machine) -> str:
+    session_machine.run(["sh", "-c", f"{MAKE_ROOTFS} mctl ps"])  # the first call starts the service
+    return "/srv/root"
+
+
+@pytest.fixture
+def mctl(machine: Machine, rootfs: str) -> Iterator[Mctl]:
+    """Whatever a test leaves running is removed; what then remains is a leak."""
+    made = Mctl(machine)
+    assert made.rootfs == rootfs
+    yield made
+    names = made("ps", "-a", "-q").text.split()
+    if names:
+        made("rm", "-f", *names)
+
+
+@pytest.fixture
+def alice_may_create(machine: Machine) -> Iterator[None]:
+    """As if alice sat at the machine: polkit's default for an active local session."""
+    write = f"cat > {RULE_FILE}; {RELOAD}"
+    machine.run(["sh", "-c", write], input=RULE.encode())
+    yield
+    machine.run(["sh", "-c", f"rm {RULE_FILE}; {RELOAD}"])

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No line is lost, and each says whose it is."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Mctl
+
+LINES = 200_000
+
+
+def ended(mctl: Mctl, name: str) -> None:
+    mctl.shell(f"busctl --timeout=120 call org.mctl1 /org/mctl1 org.mctl1.Manager WaitContainer s {name}", timeout=130)
+
+
+@pytest.mark.parametrize("options", [["-d"], []])
+def test_every_line_is_kept(mctl: Mctl, options: list[str]) -> None:
+    name = f"chatty{len(options)}"
+    result = mctl.run("seq", str(LINES), options=[*options, "--name", name], timeout=120)
+    if not options:
+        assert len(result.stdout.splitlines()) == LINES
+    ended(mctl, name)
+    mctl.shell("journalctl --sync")
+    kept = mctl.shell(f"journalctl -q -o cat CONTAINER_NAME={name} _SYSTEMD_UNIT=mctl-{name}.scope", timeout=120)
+    assert [int(line) for line in kept.stdout.split()] == list(range(1, LINES + 1))
+
+
+def test_lines_of_short_lived_processes_keep_their_fields(mctl: Mctl) -> None:
+    script = "for i in $(seq 500); do /bin/busybox echo line $i; done"
+    identity = mctl.run("sh", "-c", script, options=["-d", "--name", "brief"]).text.strip()
+    ended(mctl, "brief")
+    entries = mctl.journal("SYSLOG_IDENTIFIER=brief")
+    assert len(entries) == 500
+    assert {entry.get("CONTAINER_NAME") for entry in entries} == {"brief"}
+    assert {entry.get("CONTAINER_ID") for entry in entries} == {identity}
+    assert {entry.get("_SYSTEMD_UNIT") for entry in entries} == {"mctl-brief.scope"}
+    assert {entry.get("CONTAINER_OWNER_UID") for entry in entries} == {"0"}
+
+
+def test_no_payload_can_shout_emergency(mctl: Mctl) -> None:
+    mctl.run("sh", "-c", "echo '<0>fire'; echo '<0>help' >&2", options=["--name", "crier"])
+    entries = {entry["MESSAGE"]: entry["PRIORITY"] for entry in mctl.journal("CONTAINER_NAME=crier")}
+    assert entries == {"<0>fire": "6", "<0>help": "5"}
+
+
+def test_attached_output_is_in_the_journal_too(mctl: Mctl) -> None:
+    mctl.run("sh", "-c", "echo out; echo err >&2", options=["--name", "both"])
+    entries = mctl.journal("CONTAINER_NAME=both", "_SYSTEMD_UNIT=mctl-both.scope")
+    assert sorted(entry["MESSAGE"] for entry in entries) == ["err", "out"]
+
+
+def test_a_reader_who_leaves_takes_no_line_along(mctl: Mctl) -> None:
+    script = "for i in $(seq 100); do echo $i; sleep 0.01; done"
+    mctl.shell(f"mctl run --name left {mctl.rootfs} sh -c '{script}' | head -n 3")
+    ended(mctl, "left")
+    assert len(mctl.journal("CONTAINER_NAME=left")) == 100
+    assert mctl.properties("left")["ExitStatus"] == 0
+
+
+def test_logs_shows_the_last_lines_and_follows(mctl: Mctl) -> None:
+    mctl.run("sh", "-c", "seq 5; sleep 1; seq 6 7; sleep 1000", options=["-d", "--name", "talker"])
+    time.sleep(0.5)
+    assert mctl("logs", "--tail", "2", "talker").text.split() == ["4", "5"]
+    followed = mctl.shell("timeout 3 mctl logs -f talker", check=False)
+    assert followed.text.split() == ["1", "2", "3", "4", "5", "6", "7"]
+
+
+def test_a_log_is_of_one_container_only(mctl: Mctl) -> None:
+    for text in ("first", "second"):
+        mctl.run("echo", text, options=["--name", "same"])
+        shown = mctl("logs", "same").text
+        assert shown == f"{text}\n"
+        mctl("rm", "same")
+
+
+def test_a_forged_line_is_not_shown(mctl: Mctl) -> None:
+    identity = mctl.run("sleep", "1000", options=["-d", "--name", "honest"]).text.strip()
+    forged = f"printf 'MESSAGE=forged\\nCONTAINER_ID={identity}\\n' | logger --journald"
+    mctl.machine.run(["sh", "-c", forged], user="alice")
+    mctl.shell("journalctl --sync")
+    assert mctl("logs", "honest").text == ""
+
+
+def test_fields_are_withdrawn_after_the_end(mctl: Mctl) -> None:
+    mctl.run("echo", "x", options=["--rm", "--name", "gone"])
+    for _ in range(50):
+        if not mctl.shell("ls /run/systemd/units | grep mctl-gone", check=False).text:
+            return
+        time.sleep(0.1)
+    pytest.fail("fields of a container that has ended are still published")
+
+
+def test_the_end_is_one_entry_beside_the_lines(mctl: Mctl) -> None:
+    mctl.run("sh", "-c", "exit 7", options=["--name", "seven"], check=False)
+    (entry,) = mctl.journal("MESSAGE_ID=5cf9f2a3c8a64fd1a2a0ee34ba8aa9b1", "MCTL_CONTAINER_NAME=seven")
+    assert entry["MESSAGE"] == "Container seven exited with status 7"
+    assert (entry["MCTL_EXIT_HOW"], entry["MCTL_EXIT_STATUS"]) == ("exited", "7")
+    assert entry in mctl.journal("-u", "mctl-seven.scope")

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service may die at any time; no container notices."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Mctl
+
+TICKING = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done"
+KILLED = r"mctld\.service: (Failed with result 'signal'|Main process exited.*)"
+
+
+def kill_service(mctl: Mctl) -> None:
+    mctl.shell(f"kill -9 {mctl.service_pid()}")
+
+
+def ticks_unbroken(mctl: Mctl, name: str) -> None:
+    lines = [int(line) for line in mctl("logs", name).text.split()]
+    assert lines == list(range(len(lines)))
+    assert len(lines) > 20
+
+
+@pytest.mark.allow_journal(KILLED)
+def test_containers_are_found_again(mctl: Mctl) -> None:
+    names = ["a", "b", "c"]
+    for name in names:
+        mctl.run("sh", "-c", TICKING, options=["-d", "--name", name])
+    before = {name: mctl.properties(name) for name in names}
+    time.sleep(0.5)
+    kill_service(mctl)
+    assert {name: mctl.properties(name) for name in names} == before
+    time.sleep(0.5)
+    for name in names:
+        ticks_unbroken(mctl, name)
+
+
+@pytest.mark.allow_journal(KILLED)
+def test_the_name_is_back_on_its_own(mctl: Mctl) -> None:
+    mctl("ps")
+    kill_service(mctl)
+    deadline = time.monotonic() + 5
+    while mctl.shell("busctl --no-pager list | grep -q '^org.mctl1 .* mctld '", check=False).returncode:
+        assert time.monotonic() < deadline, "the bus name has not come back"
+        time.sleep(0.05)
+
+
+@pytest.mark.allow_journal(KILLED)
+def test_an_end_after_the_restart_is_reported(mctl: Mctl) -> None:
+    mctl.run("sh", "-c", "sleep 2; exit 9", options=["-d", "--name", "later"])
+    kill_service(mctl)
+    answer = mctl.shell("busctl call org.mctl1 /org/mctl1 org.mctl1.Manager WaitContainer s later").text
+    assert answer.split() == ["si", '"exited"', "9"]
+
+
+@pytest.mark.allow_journal(KILLED)
+def test_an_end_while_the_service_was_down_is_reported(mctl: Mctl) -> None:
+    mctl.run("sh", "-c", "sleep 1; exit 9", options=["-d", "--name", "meanwhile"])
+    mctl.shell("systemctl stop mctld.service; sleep 1.5")
+    found = mctl.properties("meanwhile")
+    assert (found["State"], found["ExitHow"], found["ExitStatus"]) == ("exited", "exited", 9)
+
+
+@pytest.mark.allow_journal(KILLED)
+def test_attached_output_goes_on_into_the_journal(mctl: Mctl) -> None:
+    script = "for i in $(seq 60); do echo $i; sleep 0.05; done; exit 4"
+    command = f"(mctl run --name watched {mctl.rootfs} sh -c '{script}'; echo status $?) > /tmp/watched & sleep 1"
+    mctl.shell(command)
+    kill_service(mctl)
+    mctl.shell("busctl call org.mctl1 /org/mctl1 org.mctl1.Manager WaitContainer s watched")
+    assert [int(e["MESSAGE"]) for e in mctl.journal("CONTAINER_NAME=watched")] == list(range(1, 61))
+    time.sleep(0.5)
+    assert mctl.shell("tail -n 1 /tmp/watched; rm /tmp/watched").text == "status 4\n"
+
+
+def test_an_upgrade_is_not_noticed(mctl: Mctl) -> None:
+    mctl.run("sh", "-c", TICKING, options=["-d", "--name", "old"])
+    pid, spawner = mctl.properties("old")["MainPID"], mctl.shell("systemctl show -P MainPID mctl-spawner").text
+    for _ in range(3):
+        mctl.shell("systemctl restart mctld.service")
+    assert mctl.properties("old")["MainPID"] == pid
+    assert mctl.shell("systemctl show -P MainPID mctl-spawner").text == spawner
+    mctl("stop", "-t", "1", "old")
+    ticks_unbroken(mctl, "old")
+
+
+@pytest.mark.allow_journal(r"mctl-spawner\.service: .*", r"spawner", r"conclude .* failed")
+def test_without_the_spawner_containers_go_on_and_their_end_is_unknown(mctl: Mctl) -> None:
+    """Their exit status was the spawner's to keep; what cannot be known is not invented."""
+    mctl.run("sleep", "1000", options=["-d", "--name", "orphan"])
+    mctl.shell("kill -9 $(systemctl show -P MainPID mctl-spawner.service); sleep 0.5")
+    assert mctl.properties("orphan")["State"] == "running"
+    mctl("stop", "-t", "0", "orphan")
+    found = mctl.properties("orphan")
+    assert (found["State"], found["ExitHow"]) == ("exited", "unknown")
+    mctl.run("true", options=["--rm"])
