@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mctl.failures import UsageError
 from mctl.manual import overview, verb_help
@@ -122,3 +124,14 @@ def test_no_option_twice(verb: str) -> None:
     keys = [option.key for option in options]
     assert len(set(names)) == len(names)
     assert len(set(keys)) == len(keys)
+
+
+@given(
+    st.sampled_from(list(VERBS)), st.lists(st.text() | st.sampled_from(["-", "--", "-m", "--name=x", "--json", "/"]))
+)
+def test_any_words_are_parsed_or_refused(verb: str, words: list[str]) -> None:
+    try:
+        found = parse(find_verb([verb, *words]))
+    except UsageError:
+        return
+    assert len(found.operands) <= len(words)
