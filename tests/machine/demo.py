@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 PREPARE = (
     "mkdir -p /srv/busybox/bin",
     "cp /bin/busybox /srv/busybox/bin/",
-    "for name in sh cat date echo env hostname id ls mount ps sleep tail; do ln -s busybox /srv/busybox/bin/$name; done",
+    "for name in sh cat date echo env hostname id ls ps sleep tail; do ln -s busybox /srv/busybox/bin/$name; done",
 )
 SCENE = (
-    "mctl run --rm /srv/busybox /bin/sh -c 'echo hello from PID $$ of $(hostname), user $(id -u); tail -n1 /proc/self/cgroup'",
+    "mctl run --rm /srv/busybox /bin/sh -c 'echo PID $$ user $(id -u) of $(hostname); tail -n1 /proc/self/cgroup'",
     "mctl run --rm /srv/busybox /bin/sh -c 'exit 42' || echo \"its exit status: $?\"",
     "mctl run -d --name clock {limits} /srv/busybox /bin/sh -c 'while :; do date; sleep 1; done'",
     "sleep 3",
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="packaging/try", description=__doc__)
     parser.add_argument("--distro", choices=DISTROS, default=DISTROS[0])
-    parser.add_argument("--vm", action="store_true", help="in qemu, with a kernel and all cgroup controllers of its own")
+    parser.add_argument("--vm", action="store_true", help="in qemu, with a kernel and all controllers of its own")
     parser.add_argument("--shell", action="store_true", help="a shell in the machine at the end")
     return parser.parse_args(arguments)
 

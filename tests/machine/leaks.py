@@ -27,7 +27,7 @@ EXPECTED = {
     "processes": r".* in \S*/(mctld|mctl-spawner)\.service(/.*)?",
     "links": r"",
     "records": r".*:(mctld|mctl-spawner)\.(service|socket)|.*:mctl\S*\.slice",
-    "files": r"/run/mctl/[^/]+\.(sock|socket|lock|pid)",
+    "files": r"/run/mctl/([^/]+\.(sock|socket|lock|pid)|staging)",
     "failed": r"",
 }
 
