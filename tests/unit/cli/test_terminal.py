@@ -45,7 +45,7 @@ def test_agent_is_awaited_and_ended(log: Path) -> None:
     agent.close()
     assert log.read_text().splitlines()[1:] == ["ready", "ended"]
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(agent._pid, os.WNOHANG)
 
 
 @pytest.mark.parametrize("name", ["root", "no terminal", "no agent"])
