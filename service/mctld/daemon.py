@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from . import VERSION
-from .bus.connection import Connection
+from .bus.connection import BusGone, Connection
 from .bus.door import open_door
 from .lifecycle import supervise
 from .lifecycle.events import Events
@@ -32,7 +32,7 @@ STOP_TIMEOUT = 5.0  # seconds for what goes on behind callers' backs
 
 
 async def serve(settings: Settings) -> None:
-    """Until SIGTERM, or until the bus goes away. Containers take no notice of either."""
+    """Until SIGTERM, or until the bus goes away: then BusGone, and systemd starts us anew. No container notices."""
     connection = await Connection.open()
     tasks, relays = Tasks(), Tasks()
     machinery = Machinery(
@@ -63,6 +63,8 @@ async def serve(settings: Settings) -> None:
     machinery.spawner.close()
     machinery.staging.close()
     machinery.store.close()
+    if connection.closed.done():
+        raise BusGone(f"the bus is gone: {connection.closed.result()}")
 
 
 async def _end(connection: Connection) -> None:

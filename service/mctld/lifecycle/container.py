@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import AlreadyRunning, MctlError, NoSuchContainer, NotRunning, SetupFailed
+from ..errors import AlreadyRunning, MctlError, NoSuchContainer, NotRunning, SetupFailed, SpawnerUnavailable
 from ..state import State
 from ..store import Run
 from ..systemd import notify, scope
@@ -218,7 +219,8 @@ class Container:
         except MctlError:
             end = Exit("unknown")
         self._settle(end)
-        await self._machinery.spawner.forget(self.id)
+        with contextlib.suppress(SpawnerUnavailable):  # it is gone, and what it knew with it
+            await self._machinery.spawner.forget(self.id)
 
     def _settle(self, end: Exit) -> None:
         self._release()
