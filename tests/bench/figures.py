@@ -7,6 +7,8 @@ import statistics
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+OURS = "mctl"
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -35,6 +37,23 @@ class Row:
     def best(self, cell: Cell) -> float:
         return max(cell.values) if self.more_is_better else min(cell.values)
 
+    def worst(self, cell: Cell) -> float:
+        return min(cell.values) if self.more_is_better else max(cell.values)
+
+    def ratio(self, cell: Cell) -> float | None:
+        """Of the medians, to ours; None where there is nothing to divide."""
+        ours = self.cells.get(OURS)
+        if not cell.values or not ours or not ours.values or not ours.median:
+            return None
+        return cell.median / ours.median
+
+    def ratio_of_bests(self, cell: Cell) -> float | None:
+        """The same of the best values: what a busy host disturbs least."""
+        ours = self.cells.get(OURS)
+        if not cell.values or not ours or not ours.values or not self.best(ours):
+            return None
+        return self.best(cell) / self.best(ours)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -49,7 +68,8 @@ class Report:
         for row, plain in zip(self.rows, report["rows"], strict=True):
             for name, cell in row.cells.items():
                 if cell.values:
-                    plain["cells"][name] |= {"median": cell.median, "best": row.best(cell)}
+                    plain["cells"][name] |= {"median": cell.median, "best": row.best(cell), "ratio": row.ratio(cell),
+                                             "ratio_of_bests": row.ratio_of_bests(cell)}  # fmt: skip
         return report
 
     @staticmethod

@@ -17,7 +17,7 @@ PEERS = ("crun", "runc", "podman", "netavark", "docker.io", "iptables", "ca-cert
 ALSO = {"trixie": ("docker-cli",)}
 # Started when they are measured, so that they weigh on nobody else.
 DISABLED = ("docker.service", "docker.socket", "containerd.service", "podman.socket", "podman.service",
-            "podman-auto-update.timer", "podman-restart.service")  # fmt: skip
+            "podman-auto-update.timer", "podman-auto-update.service", "podman-restart.service")  # fmt: skip
 
 
 class PeersImage(Image):

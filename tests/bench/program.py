@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,15 +26,26 @@ MEASURES = ("true", "service", "parallel", "running", "journal")
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     host.require_root()
+    began = datetime.now(UTC).isoformat(timespec="seconds")
     machine = Bench(options.distro, peers=options.peers)
     with machine:
         machine.prepare()
         report = machine.measure(options.only or MEASURES, options.runs)
+    report["machine"] |= {"tree": tree(), "began": began}
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(report, indent=1) + "\n")
     print("\n".join(table.lines(Report.from_json(report))))
     host.say(f"all values: {options.json}")
     return 0
+
+
+def tree() -> str:
+    """Which commit was measured; a tree without git has none."""
+    git = ["git", "-c", "safe.directory=*", "-C", str(host.TREE), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

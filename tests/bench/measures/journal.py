@@ -26,7 +26,7 @@ WINDOW = 31.0
 SETTINGS = "[Journal]\nStorage=persistent\nSystemMaxUse=4G\n"
 DIRECTORY = "/var/log/journal"
 DROP_IN = Path("/etc/systemd/journald.conf.d/bench.conf")
-WAYS = {True: "in the background (-d)", False: "in the foreground"}
+WAYS = {True: "run -d", False: "foreground"}
 
 
 def measure(peers: Sequence[Peer], runs: int) -> Iterator[Row]:
@@ -37,8 +37,8 @@ def measure(peers: Sequence[Peer], runs: int) -> Iterator[Row]:
         talk = Talk(free, detached=detached)
         taken = in_turn(able, max(1, runs // SHARE), talk, warm=False)
         kept = {name: Cell(tuple(talk.kept.get(name, ())), reason=cell.reason) for name, cell in taken.items()}
-        yield Row("journal", f"lines of {LINES:,} in the journal, {way}", "%", kept, more_is_better=True)
-        yield Row("journal", f"start of the command to the last line in the journal, {way}", "s", taken)
+        yield Row("journal", f"{LINES:,} lines, in the journal, {way}", "%", kept, more_is_better=True)
+        yield Row("journal", f"{LINES:,} lines, until all is written, {way}", "s", taken)
 
 
 class Talk:

@@ -35,7 +35,7 @@ def measure(peers: Sequence[Peer], runs: int) -> Iterator[Row]:
                 say(f"{peer.name}: {failure}")
                 helpers[peer.name] = Cell(reason=str(failure))
         lists = in_turn(up, runs, _list) if up else {}
-    yield Row("memory", f"processes beside each running container ({COUNT} run), PSS", "KiB", helpers)
+    yield Row("memory", f"helpers per running container ({COUNT} run), PSS", "KiB", helpers)
     yield Row("memory", f"service, {COUNT} containers run, PSS", "MiB", services)
     yield Row("ps", f"list, {COUNT} containers run", "ms", lists)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench.figures import Cell, Row
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from bench.peer import Peer
     from bench.service import Service
 
+START = {"mctl": "RunContainer on the bus", "docker": "create and start on its socket"}
+END = {"mctl": "... and WaitContainer", "docker": "... and wait"}
+
 
 def measure(peers: Sequence[Peer], runs: int) -> Iterator[Row]:
     ends: dict[str, list[float]] = {}
@@ -24,10 +28,13 @@ def measure(peers: Sequence[Peer], runs: int) -> Iterator[Row]:
         services = {name: stack.enter_context(service) for name, service in opened.items()}
         able = [peer for peer in peers if peer.name in services]
         starts = in_turn(able, runs, lambda peer: _start(services[peer.name], ends.setdefault(peer.name, [])))
-    yield Row("service", "start inside the service: RunContainer on the bus (docker: create + start on its socket), "
-              "to the reply", "ms", starts)  # fmt: skip
+    yield Row("service", "start asked of the service, to the reply", "ms", _noted(starts, START))
     until = {name: Cell(tuple(ends[name][-len(cell.values) :])) for name, cell in starts.items() if cell.values}
-    yield Row("service", "the same until the run has ended (WaitContainer; docker: wait)", "ms", until)
+    yield Row("service", "start asked of the service, to the run's end", "ms", _noted(until, END))
+
+
+def _noted(cells: dict[str, Cell], notes: dict[str, str]) -> dict[str, Cell]:
+    return {name: replace(cell, note=notes.get(name, "")) for name, cell in cells.items()}
 
 
 def _start(service: Service, ends: list[float]) -> float:

@@ -17,4 +17,4 @@ if TYPE_CHECKING:
 
 def measure(peers: Sequence[Peer], runs: int) -> Iterator[Row]:
     cells = in_turn(peers, runs, lambda peer: 1000 * command.seconds(peer.true()))
-    yield Row("true", "run /bin/true without network, whole command", "ms", cells)
+    yield Row("true", "run /bin/true, no network, whole command", "ms", cells)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench import command
 from bench.bus import Bus
+from bench.figures import OURS
 from bench.peer import SLEEP, TRUE, Peer
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Ours(Peer):
-    name = "mctl"
+    name = OURS
     units = ("mctld.service", "mctl-spawner.service")
 
     def version(self) -> str:
