@@ -136,14 +136,16 @@ class Machine(ABC):
     def wait_booted(self, timeout: float) -> None:
         """Returns when systemd has finished its boot; raises when it does not, says what is degraded."""
         deadline = time.monotonic() + timeout
+        said = ""
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise MachineError(f"{self.kind} {self.distro}: no boot within {timeout:.0f} s")
+                raise MachineError(f"{self.kind} {self.distro}: no boot within {timeout:.0f} s; {said}")
             result = self.run(["systemctl", "is-system-running", "--wait"], timeout=left, check=False)
             state = result.text.strip()
             if state in ACCEPTED:
                 break
+            said = result.describe()
             time.sleep(0.05)  # PID 1 does not listen yet: there is nothing else to wait for
         if state == "degraded":
             failed = self.run(["systemctl", "--failed", "--plain", "--no-legend"], check=False).text.strip()

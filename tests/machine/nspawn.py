@@ -98,8 +98,9 @@ class Nspawn(Machine):
         inside = ["env", "-i", *variables, "setpriv", "--pdeathsig", "KILL"]
         if user:
             inside += [f"--reuid={user}", f"--regid={user}", "--init-groups"]
-        return ["sh", "-c", enter, str(self._leader_group() / "cgroup.procs"), "nsenter", "-t", str(self.leader), "-a",
-                *inside, "--", "sh", "-c", 'cd; exec "$@"', "sh", *argv]  # fmt: skip
+        return ["sh", "-c", enter, str(self._leader_group() / "cgroup.procs"),
+                "nsenter", "-t", str(self.leader), "-a", "-r", "-w", *inside,
+                "--", "sh", "-c", 'cd; exec "$@"', "sh", *argv]  # fmt: skip
 
     def command(self, argv: Sequence[str], *, user: str | None = None, timeout: float, stdin: bytes) -> Result:
         if not self._is_up():
