@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 IMAGE = "localhost/bench:latest"
-# Without the pids controller podman's default limit cannot be set; without a usable systemd it needs cgroupfs.
+# Without the pids controller podman's default limit cannot be set; Debian 12's crun needs to raise RLIMIT_MEMLOCK,
+# which takes CAP_SYS_RESOURCE on the outer host; without a usable systemd it needs cgroupfs.
 CANDIDATES = (
     (),
     ("--pids-limit=0",),
-    ("--cgroup-manager=cgroupfs", "--pids-limit=0"),
+    ("--runtime=runc", "--pids-limit=0"),
+    ("--runtime=runc", "--cgroup-manager=cgroupfs", "--pids-limit=0"),
 )
+GLOBAL = ("--runtime", "--cgroup-manager")
 
 
 class Podman(Peer):
@@ -62,7 +65,7 @@ class Podman(Peer):
     def _choose(self) -> None:
         run = ["run", "--rm", "--network=none"]
         for candidate in CANDIDATES:
-            self._global = tuple(flag for flag in candidate if flag.startswith("--cgroup-manager"))
+            self._global = tuple(flag for flag in candidate if flag.startswith(GLOBAL))
             self._run = tuple(flag for flag in candidate if flag not in self._global)
             try:
                 command.output([*self._podman(), *run, *self._run, IMAGE, *TRUE])
