@@ -23,6 +23,7 @@ STREAM_SOCKET = "/run/systemd/journal/stdout"
 VARLINK_SOCKET = "/run/systemd/journal/io.systemd.journal"
 UNITS = "/run/systemd/units"
 SEND_BUFFER = 8 << 20  # what PID 1 asks for: a payload shall rarely wait for journald
+GATHER = 1.0  # seconds in which more units may end
 STDOUT_PRIORITY = 6
 STDERR_PRIORITY = 5  # told apart from stdout, but not blindly an error
 SO_SNDBUFFORCE = 32  # linux/socket.h; socket.SO_SNDBUFFORCE does not exist
@@ -97,7 +98,10 @@ async def synchronize() -> None:
 
 
 class Retirement:
-    """Withdraws the fields of units that have ended, after the journal has drained; many at one go."""
+    """Withdraws the fields of units that have ended, after the journal has drained; many at one go.
+
+    To synchronize is to make journald call fsync(2), which holds up everybody who writes to that disk.
+    """
 
     def __init__(self, still_used: Callable[[str], bool]) -> None:
         self._still_used = still_used
@@ -112,6 +116,7 @@ class Retirement:
     async def _run(self) -> None:
         try:
             while self._units:
+                await asyncio.sleep(GATHER)
                 units, self._units = self._units, set()
                 await synchronize()
                 for unit in units:
