@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import random
 import sys
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
 
     from bench.peer import Peer
 
+SEED = 1
+# Seconds. Engines tidy up after their command has ended: that must not fall to the one that comes next.
+SETTLE = 0.1
+
 
 def say(text: str) -> None:
     print(f"[bench] {text}", file=sys.stderr, flush=True)
@@ -22,19 +28,20 @@ def say(text: str) -> None:
 
 def in_turn(peers: Sequence[Peer], rounds: int, once: Callable[[Any], float | None], *, warm: bool = True
             ) -> dict[str, Cell]:  # fmt: skip
-    """A round asks each engine once, beginning with another one each time; the first round only warms up."""
+    """A round asks each engine once, in an order drawn anew; the first round only warms up."""
+    order = random.Random(SEED)
     values: dict[str, list[float]] = defaultdict(list)
     reasons: dict[str, str] = {}
     for number in range(-1 if warm else 0, rounds):
-        start = number % len(peers)
-        for peer in (*peers[start:], *peers[:start]):
+        for peer in order.sample(peers, len(peers)):
             if peer.name in reasons:
                 continue
+            time.sleep(SETTLE)
             value = _attempt(peer, once, reasons)
             if value is not None and number >= 0:
                 values[peer.name].append(value)
-    cells = {name: Cell(tuple(found), reason=reasons.get(name, "")) for name, found in values.items()}
-    return cells | {name: Cell(reason=reason) for name, reason in reasons.items() if name not in cells}
+    names = [peer.name for peer in peers if peer.name in values or peer.name in reasons]
+    return {name: Cell(tuple(values[name]), reason=reasons.get(name, "")) for name in names}
 
 
 def _attempt(peer: Peer, once: Callable[[Any], float | None], reasons: dict[str, str]) -> float | None:
