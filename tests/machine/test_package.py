@@ -20,6 +20,7 @@ pytestmark = pytest.mark.nspawn
 SERVICES = ("mctld.service", "mctl-spawner.service")
 ROOTFS = "mkdir -p /srv/package/bin; cp /bin/busybox /srv/package/bin/; ln -sf busybox /srv/package/bin/sh"
 PATIENT = "trap exit TERM; while :; do busybox sleep 1; done"  # PID 1 gets no signal without a handler
+KEPT = "! -path /root/* ! -path /var/cache/man/*"  # what the tests brought, and what man-db formatted
 LAUNCHERS = {"/usr/bin/mctl": "cli/bin/mctl", "/usr/libexec/mctld": "service/bin/mctld",
              "/usr/libexec/mctl-spawner": "service/bin/mctl-spawner"}  # fmt: skip
 
@@ -99,6 +100,6 @@ def test_removal_stops_everything_and_keeps_the_state(machine: Machine, sleeper:
 def test_a_purge_leaves_nothing(machine: Machine, sleeper: int) -> None:
     machine.run(["dpkg", "--purge", "mctl"], timeout=120)
     names = "( -name mctl* -o -name _mctl* -o -name org.mctl* )"
-    found = machine.run(["find", "/", "/run", "-xdev", "!", "-path", "/root/*", *names.split()]).text.splitlines()
+    found = machine.run(["find", "/", "/run", "-xdev", *KEPT.split(), *names.split()]).text.splitlines()
     assert [path for path in found if path != "/var/lib/mctl"] == []  # here a mount point, so it stays, empty
     assert machine.run(["sh", "-c", "ls -A /var/lib/mctl"]).text == ""
