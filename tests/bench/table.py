@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from bench.figures import Cell, Report, Row
 
 NAME = 24
-TITLE = 52
+TITLE = 56
 COLUMN = 15
 NOTES = (
     "Read best beside median: the more others use the processors, the less a median says.",

@@ -21,7 +21,7 @@ SHARE = 5  # one round is as dear as many of the other measures
 
 def measure(peers: Sequence[Peer], runs: int) -> Iterator[Row]:
     rounds = max(1, runs // SHARE)
-    yield Row("parallel", f"{COUNT} such commands at once, to the last's end", "per s",
+    yield Row("parallel", f"{COUNT} times /bin/true at once, to the last's end", "per s",
               in_turn(peers, rounds, _commands), more_is_better=True)  # fmt: skip
     yield Row("parallel", f"{COUNT} starts asked of the service at once", "per s",
               in_turn(peers, rounds, _calls), more_is_better=True)  # fmt: skip
