@@ -15,6 +15,7 @@ from mctld.errors import CommandNotExecutable, CommandNotFound, SetupFailed
 from mctld.kernel import constants as c
 from mctld.lifecycle.start import readable
 from mctld.runtime import spawner as spawner_module
+from mctld.runtime import stage as stage_module
 from mctld.runtime import users
 from mctld.runtime.launch import Spawner, Status
 from mctld.runtime.plan import Plan, Step
@@ -54,7 +55,9 @@ def step(operation: str, **arguments: Any) -> Step:
 
 
 def plan(*command: str, before: tuple[Step, ...] = ()) -> Plan:
-    return Plan((*before, step("stdio"), step("execute", command=list(command), environment={"PATH": "/bin"})))
+    return Plan(
+        (*before, step("gate"), step("stdio"), step("execute", command=list(command), environment={"PATH": "/bin"}))
+    )
 
 
 def conducted(address: str, act: Callable[[Spawner], Awaitable[None]]) -> None:
@@ -73,7 +76,8 @@ async def output_of(client: Spawner, work: Plan) -> tuple[str, Status]:
     reader, writer = os.pipe()
     null = os.open(os.devnull, os.O_RDWR)
     try:
-        await stage.run(work, {"stdin": null, "stdout": writer, "stderr": writer})
+        stage.begin(work, {"stdin": null, "stdout": writer, "stderr": writer})
+        await stage.finish(work)
     finally:
         os.close(writer)
         os.close(null)
@@ -203,3 +207,22 @@ def test_the_spawner_stays_light() -> None:
         "mctld.kernel.process", "mctld.runtime", "mctld.runtime.capabilities", "mctld.runtime.filesystems",
         "mctld.runtime.identity", "mctld.runtime.programs", "mctld.runtime.spawner", "mctld.runtime.stage",
     }  # fmt: skip
+
+
+def test_a_payload_waits_at_the_gate(address: str) -> None:
+    """What follows the gate needs the scope; a start that is given up there leaves nothing."""
+
+    async def act(client: Spawner) -> None:
+        stage = await client.spawn("one", NAMESPACES, IDS)
+        null = os.open(os.devnull, os.O_RDWR)
+        stage.begin(plan("true"), {"stdin": null, "stdout": null, "stderr": null})
+        os.close(null)
+        await asyncio.sleep(0.2)
+        assert "python" in os.readlink(f"/proc/{stage.pid}/exe")
+        stage.close()
+        await readable(stage.pidfd)
+        os.close(stage.pidfd)
+        status = await client.status("one")
+        assert (status.code, status.status) == (os.CLD_EXITED, stage_module.EXIT_SETUP_FAILED)
+
+    conducted(address, act)

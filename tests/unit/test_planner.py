@@ -29,7 +29,7 @@ def test_every_operation_is_known_to_the_stage(make_spec: Callable[..., Spec]) -
     ("first", "then"),
     [
         ("own-credentials", "root"),  # what is made belongs to the container
-        ("cgroup-namespace", "filesystem"),  # /sys/fs/cgroup shows the scope
+        ("gate", "cgroup-namespace"),  # whose root is the scope only once we are in it
         ("device", "pivot"),  # the host's nodes are out of sight after it
         ("pivot", "working-directory"),  # CVE-2024-21626
         ("bounding-set", "user"),  # dropping needs CAP_SETPCAP

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A start, as one natural line: a blocked child, its scope and its root side by side, then the payload.
+"""A start, as one natural line: a blocked child; its scope, and its root and mounts, side by side; then the payload.
 
 Whatever fails, all that was done before is undone in reverse, and the failure names its step.
 """
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from ..runtime.launch import Stage
+    from ..runtime.plan import Plan
     from ..store import Record
     from .machinery import Machinery
     from .stdio import Stdio
@@ -37,16 +38,19 @@ class Started:
 async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
     """Returns when the payload executes. Takes over nothing: the caller closes `stdio`."""
     cgroup.check(record.spec.limits, machinery.controllers)
+    machinery.tasks.start(asyncio.to_thread(cgroup.announce_migration), "announce a migration")
     plan = planner.plan(record.spec, last_capability=machinery.last_capability)
     async with AsyncExitStack() as undo:
         stage = await machinery.spawner.spawn(record.id, planner.NAMESPACES, users.whole(record.uid_shift))
         undo.callback(stage.close)
         on_failure = await undo.enter_async_context(AsyncExitStack())
         on_failure.push_async_callback(_abandon, machinery, record, stage)
-        _, root = await _side_by_side(_attach_scope(machinery, record, stage), _make_root(machinery, record, stage))
-        undo.callback(os.close, root)
         journal.publish(scope.unit_name(record.spec.name), log_fields(record))
-        await stage.run(plan, {"root": root, **stdio.payload})
+        await _side_by_side(
+            _attach_scope(machinery, record, stage),
+            _prepare(machinery, record, stage, plan, stdio),
+        )
+        await stage.finish(plan)  # past the gate: the scope with all its limits holds the child
         on_failure.pop_all()
         return Started(stage.pid, stage.pidfd, open_memory_events(record))
 
@@ -69,6 +73,14 @@ async def _attach_scope(machinery: Machinery, record: Record, stage: Stage) -> N
         raise
     except MctlError as error:
         raise SetupFailed(f"start {scope.unit_name(spec.name)}", error) from error
+
+
+async def _prepare(machinery: Machinery, record: Record, stage: Stage, plan: Plan, stdio: Stdio) -> None:
+    root = await _make_root(machinery, record, stage)
+    try:
+        stage.begin(plan, {"root": root, **stdio.payload})
+    finally:
+        os.close(root)
 
 
 async def _make_root(machinery: Machinery, record: Record, stage: Stage) -> int:
@@ -138,13 +150,8 @@ async def readable(descriptor: int) -> None:
         loop.remove_reader(descriptor)
 
 
-async def _side_by_side(first: Coroutine[Any, Any, None], second: Coroutine[Any, Any, int]) -> tuple[None, int]:
-    """Both to their end, whatever happens; then the first failure, with the other's descriptor closed."""
-    one, two = await asyncio.gather(first, second, return_exceptions=True)
-    failures = [result for result in (one, two) if isinstance(result, BaseException)]
-    if failures:
-        if isinstance(two, int):
-            os.close(two)
-        raise failures[0]
-    assert isinstance(two, int)
-    return None, two
+async def _side_by_side(*work: Coroutine[Any, Any, None]) -> None:
+    """All to their end, whatever happens; then the first failure."""
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

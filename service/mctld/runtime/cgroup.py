@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from ..errors import SetupFailed
@@ -11,7 +12,8 @@ from ..spec import DEFAULT_TASKS_MAX, INFINITY
 if TYPE_CHECKING:
     from ..spec import Limits
 
-CONTROLLERS = "/sys/fs/cgroup/cgroup.controllers"
+HIERARCHY = "/sys/fs/cgroup"
+CONTROLLERS = f"{HIERARCHY}/cgroup.controllers"
 
 
 def needed(limits: Limits) -> dict[str, str]:
@@ -29,6 +31,24 @@ def needed(limits: Limits) -> dict[str, str]:
 def available() -> frozenset[str]:
     with open(CONTROLLERS, encoding="ascii") as file:
         return frozenset(file.read().split())
+
+
+def announce_migration() -> None:
+    """Let the kernel begin to wait for what it will have to wait for when PID 1 moves the child into its scope.
+
+    A write to a cgroup.procs takes cgroup_threadgroup_rwsem for writing, which costs an RCU grace period of 5 to 15 ms,
+    unless another write has just paid for it (kernel/cgroup/cgroup.c, kernel/rcu/sync.c). Ours moves us to where we
+    are, and pays while the child is being made: a start after a rest took 26 ms and takes 17 on Linux 6.18 with two
+    busy processors. If it fails nothing but time is lost. The mount option favordynmods of cgroup2, Linux 6.0, makes
+    it needless, but is the administrator's to choose.
+    """
+    with contextlib.suppress(OSError), open(f"{HIERARCHY}{_own_group()}/cgroup.procs", "w", encoding="ascii") as file:
+        file.write("0")  # 0 is the writing process, cgroup-v2.rst
+
+
+def _own_group() -> str:
+    with open("/proc/self/cgroup", encoding="utf-8") as file:
+        return next((line[3:].rstrip("\n") for line in file if line.startswith("0::")), "")
 
 
 def check(limits: Limits, controllers: frozenset[str]) -> None:

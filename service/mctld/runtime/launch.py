@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .plan import Plan
     from .users import IdMap
 
+OPEN = b"o"
 STAGE_ANSWER_MAX = 64 << 10
 
 
@@ -47,14 +49,8 @@ class Stage:
         """kind: a name below /proc/PID/ns, namespaces(7)."""
         return os.open(f"/proc/{self.pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
 
-    async def run(self, plan: Plan, descriptors: Mapping[str, int]) -> None:
-        """Returns when the payload has been executed; otherwise raises, and the child is gone."""
-        self._send(plan, descriptors)
-        answer = await asyncio.get_running_loop().sock_recv(self._channel, STAGE_ANSWER_MAX)
-        if answer:
-            raise _failure(json.loads(answer), plan)
-
-    def _send(self, plan: Plan, descriptors: Mapping[str, int]) -> None:
+    def begin(self, plan: Plan, descriptors: Mapping[str, int]) -> None:
+        """The one message down: from here on the child works by itself, as far as the plan's gate."""
         memory = os.memfd_create("plan", os.MFD_CLOEXEC)
         try:
             os.write(memory, plan.encode())
@@ -65,6 +61,14 @@ class Stage:
             )
         finally:
             os.close(memory)
+
+    async def finish(self, plan: Plan) -> None:
+        """Open the gate. Returns when the payload has been executed; otherwise raises, and the child is gone."""
+        with contextlib.suppress(ConnectionError):  # it has failed before its gate: the answer tells how
+            self._channel.send(OPEN)
+        answer = await asyncio.get_running_loop().sock_recv(self._channel, STAGE_ANSWER_MAX)
+        if answer:
+            raise _failure(json.loads(answer), plan)
 
     def close(self) -> None:
         self._channel.close()

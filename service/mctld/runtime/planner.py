@@ -40,12 +40,14 @@ def plan(spec: Spec, *, last_capability: int) -> Plan:
     return Plan(
         (
             _step("own-credentials", "become root of the user namespace"),
-            _step("cgroup-namespace", "enter a cgroup namespace"),
             _step("hostname", "set the host name", name=spec.hostname or spec.name),
             _step("loopback", "raise the loopback interface"),
             _step("root", "attach the root file system"),
             *_kernel_filesystems(),
             *_devices(),
+            _step("gate", "wait for the cgroup"),
+            _step("cgroup-namespace", "enter a cgroup namespace"),
+            _filesystem("cgroup2", "/sys/fs/cgroup", _SHOWN),
             _step("pivot", "make the root file system the root"),
             _step("stdio", "connect standard input and output"),
             _step("fresh-process", "reset what the process inherited"),
@@ -82,7 +84,6 @@ def _kernel_filesystems() -> tuple[Step, ...]:
     return (
         _filesystem("proc", "/proc", _QUIET),
         _filesystem("sysfs", "/sys", _SHOWN),
-        _filesystem("cgroup2", "/sys/fs/cgroup", _SHOWN),
         _filesystem("tmpfs", "/dev", c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NOEXEC, mode="755", size="64k", nr_inodes="64"),
         _filesystem(
             "devpts", "/dev/pts", c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NOEXEC,

@@ -2,8 +2,9 @@
 """From a blocked child in fresh namespaces to the payload's first instruction.
 
 The stage executes a plan: a list of steps, each an operation with plain arguments. Resources reach it as
-descriptors by name; it opens no path of the host but the device nodes. One message comes down the channel;
-up goes nothing but the one step that failed. The channel is close-on-exec: end of file means executed.
+descriptors by name; it opens no path of the host but the device nodes. One message comes down the channel, and one
+byte that opens the gate; up goes nothing but the one step that failed. The channel is close-on-exec: end of file
+means executed.
 
 Light on purpose: it runs in a fork of the spawner, which imports nothing else of ours.
 """
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 DESCRIPTORS_MAX = 64
 EXIT_SETUP_FAILED = 125
 
+GATE = "gate"
+
 OPERATIONS: Mapping[str, Operation] = {
     "own-credentials": identity.become_root,
+    GATE: programs.wait_at_gate,
     "cgroup-namespace": identity.enter_cgroup_namespace,
     "hostname": identity.set_hostname,
     "loopback": identity.raise_loopback,
@@ -64,7 +68,8 @@ def receive(channel: socket.socket) -> tuple[list[dict[str, Any]], Descriptors] 
     message, numbers, _, _ = socket.recv_fds(channel, 4096, DESCRIPTORS_MAX)
     if not message:
         return None
-    descriptors = Descriptors(json.loads(message)["descriptors"], numbers)
+    names = json.loads(message)["descriptors"]
+    descriptors = Descriptors([*names, "channel"], [*numbers, channel.fileno()])
     with os.fdopen(os.dup(descriptors["plan"]), "rb") as plan:
         return json.loads(plan.read()), descriptors
 
@@ -80,18 +85,21 @@ def run(channel: socket.socket) -> None:
 
 
 def execute(channel: socket.socket, plan: list[dict[str, Any]], descriptors: Descriptors) -> None:
-    step: dict[str, Any] = {"does": "read the plan"}
+    done = 0
     try:
         for step in plan:
             OPERATIONS[step["operation"]](descriptors, **step["arguments"])
+            done += 1
     except BaseException as error:  # whatever it is, the daemon has to learn of it
-        channel.send(json.dumps(failure(step, error)).encode())
+        if GATE in (step["operation"] for step in plan[done:]):
+            channel.recv(1)  # left unread it would make the answer unreadable: unix(7), ECONNRESET
+        channel.send(json.dumps(failure(plan[done], error)).encode())
 
 
 def failure(step: dict[str, Any], error: BaseException) -> dict[str, Any]:
     number = error.errno if isinstance(error, OSError) else None
     return {
-        "operation": step.get("operation", ""),
+        "operation": step["operation"],
         "does": step["does"],
         "errno": number,
         "error": errno.errorcode.get(number, "") if number else type(error).__name__,
