@@ -57,6 +57,7 @@ TABLE: dict[str, tuple[str, str, int | None]] = {
 NO_SUCH = (MCTL + "NoSuchContainer", FREEDESKTOP + "UnknownObject")
 NEEDS_PASSWORD = FREEDESKTOP + "InteractiveAuthorizationRequired"
 NO_REPLY = FREEDESKTOP + "NoReply"
+CANCELLED = "org.mctl1.Error.Cancelled"
 
 
 class UsageError(Exception):

@@ -14,7 +14,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from .client import CONTAINER, MANAGER, ROOT, Call
-from .failures import NO_REPLY, Failure
+from .failures import CANCELLED, NO_REPLY, Failure
 from .output import complain
 from .streams import Feed, Stream
 
@@ -33,6 +33,7 @@ FORWARDED = (
 )
 PATIENCE = 3  # as docker: the third signal to end takes this command away, and leaves the container
 IDLE_MILLISECONDS = 5000  # that the pipes may stay silent, but open, after the end of the run
+RESTARTED = (NO_REPLY, CANCELLED)  # killed, or stopped in order
 RETRIES = 5  # of the wait, when the service is restarted meanwhile
 
 
@@ -85,7 +86,7 @@ class Wait:
         try:
             reply = self._client.arrived(self._call)
         except Failure as error:
-            if error.name != NO_REPLY or not self._retries:
+            if error.name not in RESTARTED or not self._retries:
                 raise
             if self._retries == RETRIES:
                 complain(

@@ -8,17 +8,21 @@ import logging
 import sys
 
 from .daemon import serve
-from .errors import MctlError
+from .errors import MctlError, StoreFailed
 from .settings import Settings
 
 EXIT_FAILURE = 1
+EX_CONFIG = 78  # sysexits.h: mctld.service is not started again before somebody has looked
 
 
 def main() -> int:
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         asyncio.run(serve(Settings()))
-    except MctlError as error:
+    except StoreFailed as error:
+        logging.getLogger(__name__).critical("%s", error)
+        return EX_CONFIG
+    except (MctlError, OSError) as error:
         logging.getLogger(__name__).critical("%s", error)
         return EXIT_FAILURE
     return 0

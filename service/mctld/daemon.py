@@ -11,6 +11,7 @@ from . import VERSION
 from .bus.connection import BusGone, Connection
 from .bus.door import open_door
 from .lifecycle import supervise
+from .lifecycle.disposal import Disposal
 from .lifecycle.events import Events
 from .lifecycle.logs import LogReaders
 from .lifecycle.machinery import Machinery
@@ -43,6 +44,7 @@ async def serve(settings: Settings) -> None:
         systemd=Manager(connection),
         retirement=Retirement(lambda unit: registry.uses_unit(unit)),
         logs=LogReaders(),
+        disposal=Disposal(),
         events=Events(),
         tasks=tasks,
         relays=relays,

@@ -82,6 +82,7 @@ def open_fds() -> int:
 @pytest.fixture
 def bus(session_bus: str, caplog: pytest.LogCaptureFixture) -> Iterator[str]:
     """Its address. Each test must leave no descriptor, and no warning in the log that it did not take away."""
+    gc.collect()
     before = open_fds()
     yield session_bus
     gc.collect()
@@ -90,7 +91,7 @@ def bus(session_bus: str, caplog: pytest.LogCaptureFixture) -> Iterator[str]:
     assert not unexpected
 
 
-@pytest.hookimpl(tryfirst=True)  # type: ignore[untyped-decorator]
+@pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Coroutine tests run in a loop of their own, with the house and a client of root where they ask for them."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):

@@ -81,7 +81,7 @@ class SimulatedContainer:
             await self.registry.something_ended()
         return self.end or Exit("never-started")
 
-    def open_log(self, query: LogQuery) -> int:
+    def open_log(self, query: LogQuery, *, reader_uid: int) -> int:
         self.done.append(("open_log", query))
         reader, writer = os.pipe()
         os.write(writer, b"one line\n")

@@ -174,7 +174,7 @@ def test_a_path_that_leads_elsewhere_is_refused(tmp_path: Path, monkeypatch: pyt
 def test_a_fuse_directory_of_a_user_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fd = directory(tmp_path)
     monkeypatch.setattr(openings, "mount_type", lambda _: "fuse.sshfs")
-    monkeypatch.setattr(os, "fstat", None)
+    monkeypatch.setattr(openings, "os", None)
     with pytest.raises(NoSuchRootfs, match=r"fuse\.sshfs"):
         openings.rootfs(fd, 1000)
     os.close(fd)

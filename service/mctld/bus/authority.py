@@ -26,7 +26,7 @@ POLKIT_INTERFACE = "org.freedesktop.PolicyKit1.Authority"
 ALLOW_USER_INTERACTION = 1
 PROMPT_SECONDS = 120
 ANSWER_SECONDS = 25
-VALUE_MAX = 256  # characters of a detail
+VALUE_MAX = 256  # characters of what a person is shown
 GETTEXT_DOMAIN = "mctl"
 
 log = logging.getLogger(__name__)
@@ -68,10 +68,14 @@ class Bus(Protocol):
     ) -> None: ...
 
 
+def printable(value: str) -> str:
+    """Without what could dress up a password prompt (control, bidi). Whole: rules must not judge by a beginning."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
+
+
 def presentable(value: str) -> str:
-    """A detail is shown in a password prompt, so it must not be able to dress it up (control, bidi, length)."""
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value[:VALUE_MAX])
-    return text if len(value) <= VALUE_MAX else text[:-3] + "..."
+    """For people: printable, and no longer than they read."""
+    return printable(value if len(value) <= VALUE_MAX else value[: VALUE_MAX - 3] + "...")
 
 
 class Authority:
@@ -121,7 +125,11 @@ class Authority:
         verdict = await self._ask(call, action, _details(question), interactive=False)
         if verdict is not Verdict.CHALLENGE or not call.interactive:
             return verdict
-        return await self._ask(call, action, _blind_details(question), interactive=True)
+        # A rule that grants what it cannot see ("yes, unless a label says production") must not grant this way.
+        blind = _blind_details(question)
+        if await self._ask(call, action, blind, interactive=False) is not Verdict.CHALLENGE:
+            return Verdict.DENIED
+        return await self._ask(call, action, blind, interactive=True)
 
     async def _ask(self, call: Call, action: str, details: Mapping[str, str], *, interactive: bool) -> Verdict:
         cancellation = f"mctl-{next(self._cancellations)}"
@@ -179,7 +187,7 @@ def _judge(verdict: Verdict, sentence: str, call: Call) -> None:
 
 def _details(question: Question) -> dict[str, str]:
     details = {"container": question.container or "", "verb": question.verb, **question.details}
-    shown = {presentable(key): presentable(value) for key, value in details.items() if value}
+    shown = {printable(key): printable(value) for key, value in details.items() if value}
     return {**shown, **_message(question.effect)}
 
 

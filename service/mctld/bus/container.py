@@ -13,11 +13,13 @@ from .question import INSPECT, Question
 from .target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from dbus_next.signature import Variant
 
     from ..lifecycle.logs import LogQuery
     from ..spec import Spec
-    from .contract import Interface, Method
+    from .contract import Interface, Method, Property
     from .engine import Container, Registry
     from .question import Call
 
@@ -39,11 +41,18 @@ class ContainerObject(Target):
     """Also stands for a path at which there is no container: only who is authorized learns that."""
 
     def __init__(
-        self, registry: Registry, interfaces: Sequence[Interface], name: str, container: Container | None = None
+        self,
+        registry: Registry,
+        interfaces: Sequence[Interface],
+        name: str,
+        container: Container | None = None,
+        *,
+        subscribe: Callable[[Call], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(container_path(name), interfaces)
         self._registry = registry
         self._name = name
+        self._subscribe = subscribe
         self._container = container or registry.get(name)
 
     @property
@@ -97,6 +106,12 @@ class ContainerObject(Target):
                 return "logs", (options.log_query(options.parse(given, options.LOG)),)
         return method.handler.replace("_", " "), tuple(args)
 
+    async def get_all(self, call: Call, wanted: Sequence[Property]) -> dict[str, Variant]:
+        """So begins every proxy that keeps properties: from now on it hears of their changes."""
+        if self._subscribe:
+            await self._subscribe(call)
+        return await super().get_all(call, wanted)
+
     async def start(self, call: Call) -> None:
         await self.container.start()
 
@@ -110,7 +125,7 @@ class ContainerObject(Target):
         await self.container.remove(force=force)
 
     def open_log(self, call: Call, query: LogQuery) -> int:
-        return self.container.open_log(query)
+        return self.container.open_log(query, reader_uid=call.uid)
 
     def name(self) -> str:
         return self.container.name

@@ -74,7 +74,8 @@ class Objects:
         parent, _, label = path.rpartition("/")
         if parent == CONTAINERS:
             name = decode_label(label)
-            return ContainerObject(self._registry, self._container, label if name is None else name)
+            found = label if name is None else name
+            return ContainerObject(self._registry, self._container, found, subscribe=self._manager.subscribe)
         return Nothing(path, self._basic)
 
 

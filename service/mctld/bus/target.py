@@ -94,7 +94,7 @@ class Target:
     def set(self, call: Call) -> None:
         raise PropertyReadOnly("no property can be set")
 
-    def get_all(self, call: Call, wanted: Sequence[Property]) -> dict[str, Variant]:
+    async def get_all(self, call: Call, wanted: Sequence[Property]) -> dict[str, Variant]:
         return self.values(wanted)
 
     def _property(self, interface: str, name: str) -> Property:

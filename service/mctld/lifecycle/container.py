@@ -5,13 +5,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import AlreadyRunning, MctlError, NoSuchContainer, NotRunning, SetupFailed, SpawnerUnavailable
+from ..errors import (
+    AlreadyRunning,
+    MctlError,
+    NoSuchContainer,
+    NotRunning,
+    SetupFailed,
+    SpawnerUnavailable,
+    StoreFailed,
+)
 from ..state import State
 from ..store import Run
 from ..systemd import notify, scope
@@ -28,6 +37,8 @@ if TYPE_CHECKING:
     from .machinery import Machinery
     from .relay import Relay
     from .stdio import Stdio
+
+log = logging.getLogger(__name__)
 
 DRAIN_TIMEOUT = 5.0  # seconds for attached output whose writing end has left the container
 KILL_TIMEOUT = 10.0  # seconds a killed process may take to die: longer means stuck in the kernel
@@ -47,7 +58,7 @@ class Container:
         self._ended = asyncio.Event()
         self._pidfd = -1
         self._memory_events: int | None = None
-        self._relays: list[asyncio.Task[None]] = []
+        self._relays: list[Relay] = []
         self._gone = False
         if not run.state.is_active:
             self._ended.set()
@@ -132,19 +143,22 @@ class Container:
 
     async def _start(self, stdin: int | None, *, attach: bool) -> tuple[int, ...]:
         before = self._run
-        stdio = self._open_stdio(stdin, attach=attach)
         self._become(replace(before, state=State.STARTING), "State")
         try:
-            started = await start.start(self._machinery, self.record, stdio)
+            stdio = self._open_stdio(stdin, attach=attach)
+            try:
+                started = await start.start(self._machinery, self.record, stdio)
+            except BaseException:
+                stdio.abandon()
+                raise
         except BaseException:
-            stdio.abandon()
-            self._become(before, "State")
+            self._must_become(before, "State")
             self._machinery.retirement.add([self.unit])
             raise
         self._pidfd, self._memory_events = started.pidfd, started.memory_events
         self.relay(stdio.relays((started.pid, self.uid_shift, self.uid_shift)))
         stdio.close_payload()
-        self._become(
+        self._must_become(
             Run(State.RUNNING, started.pid, usec(time.time_ns()), usec(time.monotonic_ns())),
             "State", "MainPID", "ControlGroup", "StartTimestamp", "StartTimestampMonotonic", "ExitHow", "ExitStatus",
         )  # fmt: skip
@@ -196,8 +210,8 @@ class Container:
         await self._ended.wait()
         return self.end or Exit("never-started")
 
-    def open_log(self, query: LogQuery) -> int:
-        return self._machinery.logs.open(query, self.id, self.unit)
+    def open_log(self, query: LogQuery, *, reader_uid: int) -> int:
+        return self._machinery.logs.open(query, self.id, self.unit, reader_uid=reader_uid)
 
     # How it ends
 
@@ -211,20 +225,28 @@ class Container:
     async def conclude(self) -> None:
         """The run is over: say how it ended, to everybody and for good."""
         kills = supervise.oom_kills(self._memory_events)  # first: PID 1 is about to remove the cgroup
-        if self._relays:
-            await asyncio.wait(self._relays, timeout=DRAIN_TIMEOUT)
+        await self._drain()
         try:
             status = await self._machinery.spawner.status(self.id)
             end = supervise.judge(status, oom_kills=kills)
         except MctlError:
             end = Exit("unknown")
-        self._settle(end)
-        with contextlib.suppress(SpawnerUnavailable):  # it is gone, and what it knew with it
-            await self._machinery.spawner.forget(self.id)
+        if self._settle(end):
+            with contextlib.suppress(SpawnerUnavailable):  # it is gone, and what it knew with it
+                await self._machinery.spawner.forget(self.id)
 
-    def _settle(self, end: Exit) -> None:
+    async def _drain(self) -> None:
+        """The journal has what the payload has written; a watcher may take longer."""
+        settling = [self._machinery.tasks.start(relay.settle(), f"settle {self.name}") for relay in self._relays]
+        if settling:
+            _, late = await asyncio.wait(settling, timeout=DRAIN_TIMEOUT)
+            for task in late:
+                task.cancel()
+
+    def _settle(self, end: Exit) -> bool:
+        """Whether it is written down: if not, the spawner has to remember for the next instance of the service."""
         self._release()
-        self._become(
+        stored = self._must_become(
             replace(
                 self._run,
                 state=State.EXITED, main_pid=0, how=end.how, status=end.status,
@@ -235,9 +257,13 @@ class Container:
         supervise.note(self.record, end)
         self._machinery.retirement.add([self.unit])
         self._machinery.events.exited(self, end)
-        if self.spec.auto_remove:
-            self._forget()
+        try:
+            if self.spec.auto_remove:
+                self._forget()
+        except StoreFailed as error:
+            log.error("%s", error)  # it stays, as one that has exited
         self._ended.set()
+        return stored
 
     def _watch(self) -> None:
         self._ended.clear()
@@ -250,9 +276,10 @@ class Container:
 
     def relay(self, relays: list[Relay]) -> None:
         """PID 1 keeps the reading ends too: when the service ends, the payload waits instead of failing."""
+        self._relays = relays
         for relay in relays:
             notify.keep(kept_name(self.id, relay.name), relay.source)
-        self._relays = [self._machinery.relays.start(self._pump(relay), f"relay {self.name}") for relay in relays]
+            self._machinery.relays.start(self._pump(relay), f"relay {self.name}")
 
     async def _pump(self, relay: Relay) -> None:
         await relay.run()
@@ -265,16 +292,27 @@ class Container:
         self._pidfd, self._memory_events, self._relays = -1, None, []
 
     def _forget(self) -> None:
-        self._gone = True
         self._machinery.store.remove(self.record)
+        self._gone = True
         self._removed(self, self.end)
 
     # The small change
 
     def _become(self, run: Run, *changed: str) -> None:
-        self._run = run
         self._machinery.store.update(self.record, run)
+        self._run = run
         self._machinery.events.changed(self, *changed)
+
+    def _must_become(self, run: Run, *changed: str) -> bool:
+        """For what has already happened: a full disk cannot undo it. Whether it could be stored."""
+        try:
+            self._become(run, *changed)
+        except StoreFailed as error:
+            log.error("%s", error)
+            self._run = run
+            self._machinery.events.changed(self, *changed)
+            return False
+        return True
 
     def _signal(self, number: int) -> None:
         """To the first process, by its pidfd: no other can ever be hit."""

@@ -8,7 +8,9 @@ import os
 import subprocess
 from dataclasses import dataclass
 
-from ..errors import MctlError
+from ..errors import LimitsExceeded, MctlError
+
+READERS_PER_USER = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,12 @@ class LogReaders:
     """journalctl processes, each until its reader closes the pipe or the lines end."""
 
     def __init__(self) -> None:
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: dict[int, int] = {}  # of each user
 
-    def open(self, query: LogQuery, identity: str, unit: str) -> int:
-        """The reading end of a pipe; the caller owns it."""
+    def open(self, query: LogQuery, identity: str, unit: str, *, reader_uid: int) -> int:
+        """The reading end of a pipe; the caller owns it. Each is a process of root's, so nobody may have many."""
+        if self._running.get(reader_uid, 0) >= READERS_PER_USER:
+            raise LimitsExceeded(f"user {reader_uid} reads {READERS_PER_USER} logs already: close one")
         reader, writer = os.pipe2(os.O_CLOEXEC)
         command = [*arguments(query, identity), f"_SYSTEMD_UNIT={unit}"]
         try:
@@ -57,10 +61,16 @@ class LogReaders:
             raise MctlError(f"journalctl cannot be executed: {error.strerror}") from error
         finally:
             os.close(writer)
-        self._watch(process)
+        try:
+            self._watch(process, reader_uid)
+        except OSError as error:
+            os.close(reader)
+            process.kill()
+            process.wait()
+            raise MctlError(f"journalctl cannot be watched: {error.strerror}") from error
         return reader
 
-    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+    def _watch(self, process: subprocess.Popen[bytes], reader_uid: int) -> None:
         loop = asyncio.get_running_loop()
         pidfd = os.pidfd_open(process.pid)
 
@@ -68,7 +78,7 @@ class LogReaders:
             loop.remove_reader(pidfd)
             os.close(pidfd)
             process.wait()
-            self._running.discard(process)
+            self._running[reader_uid] -= 1
 
-        self._running.add(process)
+        self._running[reader_uid] = self._running.get(reader_uid, 0) + 1
         loop.add_reader(pidfd, ended)

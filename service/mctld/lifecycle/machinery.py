@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..store import Store
     from ..systemd.journal import Retirement
     from ..systemd.manager import Manager
+    from .disposal import Disposal
     from .events import Events
     from .logs import LogReaders
     from .tasks import Tasks
@@ -27,6 +28,7 @@ class Machinery:
     systemd: Manager
     retirement: Retirement
     logs: LogReaders
+    disposal: Disposal
     events: Events
     tasks: Tasks  # end by themselves
     relays: Tasks  # end with what they serve

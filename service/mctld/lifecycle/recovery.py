@@ -11,7 +11,6 @@ from ..errors import SpawnerUnavailable
 from ..systemd import journal, notify, scope
 from . import stdio
 from .container import kept_name
-from .registry import discard
 
 if TYPE_CHECKING:
     from ..store import Record, Run
@@ -28,8 +27,20 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
     for record, run in machinery.store.load():
         container = registry.restore(record, run)
         if run.state.is_active:
-            await _find_again(container, run, children.get(record.id), _sources(kept, record.id))
+            sources = _sources(kept, record.id)
+            await _find_again(container, run, children.pop(record.id, None), sources)
+    await _let_go(machinery, children, kept)
     _sweep(machinery, registry)
+
+
+async def _let_go(machinery: Machinery, children: dict[str, int], kept: dict[str, int]) -> None:
+    """What belongs to no run any more: statuses that a crash kept from being acknowledged, unclaimed descriptors."""
+    for identity in children:
+        await machinery.spawner.forget(identity)
+    for name, descriptor in kept.items():
+        log.info("nobody claims the kept descriptor %s", name)
+        notify.drop(name)
+        os.close(descriptor)
 
 
 async def _children(machinery: Machinery) -> dict[str, int]:
@@ -51,9 +62,9 @@ async def _find_again(container: Container, run: Run, child: int | None, sources
 
 
 def _sources(kept: dict[str, int], identity: str) -> dict[str, int]:
-    """The reading ends of attached output, by stream."""
+    """The reading ends of attached output, by stream, taken out of what was kept."""
     names = {stream: kept_name(identity, stream) for stream, _ in stdio.STREAMS}
-    return {stream: kept[name] for stream, name in names.items() if name in kept}
+    return {stream: kept.pop(name) for stream, name in names.items() if name in kept}
 
 
 def _open_if_ours(record: Record, pid: int) -> int | None:
@@ -83,7 +94,6 @@ def _sweep(machinery: Machinery, registry: Registry) -> None:
     known = {container.id for container in registry.all()}
     directory = machinery.settings.containers
     os.makedirs(directory, 0o700, exist_ok=True)
-    for name in sorted(set(os.listdir(directory)) - known):
-        log.info("removing what is left of container %s", name)
-        discard(f"{directory}/{name}")
+    for name in set(os.listdir(directory)) - known:
+        machinery.disposal.add(f"{directory}/{name}")
     machinery.retirement.add(unit for unit in journal.published() if not registry.uses_unit(unit))

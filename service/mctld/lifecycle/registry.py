@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import secrets
-import shutil
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
@@ -127,11 +125,4 @@ class Registry:
         if len(self._departed) > DEPARTED_MAX:
             self._departed.popitem(last=False)
         self.events.removed(container)
-        directory = f"{self._machinery.settings.containers}/{container.id}"
-        self._machinery.tasks.start(asyncio.to_thread(discard, directory), f"remove the files of {container.name}")
-
-
-def discard(directory: str) -> None:
-    """Everything a container has written. shutil.rmtree follows no symlink, however fast one is put in its way."""
-    if os.path.isdir(directory):
-        shutil.rmtree(directory)
+        self._machinery.disposal.add(f"{self._machinery.settings.containers}/{container.id}")

@@ -42,15 +42,32 @@ class Relay:
             if descriptor is not None:
                 fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_NONBLOCK)
         journal.settimeout(0)
+        self._intake = asyncio.Lock()
+        self._rest = b""
+        self._ended = False
 
     async def run(self) -> None:
-        """Until the last writer is gone."""
+        """Until the last writer is gone and the watcher has everything."""
         try:
-            while chunk := await self._read():
-                await self._tell_journal(chunk)
+            while chunk := await self._take_in():
                 await self._tell_watcher(chunk)
+            await self._tell_watcher(self._rest)
         finally:
+            self._ended = True
             self._close()
+
+    async def settle(self) -> None:
+        """The payload has ended: the journal gets what is left, however slow the watcher is. A pipe holds 64 KiB."""
+        while chunk := await self._take_in():
+            self._rest += chunk
+
+    async def _take_in(self) -> bytes:
+        """What comes next, once the journal has it."""
+        async with self._intake:
+            chunk = b"" if self._ended else await self._read()
+            self._ended = not chunk
+            await self._tell_journal(chunk)
+            return chunk
 
     async def _read(self) -> bytes:
         loop = asyncio.get_running_loop()
@@ -73,7 +90,7 @@ class Relay:
 
         That process stays a zombie until we have done, hence its pid can be named; unix(7), SCM_CREDENTIALS.
         """
-        if self._journal is None:
+        if self._journal is None or not chunk:
             return
         stream, ancillary = self._journal, [(socket.SOL_SOCKET, SCM_CREDENTIALS, self._credentials)]
 

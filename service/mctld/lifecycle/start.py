@@ -50,9 +50,13 @@ async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
             _attach_scope(machinery, record, stage),
             _prepare(machinery, record, stage, plan, stdio),
         )
+        memory_events = open_memory_events(
+            record
+        )  # before the payload can be killed for memory, and the cgroup with it
+        on_failure.callback(_close, memory_events)
         await stage.finish(plan)  # past the gate: the scope with all its limits holds the child
         on_failure.pop_all()
-        return Started(stage.pid, stage.pidfd, open_memory_events(record))
+        return Started(stage.pid, stage.pidfd, memory_events)
 
 
 def log_fields(record: Record) -> dict[str, str]:
@@ -85,10 +89,10 @@ async def _prepare(machinery: Machinery, record: Record, stage: Stage, plan: Pla
 
 async def _make_root(machinery: Machinery, record: Record, stage: Stage) -> int:
     """One detached mount: the authorized directory, idmapped, below the container's own layer."""
-    lower = rootfs.open_lower(record.spec.rootfs)
+    lower = await asyncio.to_thread(rootfs.open_lower, record.spec.rootfs)  # a file system may be slow, or gone
     try:
         namespace = await _id_view(machinery, record, stage)
-        return await asyncio.get_running_loop().run_in_executor(None, _build_root, machinery, record, lower, namespace)
+        return await asyncio.to_thread(_build_root, machinery, record, lower, namespace)
     except OSError as error:
         raise SetupFailed(f"build the root file system of {record.spec.rootfs.path!r}", _explain(error)) from error
     finally:
@@ -126,8 +130,13 @@ def open_memory_events(record: Record) -> int | None:
     group = scope.control_group(record.spec.name, record.owner_uid)
     try:
         return os.open(f"/sys/fs/cgroup{group}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except OSError:
         return None
+
+
+def _close(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 async def _abandon(machinery: Machinery, record: Record, stage: Stage) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..store import Record
 
+NOBODY = 65_534  # ids beyond the range show as this one
 STREAMS = (("stdout", journal.STDOUT_PRIORITY), ("stderr", journal.STDERR_PRIORITY))
 
 
@@ -24,6 +25,7 @@ class Stdio:
     """Descriptors for the payload, and what has to happen on our side of them."""
 
     payload: dict[str, int]
+    ids: tuple[int, int]  # of the payload, as the host sees them
     watchers: tuple[int, ...] = ()  # reading ends for the one who watches
     _sources: list[tuple[str, int, int, socket.socket]] = field(default_factory=list)
     _owned: ExitStack = field(default_factory=ExitStack)
@@ -53,7 +55,9 @@ def open_stdio(record: Record, unit: str, *, stdin: int | None, attach: bool) ->
     owned = ExitStack()
     payload = {"stdin": os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else os.dup(stdin)}
     owned.callback(os.close, payload["stdin"])
-    made = Stdio(payload, _owned=owned)
+    user, shift = record.spec.user, record.uid_shift
+    ids = (shift + min(user.uid, NOBODY), shift + min(user.gid, NOBODY))
+    made = Stdio(payload, ids, _owned=owned)
     try:
         for name, priority in STREAMS:
             stream = owned.enter_context(journal.open_stream(record.spec.name, unit, priority))
@@ -66,6 +70,7 @@ def open_stdio(record: Record, unit: str, *, stdin: int | None, attach: bool) ->
 
 def _attach(made: Stdio, name: str, stream: socket.socket, owned: ExitStack) -> int:
     source, written = os.pipe2(os.O_CLOEXEC)
+    os.fchown(written, *made.ids)  # so that the payload may open /dev/stdout anew
     watched, watcher = os.pipe2(os.O_CLOEXEC)
     owned.callback(os.close, written)
     made._sources.append((name, source, watcher, stream.dup()))

@@ -101,17 +101,18 @@ class Spawner:
             message, received, _, _ = socket.recv_fds(client, MESSAGE_MAX, 8)
             if not message:
                 raise ConnectionResetError
-            reply, sent = self._answer(json.loads(message), received)
+            reply, sent = self._answer(message, received)
             self._send(client, reply, sent)
         except OSError:  # the client is gone; what it started goes on
             self._poll.unregister(descriptor)
             del self._clients[descriptor]
             client.close()
 
-    def _answer(self, request: dict[str, Any], received: list[int]) -> Reply:
+    def _answer(self, message: bytes, received: list[int]) -> Reply:
         try:
+            request = json.loads(message)
             return self._verbs[request["verb"]](request, received)
-        except (OSError, KeyError, ValueError) as error:
+        except Exception as error:  # whatever it is: the parent of all containers goes on
             return {"error": stage.sentence(error)}, []
         finally:
             for descriptor in received:

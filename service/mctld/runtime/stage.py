@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Operation = Callable[..., None]
 
 DESCRIPTORS_MAX = 64
+TEXT_MAX = 4096
 EXIT_SETUP_FAILED = 125
 
 GATE = "gate"
@@ -100,10 +101,10 @@ def failure(step: dict[str, Any], error: BaseException) -> dict[str, Any]:
     number = error.errno if isinstance(error, OSError) else None
     return {
         "operation": step["operation"],
-        "does": step["does"],
+        "does": step["does"][:TEXT_MAX],
         "errno": number,
         "error": errno.errorcode.get(number, "") if number else type(error).__name__,
-        "text": sentence(error),
+        "text": sentence(error)[:TEXT_MAX],
     }
 
 

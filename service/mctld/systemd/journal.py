@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import socket
 import struct
@@ -23,9 +24,13 @@ STREAM_SOCKET = "/run/systemd/journal/stdout"
 VARLINK_SOCKET = "/run/systemd/journal/io.systemd.journal"
 UNITS = "/run/systemd/units"
 SEND_BUFFER = 8 << 20  # what PID 1 asks for: a payload shall rarely wait for journald
+SYNCHRONIZE_TIMEOUT = 30.0  # seconds
+CONNECT_TIMEOUT = 2.0  # seconds
 GATHER = 1.0  # seconds in which more units may end
 STDOUT_PRIORITY = 6
 STDERR_PRIORITY = 5  # told apart from stdout, but not blindly an error
+log = logging.getLogger(__name__)
+
 SO_SNDBUFFORCE = 32  # linux/socket.h; socket.SO_SNDBUFFORCE does not exist
 
 
@@ -33,12 +38,14 @@ def open_stream(identifier: str, unit: str, priority: int) -> socket.socket:
     """A stream whose every line becomes an entry. No `<N>` prefixes: a payload must not print "emerg" everywhere."""
     stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        stream.settimeout(CONNECT_TIMEOUT)
         stream.connect(STREAM_SOCKET)
         stream.shutdown(socket.SHUT_RD)
         stream.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER)
         level_prefix = to_syslog = to_kmsg = to_console = 0
         header = (identifier, unit, priority, level_prefix, to_syslog, to_kmsg, to_console)
         stream.sendall("".join(f"{line}\n" for line in header).encode())
+        stream.settimeout(None)
     except OSError:
         stream.close()
         raise
@@ -117,14 +124,17 @@ class Retirement:
         try:
             while self._units:
                 await asyncio.sleep(GATHER)
-                units, self._units = self._units, set()
-                await synchronize()
+                units = set(self._units)
+                try:
+                    async with asyncio.timeout(SYNCHRONIZE_TIMEOUT):
+                        await synchronize()
+                except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+                    log.warning("the journal does not drain, which is tried again: %s", error)
+                    await asyncio.sleep(SYNCHRONIZE_TIMEOUT)
+                    continue
                 for unit in units:
+                    self._units.discard(unit)
                     if not self._still_used(unit):
                         withdraw(unit)
         finally:
             self._task = None
-
-    async def finish(self) -> None:
-        if self._task is not None:
-            await self._task

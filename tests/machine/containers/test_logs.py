@@ -62,6 +62,19 @@ def test_a_reader_who_leaves_takes_no_line_along(mctl: Mctl) -> None:
     assert mctl.properties("left")["ExitStatus"] == 0
 
 
+def test_a_reader_who_stalls_takes_no_line_along(mctl: Mctl) -> None:
+    """The payload ends while its watcher does not read: the journal has it all, and the watcher gets it later."""
+    script = "seq 20000 | head -c 60000"
+    command = f"mctl run --name stalled {mctl.rootfs} sh -c '{script}' | (sleep 8; wc -c)"
+    assert mctl.shell(command).text.split() == ["60000"]
+    kept = sum(len(entry["MESSAGE"]) + 1 for entry in mctl.journal("CONTAINER_NAME=stalled"))
+    assert kept in (60000, 60001)
+
+
+def test_a_payload_may_open_its_output_anew(mctl: Mctl) -> None:
+    assert mctl.run("sh", "-c", "echo again > /dev/stdout", options=["--rm"]).text == "again\n"
+
+
 def test_logs_shows_the_last_lines_and_follows(mctl: Mctl) -> None:
     mctl.run("sh", "-c", "seq 5; sleep 1; seq 6 7; sleep 1000", options=["-d", "--name", "talker"])
     time.sleep(0.5)

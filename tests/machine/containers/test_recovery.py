@@ -66,11 +66,12 @@ def test_an_end_while_the_service_was_down_is_reported(mctl: Mctl) -> None:
 
 
 @pytest.mark.allow_journal(KILLED)
-def test_attached_output_goes_on_into_the_journal(mctl: Mctl) -> None:
+@pytest.mark.parametrize("end", ["kill -9 {}", "systemctl restart mctld.service"])
+def test_attached_output_goes_on_into_the_journal(mctl: Mctl, end: str) -> None:
     script = "for i in $(seq 60); do echo $i; sleep 0.05; done; exit 4"
     command = f"(mctl run --name watched {mctl.rootfs} sh -c '{script}'; echo status $?) > /tmp/watched & sleep 1"
     mctl.shell(command)
-    kill_service(mctl)
+    mctl.shell(end.format(mctl.service_pid()))
     mctl.shell("busctl call org.mctl1 /org/mctl1 org.mctl1.Manager WaitContainer s watched")
     assert [int(e["MESSAGE"]) for e in mctl.journal("CONTAINER_NAME=watched")] == list(range(1, 61))
     time.sleep(0.5)
@@ -98,3 +99,32 @@ def test_without_the_spawner_containers_go_on_and_their_end_is_unknown(mctl: Mct
     found = mctl.properties("orphan")
     assert (found["State"], found["ExitHow"]) == ("exited", "unknown")
     mctl.run("true", options=["--rm"])
+
+
+def test_what_a_payload_leaves_on_the_disk_can_always_be_removed(mctl: Mctl) -> None:
+    """Deeper than Python recurses, and still there when the service starts anew."""
+    script = "i=0; while [ $i -lt 1200 ]; do mkdir d; cd d; i=$((i+1)); done; exit 0"
+    for _ in range(2):
+        mctl.run("sh", "-c", script, options=["--name", "deep"])
+        mctl("rm", "deep")
+    mctl.shell("mkdir -p /var/lib/mctl/containers/left/upper; systemctl restart mctld.service")
+    deadline = time.monotonic() + 20
+    while found := mctl.shell("ls /var/lib/mctl/containers").text:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+
+
+@pytest.mark.allow_journal(r"could not store the state", r"database or disk is full", r"could not remove container")
+def test_a_full_disk_loses_no_end(mctl: Mctl) -> None:
+    """The service cannot write the end down, but tells it, and knows it after a restart."""
+    mctl.run("sh", "-c", "sleep 2; exit 6", options=["-d", "--name", "six"])
+    database = "/var/lib/mctl/state.db"
+    mctl.shell(f"chattr +i {database} {database}-wal")
+    try:
+        wait = "busctl call org.mctl1 /org/mctl1 org.mctl1.Manager WaitContainer s six"
+        assert mctl.shell(wait).text.split() == ["si", '"exited"', "6"]
+    finally:
+        mctl.shell(f"chattr -i {database} {database}-wal")
+    assert mctl.properties("six")["ExitStatus"] == 6
+    mctl.shell("systemctl restart mctld.service")
+    assert mctl.properties("six")["ExitStatus"] == 6

@@ -21,8 +21,6 @@ def test_the_exit_status_is_the_commands(mctl: Mctl, status: int) -> None:
 
 
 def test_a_signal_is_128_and_its_number(mctl: Mctl) -> None:
-    result = mctl.run("sh", "-c", "sleep 1000 & kill -11 $$; sh -c 'kill -9 -1'", options=["--rm"], check=False)
-    assert result.returncode in (128 + 9, 128 + 11, 0)
     mctl.run("sleep", "1000", options=["-d", "--name", "victim"])
     mctl("kill", "-s", "KILL", "victim")
     mctl.shell("busctl call org.mctl1 /org/mctl1 org.mctl1.Manager WaitContainer s victim")
