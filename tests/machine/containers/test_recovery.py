@@ -66,14 +66,14 @@ def test_an_end_while_the_service_was_down_is_reported(mctl: Mctl) -> None:
 
 
 @pytest.mark.allow_journal(KILLED)
-@pytest.mark.parametrize("end", ["kill -9 {}", "systemctl restart mctld.service"])
-def test_attached_output_goes_on_into_the_journal(mctl: Mctl, end: str) -> None:
+@pytest.mark.parametrize(("name", "end"), [("killed", "kill -9 {}"), ("restarted", "systemctl restart mctld.service")])
+def test_attached_output_goes_on_into_the_journal(mctl: Mctl, name: str, end: str) -> None:
     script = "for i in $(seq 60); do echo $i; sleep 0.05; done; exit 4"
-    command = f"(mctl run --name watched {mctl.rootfs} sh -c '{script}'; echo status $?) > /tmp/watched & sleep 1"
+    command = f"(mctl run --name {name} {mctl.rootfs} sh -c '{script}'; echo status $?) > /tmp/watched & sleep 1"
     mctl.shell(command)
     mctl.shell(end.format(mctl.service_pid()))
-    mctl.shell("busctl call org.mctl1 /org/mctl1 org.mctl1.Manager WaitContainer s watched")
-    assert [int(e["MESSAGE"]) for e in mctl.journal("CONTAINER_NAME=watched")] == list(range(1, 61))
+    mctl.shell(f"busctl call org.mctl1 /org/mctl1 org.mctl1.Manager WaitContainer s {name}")
+    assert [int(e["MESSAGE"]) for e in mctl.journal(f"CONTAINER_NAME={name}")] == list(range(1, 61))
     time.sleep(0.5)
     assert mctl.shell("tail -n 1 /tmp/watched; rm /tmp/watched").text == "status 4\n"
 
@@ -118,13 +118,13 @@ def test_what_a_payload_leaves_on_the_disk_can_always_be_removed(mctl: Mctl) -> 
 def test_a_full_disk_loses_no_end(mctl: Mctl) -> None:
     """The service cannot write the end down, but tells it, and knows it after a restart."""
     mctl.run("sh", "-c", "sleep 2; exit 6", options=["-d", "--name", "six"])
-    database = "/var/lib/mctl/state.db"
-    mctl.shell(f"chattr +i {database} {database}-wal")
+    mctl.shell(f"prlimit --pid {mctl.service_pid()} --fsize=0:unlimited")
     try:
         wait = "busctl call org.mctl1 /org/mctl1 org.mctl1.Manager WaitContainer s six"
         assert mctl.shell(wait).text.split() == ["si", '"exited"', "6"]
     finally:
-        mctl.shell(f"chattr -i {database} {database}-wal")
+        mctl.shell(f"prlimit --pid {mctl.service_pid()} --fsize=unlimited")
+    assert any("could not store" in str(e["MESSAGE"]) for e in mctl.journal("_SYSTEMD_UNIT=mctld.service"))
     assert mctl.properties("six")["ExitStatus"] == 6
     mctl.shell("systemctl restart mctld.service")
     assert mctl.properties("six")["ExitStatus"] == 6
