@@ -136,16 +136,15 @@ class SimulatedRegistry:
         return self._enlist(spec, owner_uid)
 
     async def run(
-        self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool, client: str
+        self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool
     ) -> tuple[SimulatedContainer, tuple[int, ...]]:
         made = await self.create(spec, owner_uid)
-        made.done.append(("client", client))
         if stdin is not None:
             self.stdin.append(os.read(stdin, 100))
         await made.start()
         if not attach:
             return made, ()
-        pairs = [os.pipe() for _ in range(4)]
+        pairs = [os.pipe() for _ in range(2)]
         for _, writer in pairs:
             os.close(writer)
         return made, tuple(reader for reader, _ in pairs)

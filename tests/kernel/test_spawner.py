@@ -13,7 +13,7 @@ import pytest
 
 from mctld.errors import CommandNotExecutable, CommandNotFound, SetupFailed
 from mctld.kernel import constants as c
-from mctld.lifecycle.start import readable
+from mctld.lifecycle.readiness import readable
 from mctld.runtime import spawner as spawner_module
 from mctld.runtime import stage as stage_module
 from mctld.runtime import users

@@ -11,8 +11,6 @@ from ..errors import InvalidArgs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-TAKEN = -1
-
 
 class Descriptors:
     """Owns its descriptors until they are taken or closed."""
@@ -28,15 +26,9 @@ class Descriptors:
 
     def peek(self, index: int) -> int:
         """The descriptor that a value of type h means; it stays ours."""
-        if not 0 <= index < len(self._fds) or self._fds[index] == TAKEN:
+        if not 0 <= index < len(self._fds):
             raise InvalidArgs(f"file descriptor {index} did not come with the message, which has {len(self._fds)}")
         return self._fds[index]
-
-    def take(self, index: int) -> int:
-        """As peek, but it is the caller's from now on."""
-        fd = self.peek(index)
-        self._fds[index] = TAKEN
-        return fd
 
     def take_all(self) -> list[int]:
         fds, self._fds = self._fds, []
@@ -44,8 +36,7 @@ class Descriptors:
 
     def close(self) -> None:
         for fd in self.take_all():
-            if fd != TAKEN:
-                os.close(fd)
+            os.close(fd)
 
 
 def duplicates(fds: Iterable[int]) -> list[int]:

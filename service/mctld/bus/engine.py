@@ -69,6 +69,6 @@ class Registry(Protocol):
     def generate_name(self, rootfs_path: str) -> str: ...
     async def create(self, spec: Spec, owner_uid: int) -> Container: ...
     async def run(
-        self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool, client: str
+        self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool
     ) -> tuple[Container, tuple[int, ...]]:
         """`stdin` is borrowed for the time of the call; the streams are the caller's."""

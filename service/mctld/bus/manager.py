@@ -74,7 +74,7 @@ class Manager(Target):
         attach: bool,  # noqa: FBT001 (as in the question)
     ) -> tuple[str, str, list[int]]:
         opened = None if stdin is None else call.fds.peek(stdin)
-        made, streams = await self._registry.run(spec, call.uid, stdin=opened, attach=attach, client=call.sender)
+        made, streams = await self._registry.run(spec, call.uid, stdin=opened, attach=attach)
         return container_path(made.name), made.id, list(streams)
 
     def get_container(self, call: Call, key: str) -> str:

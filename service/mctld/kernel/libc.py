@@ -47,7 +47,7 @@ def function(name: str, *types: type, holds_gil: bool = False) -> Callable[..., 
     entry = library[name]  # indexing makes a fresh pointer: argtypes are never shared
     entry.argtypes = types
     entry.restype = Int  # not c_long: that reads a 32-bit -1 as 4294967295 and loses the failure
-    entry.errcheck = _checker(name)  # type: ignore[assignment]
+    entry.errcheck = _checker(name)  # type: ignore[assignment]  # typeshed does not know what errcheck may return
     return entry
 
 
@@ -57,5 +57,5 @@ def call(number: int, name: str, *types: type, holds_gil: bool = False) -> Calla
     entry = library["syscall"]
     entry.argtypes = (Long, *types)
     entry.restype = Long
-    entry.errcheck = _checker(name)  # type: ignore[assignment]
+    entry.errcheck = _checker(name)  # type: ignore[assignment]  # typeshed does not know what errcheck may return
     return lambda *arguments: int(entry(number, *arguments))

@@ -12,7 +12,6 @@ from .libc import Bytes, Int, Pointer, Size, ULong, call, function
 _clone3 = call(435, "clone3", Pointer, Size, holds_gil=True)  # the child must come back holding the GIL
 _close_range = call(436, "close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
 _unshare = function("unshare", Int)
-_setns = function("setns", Int, Int)
 _sethostname = function("sethostname", Bytes, Size)
 _capset = function("capset", Bytes, Bytes)
 _prctl = function("prctl", Int, ULong, ULong, ULong, ULong)
@@ -45,10 +44,6 @@ def clone(namespaces: int) -> tuple[int, int]:
 
 def unshare(namespaces: int) -> None:
     _unshare(namespaces)
-
-
-def setns(namespace: int, kind: int = 0) -> None:
-    _setns(namespace, kind)
 
 
 def set_hostname(name: str) -> None:

@@ -84,7 +84,7 @@ class Registry:
         return self._enlist(Container(record, Run(), self._machinery, self._remove))
 
     async def run(
-        self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool, client: str
+        self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool
     ) -> tuple[Container, tuple[int, ...]]:
         """Create and start; if the start fails nothing is left."""
         container = await self.create(spec, owner_uid)

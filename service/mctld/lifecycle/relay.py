@@ -15,6 +15,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from .readiness import readable, writable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -70,12 +72,11 @@ class Relay:
             return chunk
 
     async def _read(self) -> bytes:
-        loop = asyncio.get_running_loop()
         while True:
             try:
                 return os.read(self.source, CHUNK)
             except BlockingIOError:
-                await _ready(self.source, loop.add_reader, loop.remove_reader)
+                await readable(self.source)
 
     async def _tell_watcher(self, chunk: bytes) -> None:
         try:
@@ -115,21 +116,9 @@ class Relay:
 async def _write_all(descriptor: int | None, chunk: bytes, write: Callable[[int, memoryview], int]) -> None:
     if descriptor is None:
         return
-    loop = asyncio.get_running_loop()
     rest = memoryview(chunk)
     while rest:
         try:
             rest = rest[write(descriptor, rest) :]
         except BlockingIOError:
-            await _ready(descriptor, loop.add_writer, loop.remove_writer)
-
-
-async def _ready(
-    descriptor: int, add: Callable[[int, Callable[[], None]], object], remove: Callable[[int], object]
-) -> None:
-    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    add(descriptor, lambda: None if ready.done() else ready.set_result(None))
-    try:
-        await ready
-    finally:
-        remove(descriptor)
+            await writable(descriptor)

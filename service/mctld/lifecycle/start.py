@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MctlError, SetupFailed
 from ..runtime import cgroup, planner, rootfs, users
 from ..systemd import journal, scope
+from .readiness import readable
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -146,17 +147,6 @@ async def _abandon(machinery: Machinery, record: Record, stage: Stage) -> None:
     await readable(stage.pidfd)
     os.close(stage.pidfd)
     await machinery.spawner.forget(record.id)
-
-
-async def readable(descriptor: int) -> None:
-    """A pidfd becomes readable when its process has ended, pidfd_open(2)."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(descriptor, lambda: None if ready.done() else ready.set_result(None))
-    try:
-        await ready
-    finally:
-        loop.remove_reader(descriptor)
 
 
 async def _side_by_side(*work: Coroutine[Any, Any, None]) -> None:

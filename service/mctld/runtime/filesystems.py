@@ -74,10 +74,6 @@ def bind_device(descriptors: Descriptors, source: str, target: str) -> None:
         os.close(descriptor)
 
 
-def make_directory(descriptors: Descriptors, target: str) -> None:
-    os.close(_open_directory(descriptors["root"], target))
-
-
 def make_symlink(descriptors: Descriptors, target: str, points_to: str) -> None:
     parent = files.open_plain(descriptors["root"], os.path.dirname(target), _DIRECTORY)
     try:

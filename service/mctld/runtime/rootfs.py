@@ -19,8 +19,6 @@ from ..kernel import mount, process
 if TYPE_CHECKING:
     from ..spec import Rootfs
 
-ROOT_MODE = 0o755
-
 
 def open_lower(rootfs: Rootfs) -> int:
     """The directory that was authorized, or NoSuchRootfs: a path can be made to lead elsewhere."""

@@ -40,7 +40,6 @@ OPERATIONS: Mapping[str, Operation] = {
     "root": filesystems.attach_root,
     "filesystem": filesystems.mount_filesystem,
     "device": filesystems.bind_device,
-    "directory": filesystems.make_directory,
     "symlink": filesystems.make_symlink,
     "pivot": filesystems.pivot,
     "stdio": programs.set_stdio,
