@@ -110,7 +110,8 @@ class Limits:
 class Rootfs:
     """A directory of the host that serves, read-only, as the lower layer.
 
-    device and inode pin the very directory that was authorized: a path can be made to lead elsewhere later.
+    device and inode pin the very directory that was authorized: a path can be made to lead elsewhere later. Device
+    numbers may change with each boot, so the device counts only during `boot`, a boot_id of random(4).
     owner None: files show their own owners inside. Else only files of that uid and gid show, as root's.
     """
 
@@ -118,6 +119,7 @@ class Rootfs:
     device: int
     inode: int
     owner: tuple[int, int] | None = None
+    boot: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from mctld.bus.descriptors import Descriptors
 from mctld.bus.door import checked_contract
 from mctld.bus.paths import container_path, decode_label, encode_label
 from mctld.errors import InvalidArgs, NoSuchRootfs
+from mctld.runtime import rootfs
 from mctld.spec import INFINITY, Rootfs
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def directory(path: Path | str) -> int:
 def test_a_root_directory(tmp_path: Path) -> None:
     fd = directory(tmp_path)
     there = os.fstat(fd)
-    assert openings.rootfs(fd, 0) == Rootfs(str(tmp_path), there.st_dev, there.st_ino, None)
+    assert openings.rootfs(fd, 0) == Rootfs(str(tmp_path), there.st_dev, there.st_ino, None, rootfs.boot_id())
     mine = there.st_uid
     if mine != 0:
         assert openings.rootfs(fd, mine).owner == (mine, there.st_gid)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mctld.errors import CommandNotExecutable, CommandNotFound, SetupFailed
+from mctld.errors import CommandNotExecutable, CommandNotFound, SetupFailed, SpawnerUnavailable
 from mctld.kernel import constants as c
 from mctld.lifecycle.readiness import readable
+from mctld.runtime import launch, users
 from mctld.runtime import spawner as spawner_module
 from mctld.runtime import stage as stage_module
-from mctld.runtime import users
 from mctld.runtime.launch import Spawner, Status
 from mctld.runtime.plan import Plan, Step
 
@@ -224,5 +224,17 @@ def test_a_payload_waits_at_the_gate(address: str) -> None:
         os.close(stage.pidfd)
         status = await client.status("one")
         assert (status.code, status.status) == (os.CLD_EXITED, stage_module.EXIT_SETUP_FAILED)
+
+    conducted(address, act)
+
+
+def test_a_spawner_of_another_version_gets_no_plan(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "PROTOCOL", spawner_module.PROTOCOL + 1)
+
+    async def act(client: Spawner) -> None:
+        with pytest.raises(SpawnerUnavailable, match="of another version"):
+            await client.spawn("one", NAMESPACES, IDS)
+        assert client.outdated
+        assert await client.connect() == {}
 
     conducted(address, act)

@@ -39,7 +39,12 @@ def rootfs(fd: int, uid: int) -> Rootfs:
         raise NoSuchRootfs("Rootfs is not a directory")
     path = _path(fd, found)
     owner = (uid, found.st_gid) if uid != 0 and found.st_uid == uid else None
-    return Rootfs(path, found.st_dev, found.st_ino, owner)
+    return Rootfs(path, found.st_dev, found.st_ino, owner, _boot())
+
+
+def _boot() -> str:
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+        return stream.read().strip()
 
 
 def _path(fd: int, found: os.stat_result) -> str:

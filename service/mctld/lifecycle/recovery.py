@@ -30,7 +30,19 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
             sources = _sources(kept, record.id)
             await _find_again(container, run, children.pop(record.id, None), sources)
     await _let_go(machinery, children, kept)
+    await _renew_spawner(machinery, registry)
     _sweep(machinery, registry)
+
+
+async def _renew_spawner(machinery: Machinery, registry: Registry) -> None:
+    """An upgrade leaves the spawner alone, since it is the parent of what runs. Where nothing runs, it may go."""
+    if not machinery.spawner.outdated:
+        return
+    _, running = registry.count()
+    if running:
+        log.warning("mctl-spawner.service is of another version: nothing can be started before %d end", running)
+    else:
+        await machinery.systemd.restart("mctl-spawner.service")
 
 
 async def _let_go(machinery: Machinery, children: dict[str, int], kept: dict[str, int]) -> None:

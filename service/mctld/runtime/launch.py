@@ -89,18 +89,30 @@ class Spawner:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._protocol: int | None = None
         self._socket: socket.socket | None = None
         self._waiting: deque[asyncio.Future[tuple[dict[str, Any], list[int]]]] = deque()
 
     async def connect(self) -> dict[str, int]:
         """The names and pids of the children that run or have not been forgotten."""
         hello, _ = await self._ask({"verb": "hello"})
-        if hello["protocol"] != PROTOCOL:
-            raise SpawnerUnavailable(f"the spawner speaks protocol {hello['protocol']}, this service {PROTOCOL}")
+        self._protocol = hello["protocol"]
         children: dict[str, int] = hello["children"]
         return children
 
+    @property
+    def outdated(self) -> bool:
+        """It was started by another version of this package and would not understand our plans."""
+        return self._protocol not in (None, PROTOCOL)
+
     async def spawn(self, name: str, namespaces: int, ids: IdMap) -> Stage:
+        if self._protocol is None:
+            await self.connect()
+        if self.outdated:
+            raise SpawnerUnavailable(
+                "mctl-spawner.service is of another version and the parent of containers that run: "
+                "stop them, then systemctl restart mctl-spawner.service mctld.service"
+            )
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(0)
         request = {"verb": "spawn", "name": name, "namespaces": namespaces, "uid_map": ids.uids, "gid_map": ids.gids}
@@ -182,7 +194,7 @@ class Spawner:
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
-            self._socket = None
+            self._socket, self._protocol = None, None
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():

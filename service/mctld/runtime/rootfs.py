@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from ..spec import Rootfs
 
 
+def boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
 def open_lower(rootfs: Rootfs) -> int:
     """The directory that was authorized, or NoSuchRootfs: a path can be made to lead elsewhere."""
     try:
@@ -27,7 +32,8 @@ def open_lower(rootfs: Rootfs) -> int:
     except OSError as error:
         raise NoSuchRootfs(f"root directory {rootfs.path!r} cannot be opened: {error.strerror}") from error
     found = os.fstat(descriptor)
-    if (found.st_dev, found.st_ino) != (rootfs.device, rootfs.inode):
+    moved = rootfs.boot == boot_id() and found.st_dev != rootfs.device
+    if moved or found.st_ino != rootfs.inode:
         os.close(descriptor)
         raise NoSuchRootfs(
             f"root directory {rootfs.path!r} is no longer the one the container was made from: make the container anew"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Reply = tuple[dict[str, Any], list[int]]
 
-PROTOCOL = 1
+PROTOCOL = 1  # of the requests and of the plans; tests/contract/test_protocol.py tells when it has to change
 LISTEN_FD = 3
 MESSAGE_MAX = 192 << 10  # below the default limit of a message, net.core.wmem_default
 FIRST_PROCESS_OOM_SCORE = "0"

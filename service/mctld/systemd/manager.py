@@ -36,7 +36,7 @@ class Manager:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._jobs: dict[str, asyncio.Future[tuple[str, str]]] = {}
+        self._jobs: dict[str, asyncio.Future[str]] = {}
         self._removals: dict[str, list[asyncio.Future[None]]] = {}
         self._stop_requested: Callable[[str], None] = lambda _unit: None
 
@@ -67,11 +67,18 @@ class Manager:
                 del self._removals[unit]
 
     async def _start_transient(self, unit: str, properties: list[list[Any]]) -> None:
-        done: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
+        await self._job(unit, "StartTransientUnit", "ssa(sv)a(sa(sv))", "fail", properties, [])
+
+    async def restart(self, unit: str) -> None:
+        await self._job(unit, "RestartUnit", "ss", "replace")
+
+    async def _job(self, unit: str, member: str, signature: str, *rest: Any) -> None:
+        """A call about `unit` that makes a job, and the job's end."""
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._jobs[unit] = done
         try:
-            await self._call("StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", properties, [])
-            _, result = await done
+            await self._call(member, signature, unit, *rest)
+            result = await done
         finally:
             self._jobs.pop(unit, None)
         if result != "done":
@@ -95,10 +102,10 @@ class Manager:
         await self._call("KillUnit", "ssi", unit, "all", signal)
 
     def _on_job_removed(self, _path: str, body: list[Any]) -> None:
-        _, job, unit, result = body
+        _, _, unit, result = body
         done = self._jobs.get(unit)
         if done is not None and not done.done():
-            done.set_result((job, result))
+            done.set_result(result)
 
     def _on_unit_removed(self, _path: str, body: list[Any]) -> None:
         for gone in self._removals.get(body[0], ()):
