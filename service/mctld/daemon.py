@@ -15,6 +15,7 @@ from .lifecycle.disposal import Disposal
 from .lifecycle.events import Events
 from .lifecycle.logs import LogReaders
 from .lifecycle.machinery import Machinery
+from .lifecycle.memory import MemoryWatch
 from .lifecycle.recovery import recover
 from .lifecycle.registry import Registry
 from .lifecycle.tasks import Tasks
@@ -45,6 +46,7 @@ async def serve(settings: Settings) -> None:
         retirement=Retirement(lambda unit: registry.uses_unit(unit)),
         logs=LogReaders(),
         disposal=Disposal(),
+        memory=MemoryWatch(),
         events=Events(),
         tasks=tasks,
         relays=relays,
@@ -62,6 +64,7 @@ async def serve(settings: Settings) -> None:
     await door.close()
     await relays.finish(0)
     await tasks.finish(STOP_TIMEOUT)
+    machinery.memory.close()
     machinery.spawner.close()
     machinery.staging.close()
     machinery.store.close()

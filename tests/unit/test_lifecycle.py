@@ -13,7 +13,7 @@ import pytest
 from mctld.lifecycle.events import Exit
 from mctld.lifecycle.logs import LogQuery, arguments
 from mctld.lifecycle.relay import Relay
-from mctld.lifecycle.supervise import describe, judge, oom_kills
+from mctld.lifecycle.supervise import describe, judge
 from mctld.lifecycle.tasks import Tasks
 from mctld.runtime.launch import Status
 from mctld.state import State
@@ -40,10 +40,6 @@ def test_an_end_is_told_in_words() -> None:
     assert describe(Exit("killed", 15)) == "was killed by signal 15 (SIGTERM)"
     assert describe(Exit("killed", 40)) == "was killed by signal 40 (SIG40)"
     assert "memory" in describe(Exit("oom", 9))
-
-
-def test_memory_events_without_a_controller_count_nothing() -> None:
-    assert oom_kills(None) == 0
 
 
 def test_states_know_what_they_allow() -> None:

@@ -219,12 +219,13 @@ class Container:
         """Take over a run that an earlier instance of the service has started."""
         self._run = replace(self._run, state=State.RUNNING, main_pid=pid)
         self._pidfd = pidfd
-        self._memory_events = start.open_memory_events(self.record)
+        self._memory_events = start.watch_memory(self._machinery, self.record)
         self._watch()
 
     async def conclude(self) -> None:
         """The run is over: say how it ended, to everybody and for good."""
-        kills = supervise.oom_kills(self._memory_events)  # first: PID 1 is about to remove the cgroup
+        kills = start.unwatch_memory(self._machinery, self._memory_events)
+        self._memory_events = None
         await self._drain()
         try:
             status = await self._machinery.spawner.status(self.id)
@@ -286,10 +287,9 @@ class Container:
         notify.drop(kept_name(self.id, relay.name))
 
     def _release(self) -> None:
-        for descriptor in (self._pidfd, self._memory_events):
-            if descriptor is not None and descriptor >= 0:
-                os.close(descriptor)
-        self._pidfd, self._memory_events, self._relays = -1, None, []
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        self._pidfd, self._relays = -1, []
 
     def _forget(self) -> None:
         self._machinery.store.remove(self.record)

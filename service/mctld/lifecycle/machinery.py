@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .disposal import Disposal
     from .events import Events
     from .logs import LogReaders
+    from .memory import MemoryWatch
     from .tasks import Tasks
 
 
@@ -29,6 +30,7 @@ class Machinery:
     retirement: Retirement
     logs: LogReaders
     disposal: Disposal
+    memory: MemoryWatch
     events: Events
     tasks: Tasks  # end by themselves
     relays: Tasks  # end with what they serve

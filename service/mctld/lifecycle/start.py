@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Started:
     pid: int
     pidfd: int
-    memory_events: int | None  # open before the cgroup can go; None where there is no memory controller
+    memory_events: int | None  # watched; None where there is no memory controller
 
 
 async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
@@ -51,10 +51,8 @@ async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
             _attach_scope(machinery, record, stage),
             _prepare(machinery, record, stage, plan, stdio),
         )
-        memory_events = open_memory_events(
-            record
-        )  # before the payload can be killed for memory, and the cgroup with it
-        on_failure.callback(_close, memory_events)
+        memory_events = watch_memory(machinery, record)  # soon the payload may be gone, and the cgroup with it
+        on_failure.callback(unwatch_memory, machinery, memory_events)
         await stage.finish(plan)  # past the gate: the scope with all its limits holds the child
         on_failure.pop_all()
         return Started(stage.pid, stage.pidfd, memory_events)
@@ -127,17 +125,24 @@ def _explain(error: OSError) -> str:
     return text
 
 
-def open_memory_events(record: Record) -> int | None:
+def watch_memory(machinery: Machinery, record: Record) -> int | None:
+    """An open memory.events that is being watched; None where there is no memory controller."""
     group = scope.control_group(record.spec.name, record.owner_uid)
     try:
-        return os.open(f"/sys/fs/cgroup{group}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
+        events = os.open(f"/sys/fs/cgroup{group}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    machinery.memory.add(events)
+    return events
 
 
-def _close(descriptor: int | None) -> None:
-    if descriptor is not None:
-        os.close(descriptor)
+def unwatch_memory(machinery: Machinery, events: int | None) -> int:
+    """How many processes have been killed for want of memory."""
+    if events is None:
+        return 0
+    kills = machinery.memory.remove(events)
+    os.close(events)
+    return kills
 
 
 async def _abandon(machinery: Machinery, record: Record, stage: Stage) -> None:

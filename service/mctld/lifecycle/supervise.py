@@ -32,18 +32,6 @@ def judge(status: Status, *, oom_kills: int) -> Exit:
     return Exit("killed", status.status)
 
 
-def oom_kills(memory_events: int | None) -> int:
-    """From memory.events (Linux cgroup-v2.rst); 0 where the cgroup is gone or has no memory controller."""
-    if memory_events is None:
-        return 0
-    try:
-        text = os.pread(memory_events, 4096, 0).decode()
-    except OSError:
-        return 0
-    counters = dict(line.split() for line in text.splitlines())
-    return int(counters.get("oom_kill", 0))
-
-
 def note_ready(version: str, containers: int, running: int) -> None:
     journal.send(
         f"mctld {version} is ready: {containers} containers, {running} of them running",
