@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -88,14 +88,11 @@ async def _prepare(machinery: Machinery, record: Record, stage: Stage, plan: Pla
 
 async def _make_root(machinery: Machinery, record: Record, stage: Stage) -> int:
     """One detached mount: the authorized directory, idmapped, below the container's own layer."""
-    lower = await asyncio.to_thread(rootfs.open_lower, record.spec.rootfs)  # a file system may be slow, or gone
+    namespace = await _id_view(machinery, record, stage)
     try:
-        namespace = await _id_view(machinery, record, stage)
-        return await asyncio.to_thread(_build_root, machinery, record, lower, namespace)
+        return await asyncio.to_thread(_build_root, machinery, record, namespace)
     except OSError as error:
         raise SetupFailed(f"build the root file system of {record.spec.rootfs.path!r}", _explain(error)) from error
-    finally:
-        os.close(lower)
 
 
 async def _id_view(machinery: Machinery, record: Record, stage: Stage) -> int:
@@ -105,17 +102,17 @@ async def _id_view(machinery: Machinery, record: Record, stage: Stage) -> int:
     return await machinery.spawner.user_namespace(users.only(*owner, record.uid_shift))
 
 
-def _build_root(machinery: Machinery, record: Record, lower: int, namespace: int) -> int:
+def _build_root(machinery: Machinery, record: Record, namespace: int) -> int:
+    """In a thread: a file system may be slow, or gone. Takes over the user namespace's descriptor."""
     directory = f"{machinery.settings.containers}/{record.id}"
-    try:
+    with ExitStack() as opened:
+        opened.callback(os.close, namespace)
+        lower = rootfs.open_lower(record.spec.rootfs)
+        opened.callback(os.close, lower)
         rootfs.make_layers(directory, lower, record.uid_shift, owned=record.spec.rootfs.owner is not None)
         mounted = rootfs.lower_mount(lower, namespace)
-    finally:
-        os.close(namespace)
-    try:
+        opened.callback(os.close, mounted)
         return machinery.staging.overlay(mounted, directory, volatile=record.spec.auto_remove)
-    finally:
-        os.close(mounted)
 
 
 def _explain(error: OSError) -> str:
