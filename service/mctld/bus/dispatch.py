@@ -7,6 +7,7 @@ Nothing is sent to a client but a typed reply or one sentence; what went wrong i
 from __future__ import annotations
 
 import asyncio
+import errno
 import inspect
 import logging
 import secrets
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 DECODE_IN_THREAD = 64 << 10  # bytes: a dense body of 1 MiB takes a second, and nobody else should wait for it
 
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 _GIVEN_UP = "the service is stopping, or the call was given up"
 
 log = logging.getLogger(__name__)
@@ -110,10 +112,8 @@ class Dispatcher:
             self._refuse(header, error)
         except asyncio.CancelledError:  # the task ends here anyway; without an answer the caller would wait
             self._refuse(header, Cancelled(_GIVEN_UP))
-        except Exception:
-            incident = secrets.token_hex(4)
-            log.exception("internal error %s: %s of %s", incident, header.member, header.sender)
-            self._refuse(header, MctlError(f"internal error {incident}: the service's log tells more"))
+        except Exception as error:
+            self._refuse(header, _failure(header, error))
 
     async def _answer(self, message: Message) -> _Reply:
         if self._closing:
@@ -186,3 +186,13 @@ def _typed(method: Method, result: object) -> _Reply:
             case _:
                 body.append(value)
     return _Reply("".join(o.type for o in outputs), body, fds)
+
+
+def _failure(header: Header, error: Exception) -> MctlError:
+    """What the caller is told of a failure that nobody has put into words; the log gets the whole of it."""
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        log.warning("%s of %s: %s", header.member, header.sender, error)
+        return LimitsExceeded(f"the service has run out of what this call needs: {error.strerror}; try again later")
+    incident = secrets.token_hex(4)
+    log.error("internal error %s: %s of %s", incident, header.member, header.sender, exc_info=error)
+    return MctlError(f"internal error {incident}: the service's log tells more")

@@ -148,6 +148,9 @@ class Container:
             stdio = self._open_stdio(stdin, attach=attach)
             try:
                 started = await start.start(self._machinery, self.record, stdio)
+            except OSError as error:  # no descriptors, no memory, no room in /run: whatever a start needs of the host
+                stdio.abandon()
+                raise SetupFailed("prepare the start", error.strerror or error) from error
             except BaseException:
                 stdio.abandon()
                 raise
@@ -255,7 +258,6 @@ class Container:
             ),
             "State", "MainPID", "ControlGroup", "ExitTimestamp", "ExitTimestampMonotonic", "ExitHow", "ExitStatus",
         )  # fmt: skip
-        supervise.note(self.record, end)
         self._machinery.retirement.add([self.unit])
         self._machinery.events.exited(self, end)
         try:
@@ -264,6 +266,7 @@ class Container:
         except StoreFailed as error:
             log.error("%s", error)  # it stays, as one that has exited
         self._ended.set()
+        supervise.note(self.record, end)
         return stored
 
     def _watch(self) -> None:

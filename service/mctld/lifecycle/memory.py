@@ -18,8 +18,8 @@ class MemoryWatch:
 
     def add(self, events: int) -> None:
         """`events` is an open memory.events; it stays the caller's."""
-        self._kills[events] = 0
         self._epoll.register(events, select.EPOLLPRI)
+        self._kills[events] = 0
         self._read(events)
 
     def remove(self, events: int) -> int:

@@ -129,7 +129,11 @@ def watch_memory(machinery: Machinery, record: Record) -> int | None:
         events = os.open(f"/sys/fs/cgroup{group}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
-    machinery.memory.add(events)
+    try:
+        machinery.memory.add(events)
+    except OSError:
+        os.close(events)
+        raise
     return events
 
 

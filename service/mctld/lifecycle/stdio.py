@@ -70,10 +70,16 @@ def open_stdio(record: Record, unit: str, *, stdin: int | None, attach: bool) ->
 
 def _attach(made: Stdio, name: str, stream: socket.socket, owned: ExitStack) -> int:
     source, written = os.pipe2(os.O_CLOEXEC)
-    os.fchown(written, *made.ids)  # so that the payload may open /dev/stdout anew
-    watched, watcher = os.pipe2(os.O_CLOEXEC)
     owned.callback(os.close, written)
-    made._sources.append((name, source, watcher, stream.dup()))
+    with ExitStack() as on_failure:
+        on_failure.callback(os.close, source)
+        os.fchown(written, *made.ids)  # so that the payload may open /dev/stdout anew
+        watched, watcher = os.pipe2(os.O_CLOEXEC)
+        on_failure.callback(os.close, watched)
+        on_failure.callback(os.close, watcher)
+        copy = stream.dup()
+        on_failure.pop_all()
+    made._sources.append((name, source, watcher, copy))
     made.watchers += (watched,)
     return written
 

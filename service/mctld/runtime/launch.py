@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -84,6 +85,13 @@ def _failure(answer: dict[str, Any], plan: Plan) -> Exception:
     return SetupFailed(answer["does"], answer["text"])
 
 
+def _only(descriptors: list[int]) -> int:
+    """The kernel drops what does not fit below RLIMIT_NOFILE, and only says that it did: unix(7), MSG_CTRUNC."""
+    if not descriptors:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return descriptors[0]
+
+
 class Spawner:
     """One connection to mctl-spawner.service; requests are answered in the order they are sent."""
 
@@ -119,15 +127,15 @@ class Spawner:
         try:
             with theirs:
                 reply, descriptors = await self._ask(request, [theirs.fileno()])
+            return Stage(reply["pid"], _only(descriptors), ours)
         except BaseException:
-            ours.close()
+            ours.close()  # which ends the child
             raise
-        return Stage(reply["pid"], descriptors[0], ours)
 
     async def user_namespace(self, ids: IdMap) -> int:
         """A descriptor of a user namespace with these maps, for idmapped mounts."""
         _, descriptors = await self._ask({"verb": "map", "uid_map": ids.uids, "gid_map": ids.gids})
-        return int(descriptors[0])
+        return _only(descriptors)
 
     async def status(self, name: str) -> Status:
         reply, _ = await self._ask({"verb": "status", "name": name})

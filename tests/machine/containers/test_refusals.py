@@ -95,3 +95,22 @@ def test_a_call_that_cannot_be(mctl: Mctl, call: str, words: str) -> None:
     assert result.returncode == 1
     assert words in result.stderr.decode()
     assert "Traceback" not in result.stderr.decode()
+
+
+@pytest.mark.allow_journal(r"Too many open files", r"descriptors")
+def test_a_service_without_descriptors_says_so_and_goes_on(mctl: Mctl) -> None:
+    """Wherever they run out during a start: a sentence, nothing left, and the next start works."""
+    mctl.run("true", options=["--rm"])
+    pid = mctl.service_pid()
+    used = int(mctl.shell(f"ls /proc/{pid}/fd | wc -l").text)
+    statuses = []
+    for spare in range(1, 15):
+        mctl.shell(f"prlimit --pid {pid} --nofile={used + spare}:")
+        result = mctl.run("true", options=["--rm"], check=False)
+        mctl.shell(f"prlimit --pid {pid} --nofile=524288: || prlimit --pid {pid} --nofile=20000:")
+        statuses.append(result.returncode)
+        assert "internal error" not in result.stderr.decode()
+        assert mctl("ps", "-a", "-q").text == ""
+    assert set(statuses) == {0, 125}, statuses  # too few for the first, enough for the last
+    mctl.run("true", options=["--rm"])
+    assert mctl.service_pid() == pid
