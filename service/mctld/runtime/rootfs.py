@@ -27,12 +27,13 @@ def boot_id() -> str:
 
 def open_lower(rootfs: Rootfs) -> int:
     """The directory that was authorized, or NoSuchRootfs: a path can be made to lead elsewhere."""
+    same_boot = rootfs.boot == boot_id()
     try:
         descriptor = os.open(rootfs.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise NoSuchRootfs(f"root directory {rootfs.path!r} cannot be opened: {error.strerror}") from error
     found = os.fstat(descriptor)
-    moved = rootfs.boot == boot_id() and found.st_dev != rootfs.device
+    moved = same_boot and found.st_dev != rootfs.device
     if moved or found.st_ino != rootfs.inode:
         os.close(descriptor)
         raise NoSuchRootfs(
