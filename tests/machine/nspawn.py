@@ -31,7 +31,8 @@ exec "$@"
 # An overlay's upper directory may not lie on overlayfs: these come from the outer file system.
 REAL_DIRECTORIES = ("var/lib/mctl", "srv")
 ENVIRONMENT = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1", "PATH": PATH}
-FILTER = "bpf perf_event_open keyctl add_key request_key @mount @privileged @keyring"
+# All calls: a real host has no filter around PID 1 either, and the escape probes must meet ours, not this one.
+FILTER = "@known"
 DEVICES = ("/dev/fuse", "/dev/net/tun")
 BOOT_SECONDS = 60.0
 

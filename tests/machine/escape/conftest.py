@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The probe program runs once per profile; each probe's outcome is then a test of its own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from machine.containers.conftest import RELOAD, RULE, RULE_FILE, Mctl
+from machine.guest import PASSED
+
+from . import root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from machine.guest import Machine, Result
+
+    from .profiles import Profile
+
+SECONDS = 300  # emulated machines are slow
+
+
+class Walls:
+    """What the probes came to, found out at the first question."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._found: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def of(self, profile: Profile) -> dict[str, dict[str, Any]]:
+        if profile.name not in self._found:
+            self._found[profile.name] = {}  # a program that did not run is not tried once per probe
+            result = self._machine.run(profile.argv(), user=profile.caller, check=False, timeout=SECONDS)
+            self._found[profile.name] = parse(result)
+        return self._found[profile.name]
+
+
+def parse(result: Result) -> dict[str, dict[str, Any]]:
+    """Raises AssertionError where the program did not come to its end."""
+    assert result.returncode == PASSED, result.describe()
+    *answers, end = [json.loads(line) for line in result.stdout.splitlines()]
+    assert end == {"probe": "end", "outcome": len(answers)}
+    return {answer.pop("probe"): answer for answer in answers}
+
+
+@pytest.fixture(scope="session")
+def walls(session_machine: Machine) -> Iterator[Walls]:
+    root.make(session_machine)
+    session_machine.run(["sh", "-c", f"cat > {RULE_FILE}; {RELOAD}; mctl ps"], input=RULE.encode())
+    yield Walls(session_machine)
+    session_machine.run(["sh", "-c", f"rm {RULE_FILE}; {RELOAD}"])
+
+
+@pytest.fixture
+def mctl(machine: Machine, walls: Walls) -> Iterator[Mctl]:
+    """The command line with the directory that has Python; whatever a test leaves running is removed."""
+    made = Mctl(machine)
+    made.rootfs = root.ROOT
+    yield made
+    names = made("ps", "-a", "-q").text.split()
+    if names:
+        made("rm", "-f", *names)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each probe may come to, per profile: data. The first table is the default container's; others say what differs.
+
+A tuple holds every outcome that is as good as the others: whether a kernel lacks a call (ENOSYS) or a filter holds it
+(EPERM) is the same to an attacker. Where it is not the same to an honest program there is one outcome only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    Table = Mapping[str, tuple[Any, ...]]
+
+OK = ("ok",)
+EPERM = ("EPERM",)
+ENOSYS = ("ENOSYS",)  # as a kernel without it would answer: libraries then fall back
+SHUT = ("EPERM", "ENOSYS")
+UNSEEN = ("missing", "empty", "EACCES", "EPERM")  # missing: this kernel has no such file
+HELD = ("missing", "held")
+UNWRITABLE = ("missing", "EROFS", "EACCES", "EPERM")
+NONE: tuple[Any, ...] = ([],)
+UNLIMITED = -1
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DECLARED = ["DECLARED=yes", "HOME=/", f"PATH={PATH}", "container=mctl"]
+HOSTNAME = "box"
+DEV = ["fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom",
+       "zero"]  # fmt: skip
+ALLOWED_CAPABILITIES = "00000000800405fb"
+NO_CAPABILITIES = "0000000000000000"
+
+
+def each(names: Iterable[str], outcomes: tuple[Any, ...], prefix: str = "") -> dict[str, tuple[Any, ...]]:
+    return {f"{prefix}{name}": outcomes for name in names}
+
+
+BIRTH: Table = {
+    "descriptors": ([0, 1, 2],),  # CVE-2024-21626
+    "working-directory": ("/",),
+    "umask": ("0022",),
+    "environment": (DECLARED,),
+    "groups": NONE,  # CVE-2014-8989
+    "ids": ([[0, 0, 0], [0, 0, 0]],),
+    "nice": (0,),
+    "scheduler": (0,),
+    "io-priority": (0,),
+    "session-is-own": (True,),
+    "child-subreaper": (0,),
+    "parent-death-signal": (0,),
+    "capabilities-inheritable": (NO_CAPABILITIES,),  # CVE-2022-29162
+    "capabilities-permitted": (ALLOWED_CAPABILITIES,),
+    "capabilities-effective": (ALLOWED_CAPABILITIES,),
+    "capabilities-bounding": (ALLOWED_CAPABILITIES,),
+    "capabilities-ambient": (NO_CAPABILITIES,),
+    "no-new-privileges": ("1",),
+    "signals-blocked": ("0" * 16,),
+    "signals-ignored": ("0" * 16,),
+    "tracer": ("0",),
+    "oom-score-adj": ("0",),  # the spawner's own is -900
+    "timer-slack": ("50000",),
+    "personality": ("00000000",),
+    "coredump-filter": ("00000033",),
+    "login-uid": (str(2**32 - 1),),
+    "audit-session": (str(2**32 - 1),),
+    "dumpable": (1,),
+    "keep-capabilities": (0,),
+    "secure-bits": (0,),
+    "huge-pages-disabled": (0,),
+    **each(("as", "cpu", "data", "fsize", "rss", "rttime"), ([UNLIMITED, UNLIMITED],), "limit-"),
+    **each(("nice", "rtprio"), ([0, 0],), "limit-"),
+    "limit-stack": ([8 << 20, UNLIMITED],),
+}
+NAMESPACES: Table = {
+    **each(("mount", "pid", "network", "ipc", "uts", "cgroup"), EPERM, "clone-new-"),
+    **each(("mount", "pid", "network", "ipc", "uts", "cgroup", "time"), EPERM, "unshare-"),
+    "clone3-new-time": SHUT,
+    **each(("mnt", "pid", "net", "uts", "of-a-pidfd"), EPERM, "setns-"),
+}
+MOUNTS: Table = {
+    **each(("tmpfs", "proc", "sysfs", "overlay", "cgroup2", "bind", "remount-sys-writable",
+            "remount-proc-sys-writable", "shared-propagation", "cgroup-v1"), EPERM, "mount-"),
+    **each(("umount-proc", "umount-root", "pivot_root", "fsopen", "fsmount", "fspick", "move_mount", "open_tree",
+            "mount_setattr"), EPERM),
+    **each(("chroot-and-climb-out", "chroot-and-climb-out-by-a-descriptor"), ("contained",)),
+}  # fmt: skip
+KERNEL: Table = {
+    **each(("swapon", "swapoff", "acct", "reboot", "kexec_load", "kexec_file_load", "iopl", "ioperm", "init_module",
+            "finit_module", "delete_module", "syslog-read", "syslog-size", "settimeofday", "clock_adjtime", "adjtimex",
+            "sethostname", "setdomainname", "vhangup", "fanotify_init", "nfsservctl", "_sysctl",
+            "open_by_handle_at", "socket-packet", "socket-raw"), SHUT),
+    "nftables-new-table": EPERM,
+    "unknown-system-call": ENOSYS,
+    **each(("getpid", "mount", "unshare", "keyctl", "bpf"), SHUT, "x32-"),
+}  # fmt: skip
+MEMORY: Table = {
+    **each(("query", "linux", "linux32", "uname26", "linux32-uname26"), OK, "personality-"),
+    **each(("ptrace", "process_vm_readv", "process_vm_writev"), OK),
+    "prctl-set-mm": EPERM,
+    "setuid-file-gains-nothing": ("user 1000",),
+}
+DEVICES: Table = {
+    **each(("disk", "virtual-disk", "loop", "memory", "port", "kernel-log", "console", "fuse", "null"), EPERM,
+           "mknod-"),
+    "mknod-fifo": OK,
+    "dev": (DEV,),
+    "dev-kinds": NONE,
+    "dev-null-is-null": ("character 1:3",),
+    "block-devices-of-sys": ("none opens",),
+    "terminal-works": OK,
+    "controlling-terminal": ("ENXIO",),
+    "terminals-of-others": NONE,
+}
+PATHS: Table = {
+    **each(("/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/kmsg", "/proc/latency_stats", "/proc/pagetypeinfo",
+            "/proc/sched_debug", "/proc/scsi", "/proc/slabinfo", "/proc/sysrq-trigger", "/proc/timer_list",
+            "/proc/timer_stats", "/proc/vmallocinfo", "/sys/fs/bpf", "/sys/fs/selinux", "/sys/kernel/debug",
+            "/sys/kernel/tracing"), UNSEEN, "masked:"),
+    **each(("/proc/acpi", "/proc/apm", "/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/scsi",
+            "/proc/sysrq-trigger", "/sys", "/sys/fs/cgroup"), HELD, "read-only:"),
+    **each(("core-pattern", "modprobe-path", "hotplug-path", "uevent-helper", "binfmt_misc", "panic-on-oom",
+            "hostname-sysctl", "ip_forward", "sysrq-trigger", "mtrr", "cgroup-procs", "cgroup-memory-max",
+            "cgroup-subtree-control", "kernel-log", "own-uid-map"), UNWRITABLE, "write-"),
+    "cgroup-mkdir": UNWRITABLE,
+    "release-agent": ("none",),
+    "kernel-addresses": ("hidden",),
+}  # fmt: skip
+NEIGHBOURS: Table = {
+    "root-of-process-1": ("own",),
+    "mounts-show-host-paths": NONE,
+    "mounts-propagate": NONE,
+    "abstract-sockets": NONE,  # CVE-2020-15257
+    "hostname": (HOSTNAME,),
+    "interfaces": (["lo"],),
+    "shared-memory": NONE,
+    "service-sockets": NONE,
+    "descriptors-lead-out": NONE,
+    "read-host-files-by-process-1": ({"root": True, "cwd": True},),
+    "processes": (["python3"],),
+}
+FACILITIES: Table = {
+    "works-name-of-a-thread": ("worker",),
+    "works-threads": (8,),
+    "works-subprocess": ("heard",),
+    **each(("files", "owners", "low-port", "sockets", "events", "chroot"), OK, "works-"),
+    "works-becoming-another-user": ([1000, 1000, 5, 6],),
+    "works-random-and-zero-devices": (8,),
+}
+DEFAULT: Table = {
+    **BIRTH, **NAMESPACES, **MOUNTS, **KERNEL, **MEMORY, **DEVICES, **PATHS, **NEIGHBOURS, **FACILITIES,
+}  # fmt: skip
+
+# As user 1000: no capability is left in any set but the bounding one.
+USER: Table = {
+    **DEFAULT,
+    "ids": ([[1000, 1000, 1000], [1000, 1000, 1000]],),
+    "capabilities-permitted": (NO_CAPABILITIES,),
+    "capabilities-effective": (NO_CAPABILITIES,),
+    **each(("chroot-and-climb-out", "chroot-and-climb-out-by-a-descriptor", "works-chroot",
+            "works-becoming-another-user", "setuid-file-gains-nothing"), EPERM),
+    "works-low-port": ("EACCES", "ok"),  # ip_unprivileged_port_start of the network namespace decides
+}  # fmt: skip
