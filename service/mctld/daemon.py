@@ -22,6 +22,7 @@ from .lifecycle.tasks import Tasks
 from .runtime import capabilities, cgroup, users
 from .runtime.launch import Spawner
 from .runtime.rootfs import Staging
+from .runtime.seccomp.filters import Filters
 from .store import Ids, Store
 from .systemd import notify
 from .systemd.journal import Retirement
@@ -42,6 +43,7 @@ async def serve(settings: Settings) -> None:
         store=Store(settings.database, Ids(users.FIRST, users.RANGE, users.RANGES)),
         spawner=Spawner(settings.spawner_socket),
         staging=Staging(settings.staging),
+        filters=Filters(settings.filters),
         systemd=Manager(connection),
         retirement=Retirement(lambda unit: registry.uses_unit(unit)),
         logs=LogReaders(),
@@ -67,6 +69,7 @@ async def serve(settings: Settings) -> None:
     machinery.memory.close()
     machinery.spawner.close()
     machinery.staging.close()
+    machinery.filters.close()
     machinery.store.close()
     if connection.closed.done():
         raise BusGone(f"the bus is gone: {connection.closed.result()}")

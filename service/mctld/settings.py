@@ -25,5 +25,9 @@ class Settings:
         return f"{self.runtime_directory}/spawner.sock"
 
     @property
+    def filters(self) -> str:
+        return f"{self.runtime_directory}/seccomp"
+
+    @property
     def staging(self) -> str:
         return f"{self.runtime_directory}/staging"

@@ -56,7 +56,13 @@ def step(operation: str, **arguments: Any) -> Step:
 
 def plan(*command: str, before: tuple[Step, ...] = ()) -> Plan:
     return Plan(
-        (*before, step("gate"), step("stdio"), step("execute", command=list(command), environment={"PATH": "/bin"}))
+        (
+            *before,
+            step("gate"),
+            step("stdio"),
+            step("program", name=command[0], path="/bin"),
+            step("execute", command=list(command), environment={"PATH": "/bin"}),
+        )
     )
 
 
@@ -205,7 +211,8 @@ def test_the_spawner_stays_light() -> None:
     assert ours <= {
         "mctld.kernel", "mctld.kernel.constants", "mctld.kernel.files", "mctld.kernel.libc", "mctld.kernel.mount",
         "mctld.kernel.process", "mctld.runtime", "mctld.runtime.capabilities", "mctld.runtime.filesystems",
-        "mctld.runtime.identity", "mctld.runtime.programs", "mctld.runtime.spawner", "mctld.runtime.stage",
+        "mctld.runtime.identity", "mctld.runtime.programs", "mctld.runtime.seccomp", "mctld.runtime.seccomp.loading",
+        "mctld.runtime.spawner", "mctld.runtime.stage",
     }  # fmt: skip
 
 

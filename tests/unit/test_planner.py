@@ -35,7 +35,10 @@ def test_every_operation_is_known_to_the_stage(make_spec: Callable[..., Spec]) -
         ("bounding-set", "user"),  # dropping needs CAP_SETPCAP
         ("user", "capabilities"),
         ("capabilities", "no-new-privileges"),
-        ("no-new-privileges", "execute"),
+        ("no-new-privileges", "seccomp"),  # which else takes CAP_SYS_ADMIN
+        ("working-directory", "seccomp"),  # what comes before needs no permission of a profile
+        ("program", "seccomp"),
+        ("seccomp", "execute"),
     ],
 )
 def test_the_order_holds(make_spec: Callable[..., Spec], first: str, then: str) -> None:
@@ -52,6 +55,22 @@ def test_only_root_keeps_capabilities(make_spec: Callable[..., Spec]) -> None:
 
     assert kept(make_spec()) == list(capabilities.DEFAULT)
     assert kept(make_spec(user=User(1000, 1000))) == []
+
+
+def test_without_no_new_privs_the_filter_needs_a_capability(make_spec: Callable[..., Spec]) -> None:
+    """It is not in the bounding set: execve(2) takes it away. tests/kernel/test_seccomp.py shows it."""
+    allowed = planner.Confinement(no_new_privileges=False)
+    for user, kept in ((User(0, 0), [*capabilities.DEFAULT, "SYS_ADMIN"]), (User(1000, 1000), ["SYS_ADMIN"])):
+        steps = {s.operation: s.arguments for s in planner._privileges(make_spec(user=user), 40, allowed)}
+        assert steps["capabilities"]["keep"] == kept
+        assert steps["bounding-set"]["keep"] == list(capabilities.DEFAULT)
+        assert steps["user"]["keep"] is True
+        assert "no-new-privileges" not in steps
+
+
+def test_an_unconfined_payload_has_no_filter(make_spec: Callable[..., Spec]) -> None:
+    steps = planner._privileges(make_spec(), 40, planner.Confinement(seccomp="unconfined"))
+    assert "seccomp" not in {s.operation for s in steps}
 
 
 def test_the_default_capabilities_are_podmans_eleven() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Processes and what they may do: clone3(2), unshare(2), capset(2), close_range(2)."""
+"""Processes and what they may do: clone3(2), unshare(2), capset(2), close_range(2), seccomp(2)."""
 
 from __future__ import annotations
 
@@ -61,6 +61,19 @@ def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
     header = b"".join(n.to_bytes(4, "little") for n in (_CAPABILITY_VERSION_3, 0))
     words = [s >> shift & 0xFFFFFFFF for shift in (0, 32) for s in (effective, permitted, inheritable)]
     _capset(header, b"".join(n.to_bytes(4, "little") for n in words))
+
+
+class _FilterProgram(ctypes.Structure):
+    """struct sock_fprog, linux/filter.h"""
+
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def set_filter(program: bytes) -> None:
+    """PR_SET_SECCOMP is seccomp(2) without flags, and the same call on every architecture."""
+    instructions = ctypes.create_string_buffer(program, len(program))
+    described = _FilterProgram(len(program) // c.SIZEOF_SOCK_FILTER, ctypes.addressof(instructions))
+    _prctl(c.PR_SET_SECCOMP, c.SECCOMP_MODE_FILTER, ctypes.addressof(described), 0, 0)
 
 
 def clear_ambient() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..runtime.launch import Spawner
     from ..runtime.rootfs import Staging
+    from ..runtime.seccomp.filters import Filters
     from ..settings import Settings
     from ..store import Store
     from ..systemd.journal import Retirement
@@ -26,6 +27,7 @@ class Machinery:
     store: Store
     spawner: Spawner
     staging: Staging
+    filters: Filters
     systemd: Manager
     retirement: Retirement
     logs: LogReaders

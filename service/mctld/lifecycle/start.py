@@ -79,11 +79,23 @@ async def _attach_scope(machinery: Machinery, record: Record, stage: Stage) -> N
 
 
 async def _prepare(machinery: Machinery, record: Record, stage: Stage, plan: Plan, stdio: Stdio) -> None:
-    root = await _make_root(machinery, record, stage)
+    with ExitStack() as opened:
+        descriptors = {"root": await _make_root(machinery, record, stage)}
+        opened.callback(os.close, descriptors["root"])
+        program = await _make_filter(machinery, record)
+        if program is not None:
+            opened.callback(os.close, program)
+            descriptors["seccomp"] = program
+        stage.begin(plan, {**descriptors, **stdio.payload})
+
+
+async def _make_filter(machinery: Machinery, record: Record) -> int | None:
+    """The compiled system call filter; None where there is to be none."""
+    allowed = planner.confinement(record.spec)
     try:
-        stage.begin(plan, {"root": root, **stdio.payload})
-    finally:
-        os.close(root)
+        return await machinery.filters.open(allowed.seccomp, frozenset(allowed.capabilities))
+    except (OSError, RuntimeError, ImportError) as error:  # libseccomp's binding knows no finer ones
+        raise SetupFailed("compile the system call filter", error) from error
 
 
 async def _make_root(machinery: Machinery, record: Record, stage: Stage) -> int:

@@ -8,6 +8,8 @@ import os
 import socket
 import sys
 
+import prctl
+
 from ..kernel import constants as c
 from ..kernel import process
 
@@ -26,7 +28,10 @@ def become_root(_: Descriptors) -> None:
     os.setresuid(0, 0, 0)
 
 
-def become_user(_: Descriptors, uid: int, gid: int) -> None:
+def become_user(_: Descriptors, uid: int, gid: int, *, keep: bool) -> None:
+    """keep: root's permitted capabilities stay for the steps to come, until execve(2); PR_SET_KEEPCAPS, prctl(2)."""
+    if keep:
+        prctl.set_keepcaps(1)
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)

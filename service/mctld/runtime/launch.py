@@ -76,7 +76,7 @@ class Stage:
 
 
 def _failure(answer: dict[str, Any], plan: Plan) -> Exception:
-    if answer["operation"] == "execute":
+    if answer["operation"] in ("program", "execute"):
         name = plan.steps[-1].arguments["command"][0]
         if answer["error"] in ("ENOENT", "ENOTDIR"):
             return CommandNotFound(f"command {name!r} does not exist in the container: {answer['text']}")

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..kernel import constants as c
 from . import capabilities
 from .plan import Plan, Step
+from .seccomp.profiles import UNCONFINED
 
 if TYPE_CHECKING:
     from ..spec import Spec
@@ -36,7 +38,6 @@ _SHOWN = _QUIET | c.MOUNT_ATTR_RDONLY
 
 
 def plan(spec: Spec, *, last_capability: int) -> Plan:
-    keep = list(capabilities.DEFAULT)
     return Plan(
         (
             _step("own-credentials", "become root of the user namespace"),
@@ -51,17 +52,43 @@ def plan(spec: Spec, *, last_capability: int) -> Plan:
             _step("pivot", "make the root file system the root"),
             _step("stdio", "connect standard input and output"),
             _step("fresh-process", "reset what the process inherited"),
-            _step("bounding-set", "drop capabilities", keep=keep, last=last_capability),
-            _step("user", f"become user {spec.user}", uid=spec.user.uid, gid=spec.user.gid),
-            _step("capabilities", "drop capabilities", keep=keep if spec.user.uid == 0 else []),
-            _step("no-new-privileges", "forbid new privileges"),
-            _step(
-                "working-directory",
-                f"enter the working directory {spec.working_directory}",
-                path=spec.working_directory,
-            ),
+            *_privileges(spec, last_capability, confinement(spec)),
             _step("execute", f"execute {spec.command[0]!r}", command=list(spec.command), environment=environment(spec)),
         )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What the payload may do. seccomp: "default", "strict", "unconfined", or the text of an OCI profile."""
+
+    capabilities: tuple[str, ...] = capabilities.DEFAULT
+    seccomp: str = "default"
+    no_new_privileges: bool = True
+
+
+def confinement(_: Spec) -> Confinement:
+    return Confinement()
+
+
+def _privileges(spec: Spec, last_capability: int, allowed: Confinement) -> tuple[Step, ...]:
+    """The filter comes last: the steps before it need no permission of a profile.
+
+    Without no_new_privs only CAP_SYS_ADMIN may load one, seccomp(2). Then it is held until execve(2), which takes it
+    away: the bounding set does not have it.
+    """
+    filtered = allowed.seccomp != UNCONFINED
+    loader = ["SYS_ADMIN"] if filtered and not allowed.no_new_privileges else []
+    held = list(allowed.capabilities) if spec.user.uid == 0 else []
+    directory = spec.working_directory
+    return (
+        _step("bounding-set", "drop capabilities", keep=list(allowed.capabilities), last=last_capability),
+        _step("user", f"become user {spec.user}", uid=spec.user.uid, gid=spec.user.gid, keep=bool(loader)),
+        _step("capabilities", "drop capabilities", keep=list(dict.fromkeys(held + loader))),
+        *((_step("no-new-privileges", "forbid new privileges"),) if allowed.no_new_privileges else ()),
+        _step("working-directory", f"enter the working directory {directory}", path=directory),
+        _step("program", f"find {spec.command[0]!r}", name=spec.command[0], path=environment(spec).get("PATH", "")),
+        *((_step("seccomp", "load the system call filter"),) if filtered else ()),
     )
 
 

@@ -48,9 +48,16 @@ def enter_directory(_: Descriptors, path: str) -> None:
         raise OSError(errno.ENOENT, "not below the container's root", path)
 
 
-def execute(_: Descriptors, command: list[str], environment: dict[str, str]) -> None:
-    """Look the program up as execvp(3) does, and say which way it failed: ENOENT or EACCES."""
-    os.execve(find(command[0], environment.get("PATH", "")), command, environment)
+def find_program(descriptors: Descriptors, name: str, path: str) -> None:
+    """Look it up as execvp(3) does, and say which way it failed: ENOENT or EACCES.
+
+    A step of its own: what it calls, a filter need not allow.
+    """
+    descriptors.program = find(name, path)
+
+
+def execute(descriptors: Descriptors, command: list[str], environment: dict[str, str]) -> None:
+    os.execve(descriptors.program, command, environment)
 
 
 def find(name: str, path: str) -> str:

@@ -17,6 +17,7 @@ import os
 import socket
 
 from . import capabilities, filesystems, identity, programs
+from .seccomp import loading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,12 +50,16 @@ OPERATIONS: Mapping[str, Operation] = {
     "capabilities": capabilities.set_capabilities,
     "no-new-privileges": capabilities.forbid_new_privileges,
     "working-directory": programs.enter_directory,
+    "program": programs.find_program,
+    "seccomp": loading.load_filter,
     "execute": programs.execute,
 }
 
 
 class Descriptors:
-    """What the message down brought, by name."""
+    """What the message down brought, by name, and the program that a step has found."""
+
+    program = ""
 
     def __init__(self, names: list[str], numbers: list[int]) -> None:
         self._numbers = dict(zip(names, numbers, strict=True))
