@@ -5,94 +5,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from kernel.driver import IDS, NAMESPACES, conducted, output_of, plan, step
 from mctld.errors import CommandNotExecutable, CommandNotFound, SetupFailed, SpawnerUnavailable
-from mctld.kernel import constants as c
 from mctld.lifecycle.readiness import readable
 from mctld.runtime import launch, users
 from mctld.runtime import spawner as spawner_module
 from mctld.runtime import stage as stage_module
-from mctld.runtime.launch import Spawner, Status
-from mctld.runtime.plan import Plan, Step
+from mctld.runtime.launch import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
-    from pathlib import Path
+    from mctld.runtime.launch import Spawner
+    from mctld.runtime.plan import Plan
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces: needs root")
-
-IDS = users.whole(users.FIRST)
-NAMESPACES = c.CLONE_NEWUSER | c.CLONE_NEWPID | c.CLONE_NEWUTS | c.CLONE_NEWNET | c.CLONE_NEWIPC | c.CLONE_NEWNS
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """A spawner in a process of its own, as systemd starts it: its socket is descriptor 3."""
-    path = str(tmp_path / "spawner.sock")
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listener.bind(path)
-    listener.listen()
-    pid = os.fork()
-    if pid == 0:
-        os.dup2(listener.fileno(), spawner_module.LISTEN_FD)
-        try:
-            spawner_module.main()
-        finally:
-            os._exit(1)
-    yield path
-    listener.close()
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-
-
-def step(operation: str, **arguments: Any) -> Step:
-    return Step(operation, f"do {operation}", arguments)
-
-
-def plan(*command: str, before: tuple[Step, ...] = ()) -> Plan:
-    return Plan(
-        (
-            *before,
-            step("gate"),
-            step("stdio"),
-            step("program", name=command[0], path="/bin"),
-            step("execute", command=list(command), environment={"PATH": "/bin"}),
-        )
-    )
-
-
-def conducted(address: str, act: Callable[[Spawner], Awaitable[None]]) -> None:
-    async def run() -> None:
-        client = Spawner(address)
-        try:
-            await asyncio.wait_for(act(client), 20)
-        finally:
-            client.close()
-
-    asyncio.run(run())
-
-
-async def output_of(client: Spawner, work: Plan) -> tuple[str, Status]:
-    stage = await client.spawn("one", NAMESPACES, IDS)
-    reader, writer = os.pipe()
-    null = os.open(os.devnull, os.O_RDWR)
-    try:
-        stage.begin(work, {"stdin": null, "stdout": writer, "stderr": writer})
-        await stage.finish(work)
-    finally:
-        os.close(writer)
-        os.close(null)
-        stage.close()
-    with os.fdopen(reader) as file:
-        text = await asyncio.to_thread(file.read)
-    await readable(stage.pidfd)
-    os.close(stage.pidfd)
-    return text, await client.status("one")
 
 
 def test_a_payload_runs_in_its_namespaces(address: str) -> None:
@@ -210,9 +139,9 @@ def test_the_spawner_stays_light() -> None:
     ours = {name for name in listed if name.startswith("mctld.")}
     assert ours <= {
         "mctld.kernel", "mctld.kernel.constants", "mctld.kernel.files", "mctld.kernel.libc", "mctld.kernel.mount",
-        "mctld.kernel.process", "mctld.runtime", "mctld.runtime.capabilities", "mctld.runtime.filesystems",
-        "mctld.runtime.identity", "mctld.runtime.programs", "mctld.runtime.seccomp", "mctld.runtime.seccomp.loading",
-        "mctld.runtime.spawner", "mctld.runtime.stage",
+        "mctld.kernel.process", "mctld.runtime", "mctld.runtime.capabilities", "mctld.runtime.children",
+        "mctld.runtime.filesystems", "mctld.runtime.identity", "mctld.runtime.programs", "mctld.runtime.seccomp",
+        "mctld.runtime.seccomp.loading", "mctld.runtime.spawner", "mctld.runtime.stage",
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mctld.kernel import constants as c
 from mctld.runtime import capabilities, planner, stage
 from mctld.spec import User
 
@@ -45,6 +46,16 @@ def test_the_order_holds(make_spec: Callable[..., Spec], first: str, then: str) 
     found = operations(make_spec())
     assert max(i for i, o in enumerate(found) if o == first) < found.index(then)
     assert found[-1] == "execute"
+
+
+def test_one_more_process_is_bound_as_the_first_is(make_spec: Callable[..., Spec]) -> None:
+    spec = make_spec(user=User(7, 8), working_directory="/srv", environment=("A=1",))
+    first = planner.plan(spec, last_capability=40).steps
+    another = planner.exec_plan(spec, last_capability=40).steps
+    assert [step.operation for step in another[:2]] == ["join", "own-credentials"]
+    assert another[2:] == first[[step.operation for step in first].index("pivot") + 1 :]
+    assert not another[0].arguments["namespaces"] & c.CLONE_NEWPID  # it was born there
+    assert another[0].arguments["namespaces"] | c.CLONE_NEWPID == planner.NAMESPACES | c.CLONE_NEWCGROUP
 
 
 def test_only_root_keeps_capabilities(make_spec: Callable[..., Spec]) -> None:

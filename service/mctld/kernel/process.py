@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Processes and what they may do: clone3(2), unshare(2), capset(2), close_range(2), seccomp(2)."""
+"""Processes and what they may do: clone3(2), setns(2), unshare(2), capset(2), close_range(2), seccomp(2)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .libc import Bytes, Int, Pointer, Size, ULong, call, function
 
 _clone3 = call(435, "clone3", Pointer, Size, holds_gil=True)  # the child must come back holding the GIL
 _close_range = call(436, "close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
+_setns = function("setns", Int, Int)  # os.setns came with Python 3.12
 _unshare = function("unshare", Int)
 _sethostname = function("sethostname", Bytes, Size)
 _capset = function("capset", Bytes, Bytes)
@@ -40,6 +41,20 @@ def clone(namespaces: int) -> tuple[int, int]:
     )
     pid = _clone3(ctypes.addressof(arguments), ctypes.sizeof(arguments))
     return pid, pidfd.value if pid else -1
+
+
+def clone_sibling(cgroup: int) -> int:
+    """Like fork(2), but a child of our own parent, whose exit signal it inherits, and from birth in `cgroup`.
+
+    `cgroup` is an open directory of the cgroup v2 hierarchy. The pid, as we see it, in the caller; 0 in the child.
+    """
+    arguments = _CloneArguments(flags=c.CLONE_PARENT | c.CLONE_INTO_CGROUP, cgroup=cgroup)
+    return _clone3(ctypes.addressof(arguments), ctypes.sizeof(arguments))
+
+
+def enter_namespaces(process: int, namespaces: int) -> None:
+    """Those of the process that the pidfd means, all or none; CLONE_NEWPID is for children to come, setns(2)."""
+    _setns(process, namespaces)
 
 
 def unshare(namespaces: int) -> None:

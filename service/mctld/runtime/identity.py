@@ -37,6 +37,11 @@ def become_user(_: Descriptors, uid: int, gid: int, *, keep: bool) -> None:
     os.setresuid(uid, uid, uid)
 
 
+def join_namespaces(descriptors: Descriptors, namespaces: int) -> None:
+    """Those of a container that runs: / and the working directory become its root, setns(2)."""
+    process.enter_namespaces(descriptors["container"], namespaces)
+
+
 def enter_cgroup_namespace(_: Descriptors) -> None:
     """Only now: the namespace's root is the cgroup that we are in, which is the scope's."""
     process.unshare(c.CLONE_NEWCGROUP)

@@ -31,11 +31,13 @@ class Status:
     """What the spawner knows of a child; pid None: never heard of it.
 
     code is None while it runs, then CLD_EXITED, CLD_KILLED or CLD_DUMPED, and status as in waitid(2).
+    note: what join() was given.
     """
 
     pid: int | None = None
     code: int | None = None
     status: int = 0
+    note: Any = None
 
 
 class Stage:
@@ -67,6 +69,10 @@ class Stage:
         """Open the gate. Returns when the payload has been executed; otherwise raises, and the child is gone."""
         with contextlib.suppress(ConnectionError):  # it has failed before its gate: the answer tells how
             self._channel.send(OPEN)
+        await self.executed(plan)
+
+    async def executed(self, plan: Plan) -> None:
+        """As finish, for a plan without gate."""
         answer = await asyncio.get_running_loop().sock_recv(self._channel, STAGE_ANSWER_MAX)
         if answer:
             raise _failure(json.loads(answer), plan)
@@ -114,6 +120,17 @@ class Spawner:
         return self._protocol not in (None, PROTOCOL)
 
     async def spawn(self, name: str, namespaces: int, ids: IdMap) -> Stage:
+        request = {"verb": "spawn", "name": name, "namespaces": namespaces, "uid_map": ids.uids, "gid_map": ids.gids}
+        return await self._stage(request)
+
+    async def join(self, name: str, container: int, cgroup: int, note: Any) -> Stage:
+        """Born in the PID namespace of the process that `container`, a pidfd, means, and in an open cgroup directory.
+
+        `note` comes back with the status, whoever asks, until the name is forgotten.
+        """
+        return await self._stage({"verb": "join", "name": name, "note": note}, container, cgroup)
+
+    async def _stage(self, request: dict[str, Any], *descriptors: int) -> Stage:
         if self._protocol is None:
             await self.connect()
         if self.outdated:
@@ -123,11 +140,10 @@ class Spawner:
             )
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(0)
-        request = {"verb": "spawn", "name": name, "namespaces": namespaces, "uid_map": ids.uids, "gid_map": ids.gids}
         try:
             with theirs:
-                reply, descriptors = await self._ask(request, [theirs.fileno()])
-            return Stage(reply["pid"], _only(descriptors), ours)
+                reply, received = await self._ask(request, [theirs.fileno(), *descriptors])
+            return Stage(reply["pid"], _only(received), ours)
         except BaseException:
             ours.close()  # which ends the child
             raise

@@ -37,6 +37,10 @@ _QUIET = c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC
 _SHOWN = _QUIET | c.MOUNT_ATTR_RDONLY
 
 
+# The PID namespace is entered by being born in it; the cgroup namespace exists now.
+JOINED = NAMESPACES & ~c.CLONE_NEWPID | c.CLONE_NEWCGROUP
+
+
 def plan(spec: Spec, *, last_capability: int) -> Plan:
     return Plan(
         (
@@ -50,11 +54,32 @@ def plan(spec: Spec, *, last_capability: int) -> Plan:
             _step("cgroup-namespace", "enter a cgroup namespace"),
             _filesystem("cgroup2", "/sys/fs/cgroup", _SHOWN),
             _step("pivot", "make the root file system the root"),
-            _step("stdio", "connect standard input and output"),
-            _step("fresh-process", "reset what the process inherited"),
-            *_privileges(spec, last_capability, confinement(spec)),
-            _step("execute", f"execute {spec.command[0]!r}", command=list(spec.command), environment=environment(spec)),
+            *_payload(spec, last_capability),
         )
+    )
+
+
+def exec_plan(spec: Spec, *, last_capability: int) -> Plan:
+    """For one more process of a container that runs: `spec` is the container's, with this process's command.
+
+    What binds the container's first process binds this one, because it is made of the same steps.
+    """
+    return Plan(
+        (
+            _step("join", "enter the container's namespaces", namespaces=JOINED),
+            _step("own-credentials", "become root of the user namespace"),
+            *_payload(spec, last_capability),
+        )
+    )
+
+
+def _payload(spec: Spec, last_capability: int) -> tuple[Step, ...]:
+    """From root of the user namespace, in the container's root directory, to the command."""
+    return (
+        _step("stdio", "connect standard input and output"),
+        _step("fresh-process", "reset what the process inherited"),
+        *_privileges(spec, last_capability, confinement(spec)),
+        _step("execute", f"execute {spec.command[0]!r}", command=list(spec.command), environment=environment(spec)),
     )
 
 

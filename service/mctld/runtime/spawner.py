@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Parent and reaper of every container's first process; a service of its own that outlives mctld.
+"""Parent and reaper of containers' processes that nobody else is the parent of; a service that outlives mctld.
 
 Single-threaded and light, so that a fork of it costs a millisecond and needs no care. It reaps nobody before
 mctld says so: an exit status waits for as long as it takes. Requests are JSON, one to a message, on a root-only
@@ -14,10 +14,14 @@ import os
 import select
 import signal
 import socket
+import sys
+
+import prctl
 
 from ..kernel import constants as c
 from ..kernel import process
 from . import stage
+from .children import Children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,40 +33,7 @@ if TYPE_CHECKING:
 PROTOCOL = 1  # of the requests and of the plans; tests/contract/test_protocol.py tells when it has to change
 LISTEN_FD = 3
 MESSAGE_MAX = 192 << 10  # below the default limit of a message, net.core.wmem_default
-FIRST_PROCESS_OOM_SCORE = "0"
-
-
-class Children:
-    """The first processes of containers, by the name that mctld gave them.
-
-    One that has ended stays a zombie until mctld has taken note: the kernel keeps its status, its pid cannot
-    be given to another, and its last lines can still be attributed to it.
-    """
-
-    def __init__(self) -> None:
-        self._pids: dict[str, int] = {}
-
-    def add(self, name: str, pid: int) -> None:
-        self.forget(name)
-        self._pids[name] = pid
-
-    def status(self, name: str) -> dict[str, Any]:
-        """{} for a name never heard of; else its pid and, once it has ended, a code of waitid(2)."""
-        pid = self._pids.get(name)
-        if pid is None:
-            return {}
-        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if ended is None:
-            return {"pid": pid}
-        return {"pid": pid, "code": ended.si_code, "status": ended.si_status}
-
-    def forget(self, name: str) -> None:
-        """Reap it, if it has ended; one that runs is not forgotten."""
-        if "code" in self.status(name):
-            os.waitpid(self._pids.pop(name), 0)
-
-    def pids(self) -> dict[str, int]:
-        return dict(self._pids)
+OOM_SCORE = "0"
 
 
 class Spawner:
@@ -76,17 +47,23 @@ class Spawner:
         self._verbs: dict[str, Callable[[dict[str, Any], list[int]], Reply]] = {
             "hello": lambda _request, _descriptors: ({"protocol": PROTOCOL, "children": self._children.pids()}, []),
             "spawn": self._spawn,
+            "join": self._join,
             "map": self._map,
             "status": lambda request, _descriptors: (self._children.status(request["name"]), []),
             "forget": self._forget,
         }
 
     def serve(self) -> None:
+        deaths = _told_of_deaths()
         self._poll.register(self._listener, select.POLLIN)
+        self._poll.register(deaths, select.POLLIN)
         while True:
             for descriptor, _ in self._poll.poll():
                 if descriptor == self._listener.fileno():
                     self._accept()
+                elif descriptor == deaths:
+                    os.read(deaths, 4096)
+                    self._children.reap_joined()
                 else:
                     self._converse(descriptor)
 
@@ -143,9 +120,62 @@ class Spawner:
             self._become_stage(channel)
         return pid, pidfd
 
-    def _become_stage(self, channel: int) -> None:
-        """In the child: let go of the spawner's descriptors, then follow the plan. Never returns."""
+    def _join(self, request: dict[str, Any], received: list[int]) -> Reply:
+        """As _spawn, but in the cgroup and the PID namespace of a container that runs.
+
+        A PID namespace is entered by being born into it: setns(2) is for children to come. So a process between
+        us and the new one does that, and then has a sibling instead of a child (CLONE_PARENT): we stay the parent
+        of all. It stays outside and in our own cgroup: neither a hostile container nor a frozen one can hold us up.
+        """
+        channel, container, cgroup = received
+        pid = self._bear_inside(channel, container, cgroup)
         try:
+            pidfd = os.pidfd_open(pid)
+            self._prepare(pid, request)
+        except OSError:
+            _discard(pid)
+            raise
+        self._children.add_joined(request["name"], pid, request["note"])
+        return {"pid": pid}, [pidfd]
+
+    def _bear_inside(self, channel: int, container: int, cgroup: int) -> int:
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        try:
+            between, pidfd = process.clone(0)
+            if between == 0:
+                self._have_sibling(channel, container, cgroup, writing)
+            os.close(pidfd)
+            os.waitpid(between, 0)
+            os.set_blocking(reading, False)
+            answer = json.loads(os.read(reading, 4096))
+        finally:
+            os.close(reading)
+            os.close(writing)
+        if "pid" not in answer:
+            raise OSError(answer["errno"], answer["text"])
+        pid: int = answer["pid"]
+        return pid
+
+    def _have_sibling(self, channel: int, container: int, cgroup: int, writing: int) -> None:
+        """In the process between. Never returns."""
+        try:
+            prctl.set_dumpable(0)  # nobody inside may trace the new one, or use what it has open: CVE-2016-9962
+            process.enter_namespaces(container, c.CLONE_NEWPID)
+            pid = process.clone_sibling(cgroup)
+            if pid == 0:
+                self._become_stage(channel)
+            os.write(writing, json.dumps({"pid": pid}).encode())
+        except OSError as error:
+            os.write(writing, json.dumps({"errno": error.errno, "text": error.strerror}).encode())
+        finally:
+            os._exit(0)
+
+    def _become_stage(self, channel: int) -> None:
+        """In the child: let go of what is the spawner's, then follow the plan. Never returns."""
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            sys.meta_path.clear()  # what is not loaded by now would be looked for among the container's files
             kept = os.dup2(channel, LISTEN_FD, inheritable=False)
             os.closerange(LISTEN_FD + 1, 1 << 16)
             stage.run(socket.socket(fileno=kept))
@@ -157,7 +187,7 @@ class Spawner:
         if "uid_map" in request:
             _write(f"/proc/{pid}/uid_map", request["uid_map"])
             _write(f"/proc/{pid}/gid_map", request["gid_map"])
-        _write(f"/proc/{pid}/oom_score_adj", FIRST_PROCESS_OOM_SCORE)
+        _write(f"/proc/{pid}/oom_score_adj", OOM_SCORE)
 
     def _map(self, request: dict[str, Any], _: list[int]) -> Reply:
         """A user namespace with the asked-for maps and nobody in it: what an idmapped mount takes."""
@@ -176,6 +206,14 @@ class Spawner:
     def _forget(self, request: dict[str, Any], _: list[int]) -> Reply:
         self._children.forget(request["name"])
         return {}, []
+
+
+def _told_of_deaths() -> int:
+    """A descriptor that is readable when a child has ended."""
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)  # without a handler there would be no wakeup
+    return reading
 
 
 def _discard(pid: int) -> None:

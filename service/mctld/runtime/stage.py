@@ -33,6 +33,7 @@ EXIT_SETUP_FAILED = 125
 GATE = "gate"
 
 OPERATIONS: Mapping[str, Operation] = {
+    "join": identity.join_namespaces,
     "own-credentials": identity.become_root,
     GATE: programs.wait_at_gate,
     "cgroup-namespace": identity.enter_cgroup_namespace,
