@@ -23,9 +23,18 @@ INFINITY = 2**64 - 1  # "no limit" on the bus
 class Call:
     """A method call that can be sent again, since nothing happens before it is authorized."""
 
-    __slots__ = ("body", "interface", "member", "path", "serial", "signature")
+    __slots__ = ("body", "destination", "interface", "member", "path", "serial", "signature")
 
-    def __init__(self, path: str, interface: str, member: str, signature: str = "", *body: object) -> None:
+    def __init__(
+        self,
+        path: str,
+        interface: str,
+        member: str,
+        signature: str = "",
+        *body: object,
+        destination: str = SERVICE,
+    ) -> None:
+        self.destination = destination
         self.path = path
         self.interface = interface
         self.member = member
@@ -78,7 +87,7 @@ class Client:
 
         connection = self._connected()
         message = new_method_call(
-            DBusAddress(call.path, SERVICE, call.interface), call.member, call.signature or None, call.body
+            DBusAddress(call.path, call.destination, call.interface), call.member, call.signature or None, call.body
         )
         if interactive:
             message.header.flags = MessageFlag.allow_interactive_authorization

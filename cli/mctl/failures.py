@@ -6,15 +6,14 @@ from __future__ import annotations
 NOT_EXECUTABLE = 126  # as a shell
 NOT_FOUND = 127
 
-NOT_THERE = (
-    "the service mctld could not be reached: see `systemctl status mctld`, and `journalctl -u mctld` for its reasons"
-)
+NOT_THERE = "the service mctld could not be reached: `mctl check` says why"
 WENT_AWAY = "the service mctld went away before it answered: `mctl ps -a` shows what has come of it"
 NO_RIGHT = "run it as root, or let an administrator allow it by a rule for polkit(8)"
 OLDER = "the service is older than this mctl: `systemctl restart mctld` after an upgrade"
 
 FREEDESKTOP = "org.freedesktop.DBus.Error."
 MCTL = "org.mctl1.Error."
+SYSTEMD = "org.freedesktop.systemd1."  # why the bus could not have the service started
 
 # name -> (sentence put before the service's own, advice put after it, exit status or None for the verb's own)
 TABLE: dict[str, tuple[str, str, int | None]] = {
@@ -65,18 +64,20 @@ class UsageError(Exception):
 
 
 class Failure(Exception):
-    """The work could not be done. One sentence, the exit status, and the D-Bus error's name if there is one."""
+    """The work could not be done: one sentence, the exit status, and of a D-Bus error its name and own text."""
 
-    def __init__(self, sentence: str, *, status: int, name: str = "") -> None:
+    def __init__(self, sentence: str, *, status: int, name: str = "", text: str = "") -> None:
         super().__init__(sentence)
         self.status = status
         self.name = name
+        self.text = text
 
 
 def failure(name: str, message: str, *, status: int) -> Failure:
     """What the D-Bus error `name` means to a person. `status` is the verb's own exit status for failures."""
-    before, after, own = TABLE.get(name, ("", f"({name})", None))
+    unknown = (NOT_THERE, "", None) if name.startswith(SYSTEMD) else ("", f"({name})", None)
+    before, after, own = TABLE.get(name, unknown)
     sentence = ": ".join(part for part in (before, message.rstrip(".") if after else message) if part)
     if after:
         sentence = f"{sentence} {after}" if after.startswith("(") else f"{sentence}; {after}"
-    return Failure(sentence or name, status=status if own is None else own, name=name)
+    return Failure(sentence or name, status=status if own is None else own, name=name, text=message)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .client import Client
 
 VERBS = {
+    "check": "say what this host lacks for containers, and what to do",
     "create": "make a container without starting it",
     "inspect": "show all that is known about containers, as JSON",
     "kill": "send a signal to containers",

@@ -20,6 +20,7 @@ __mctl_options() { # verb
         rm) echo "$common -f --force" ;;
         ps | list | ls) echo "$common -a --all -q --quiet -f --filter --format --no-trunc --json --json=short --json=pretty" ;;
         logs) echo "$common -f --follow -n --tail --since --until -t --timestamps -o --output --raw" ;;
+        check) echo "$common -q --quiet --json --json=short --json=pretty" ;;
         inspect) echo "$common -f --format --pretty --pretty=false --json --json=short --json=pretty" ;;
     esac
 }
@@ -52,7 +53,7 @@ __mctl_operands() { # verb
         start) __mctl_names -f state=created -f state=exited ;;
         stop | kill) __mctl_names ;;
         rm | logs | inspect) __mctl_names -a ;;
-        help) echo 'create inspect kill logs ps rm run start stop' ;;
+        help) echo 'check create inspect kill logs ps rm run start stop' ;;
     esac
 }
 
@@ -82,7 +83,7 @@ _mctl() {
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'create inspect kill logs ps rm run start stop help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'check create inspect kill logs ps rm run start stop help' -- "$cur")
     elif [[ $family == run ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")

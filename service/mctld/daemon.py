@@ -11,6 +11,8 @@ from . import VERSION
 from .bus.connection import BusGone, Connection
 from .bus.door import open_door
 from .lifecycle import supervise
+from .lifecycle.check import promises
+from .lifecycle.check.checkup import Checkup
 from .lifecycle.disposal import Disposal
 from .lifecycle.events import Events
 from .lifecycle.logs import LogReaders
@@ -58,9 +60,10 @@ async def serve(settings: Settings) -> None:
     registry = Registry(machinery)
     await machinery.systemd.open(registry.stop_requested)
     await recover(machinery, registry)
-    door = await open_door(connection, registry, settings.contract_directory)
+    door = await open_door(connection, registry, Checkup(machinery, connection), settings.contract_directory)
     notify.ready()
     supervise.note_ready(VERSION, *registry.count())
+    promises.note_lacking()
     await _end(connection)
     notify.stopping()
     await door.close()

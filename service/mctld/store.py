@@ -84,7 +84,11 @@ class _Cursor:
 
 
 class Store:
-    """A single connection; the daemon's loop is its only user."""
+    """A single connection; the daemon's loop is its only user, but for examine().
+
+    A second one would do for that, but what it closes stays open: giving up a descriptor gives up the locks of all of
+    the process's on that file (fcntl(2)), so that SQLite keeps it as long as it holds any.
+    """
 
     def __init__(self, path: str, ids: Ids) -> None:
         self._path = path
@@ -95,7 +99,7 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         try:
             os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
-            database = sqlite3.connect(self._path, isolation_level=None)
+            database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
             self._migrate(database)
@@ -150,6 +154,14 @@ class Store:
         except sqlite3.Error as error:
             raise self._failed("remove container", record.spec.name, error) from error
         self._cursor.used.discard(record.uid_shift)
+
+    def examine(self) -> str:
+        """What is wrong with the database, empty if nothing is. In a thread: it reads all, and SQLite takes turns."""
+        try:
+            (answer,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.Error as error:
+            return str(error)
+        return "" if answer == "ok" else str(answer)
 
     def close(self) -> None:
         self._database.close()

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any, Self
 
 from bus.polkit import FakePolkit
-from bus.simulation import SimulatedRegistry
+from bus.simulation import SimulatedCheckup, SimulatedRegistry
 from mctld.bus.codec import ALLOW_INTERACTIVE_AUTHORIZATION, Header, Kind
 from mctld.bus.connection import BUS, BUS_PATH, Connection, RemoteError
 from mctld.bus.door import Door, open_door
@@ -108,7 +108,9 @@ class House:
         self.connection = await Connection.open(self.address)
         if self._with_polkit:
             self.polkit = await FakePolkit.open(self.address)
-        self.door = await open_door(self.connection, self.registry, CONTRACT, identify=self._identify)
+        self.door = await open_door(
+            self.connection, self.registry, SimulatedCheckup(), CONTRACT, identify=self._identify
+        )
         return self
 
     async def __aexit__(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mctld.errors import AlreadyRunning, InvalidArgs, NameTaken, NotRunning
+from mctld.lifecycle.check.finding import Finding, Verdict
 from mctld.lifecycle.events import Events, Exit
 from mctld.spec import Rootfs, Spec
 from mctld.state import State
@@ -173,3 +174,14 @@ class SimulatedRegistry:
         self.containers[spec.name] = made
         self.events.added(made)  # type: ignore[arg-type]
         return made
+
+
+class SimulatedCheckup:
+    def __init__(self) -> None:
+        self.features = ("cgroup.pids", "userns")
+
+    async def findings(self) -> tuple[Finding, ...]:
+        return (
+            Finding("userns", Verdict.OK, "one was made", "Root inside is nobody outside."),
+            Finding("cgroup.io", Verdict.MISSING, "not offered", "There are no limits.", "install a kernel"),
+        )

@@ -47,6 +47,7 @@ TABLE: dict[str, Row] = {
     f"{MANAGER}.GetContainer": (INSPECT, ("s", "web")),
     f"{MANAGER}.ListContainers": (LIST, ("a{sv}t", {}, 0)),
     f"{MANAGER}.WaitContainer": (INSPECT, ("s", "web")),
+    f"{MANAGER}.Check": (LIST, ("",)),
     f"{MANAGER}.Subscribe": (LIST, ("",)),
     f"{MANAGER}.Unsubscribe": (LIST, ("",)),
     f"{OBJECT_MANAGER}.GetManagedObjects": (LIST, ("",)),

@@ -176,3 +176,19 @@ async def test_an_owner_waits_while_it_ends_and_is_removed(house: House) -> None
 async def test_version(client: Client) -> None:
     (values,) = await client.call(ROOT, "org.freedesktop.DBus.Properties", "GetAll", "s", MANAGER)
     assert set(values) == {"Version", "Features"}
+    assert values["Features"].value == ["cgroup.pids", "userns"]
+
+
+async def test_what_the_host_lacks(client: Client) -> None:
+    (found,) = await client.manager("Check")
+    assert [{key: value.value for key, value in finding.items()} for finding in found] == [
+        {
+            "Name": "userns", "Verdict": "ok", "Found": "one was made",
+            "Meaning": "Root inside is nobody outside.", "Remedy": "",
+        },
+        {
+            "Name": "cgroup.io", "Verdict": "missing", "Found": "not offered",
+            "Meaning": "There are no limits.", "Remedy": "install a kernel",
+        },
+    ]  # fmt: skip
+    assert {value.signature for finding in found for value in finding.values()} == {"s"}

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from mctld.errors import SetupFailed
 from mctld.runtime import cgroup
 from mctld.spec import Limits
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EVERYTHING = frozenset({"cpu", "memory", "pids"})
 
@@ -24,9 +29,16 @@ EVERYTHING = frozenset({"cpu", "memory", "pids"})
 )
 def test_a_limit_needs_its_controller(limits: Limits, controller: str) -> None:
     cgroup.check(limits, EVERYTHING)
-    with pytest.raises(SetupFailed, match=f"no {controller} controller"):
+    with pytest.raises(SetupFailed, match=f"no {controller} controller; `mctl check`"):
         cgroup.check(limits, EVERYTHING - {controller})
 
 
-def test_no_limit_needs_nothing() -> None:
+def test_no_limit_needs_no_controller_but_a_hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "cgroup.controllers"
+    monkeypatch.setattr(cgroup, "CONTROLLERS", str(file))
+    assert cgroup.available() == frozenset()
+    with pytest.raises(SetupFailed, match=r"none is mounted at .*`mctl check`"):
+        cgroup.check(Limits(), frozenset())
+    file.write_text("cpu io\n")
+    assert cgroup.available() == {"cpu", "io"}
     cgroup.check(Limits(), frozenset())

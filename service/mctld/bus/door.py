@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .connection import Connection
-    from .engine import Registry
+    from .engine import Checkup, Registry
 
 GRACE = 5.0  # seconds for calls that are changing something
 
@@ -49,6 +49,7 @@ class Door:
 async def open_door(
     connection: Connection,
     registry: Registry,
+    checkup: Checkup,
     contract_directory: str,
     *,
     identify: Callable[[str], Awaitable[int]] | None = None,
@@ -58,7 +59,7 @@ async def open_door(
     authority = Authority(connection)
     visible = Visible(registry, authority)
     herald = Herald(connection, contract, registry, authority)
-    manager = Manager(contract, registry, visible, herald)
+    manager = Manager(contract, registry, checkup, visible, herald)
     backlog = Backlog(connection, herald.unsubscribe)
     dispatcher = Dispatcher(
         connection, Objects(contract, registry, visible, manager), authority, identify or connection.uid_of, backlog

@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from ..lifecycle.check.finding import Finding
     from ..lifecycle.events import Events, Exit
     from ..lifecycle.logs import LogQuery
     from ..spec import Spec
@@ -72,3 +73,10 @@ class Registry(Protocol):
         self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool
     ) -> tuple[Container, tuple[int, ...]]:
         """`stdin` is borrowed for the time of the call; the streams are the caller's."""
+
+
+class Checkup(Protocol):
+    @property
+    def features(self) -> Sequence[str]: ...
+
+    async def findings(self) -> Sequence[Finding]: ...

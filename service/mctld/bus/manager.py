@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dbus_next.signature import Variant
+
 from .. import VERSION
 from ..errors import NoSuchContainer
 from ..spec import shown
@@ -18,25 +20,25 @@ from .target import BASIC, Target
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dbus_next.signature import Variant
-
     from ..lifecycle.events import Exit
     from ..spec import Spec
     from .contract import Contract, Method
-    from .engine import Container, Registry
+    from .engine import Checkup, Container, Registry
     from .question import Call
     from .signals import Herald
     from .visible import Visible
 
 INTERFACE = "org.mctl1.Manager"
-FEATURES: tuple[str, ...] = ()
 
 
 class Manager(Target):
-    def __init__(self, contract: Contract, registry: Registry, visible: Visible, herald: Herald) -> None:
+    def __init__(
+        self, contract: Contract, registry: Registry, checkup: Checkup, visible: Visible, herald: Herald
+    ) -> None:
         super().__init__(ROOT, [contract[name] for name in (INTERFACE, OBJECT_MANAGER, *BASIC)])
         self._container = contract[container.INTERFACE]
         self._registry = registry
+        self._checkup = checkup
         self._visible = visible
         self._herald = herald
 
@@ -95,6 +97,19 @@ class Manager(Target):
         end = await self._end(call, key)
         return end.how, end.status
 
+    async def check(self, call: Call) -> list[dict[str, Variant]]:
+        del call
+        return [
+            {
+                "Name": Variant("s", finding.name),
+                "Verdict": Variant("s", finding.verdict.value),
+                "Found": Variant("s", finding.found),
+                "Meaning": Variant("s", finding.meaning),
+                "Remedy": Variant("s", finding.remedy),
+            }
+            for finding in await self._checkup.findings()
+        ]
+
     async def subscribe(self, call: Call) -> None:
         await self._herald.subscribe(call)
 
@@ -113,7 +128,7 @@ class Manager(Target):
         return VERSION
 
     def features(self) -> list[str]:
-        return list(FEATURES)
+        return list(self._checkup.features)
 
     def _values(self, found: Container) -> dict[str, Variant]:
         there = ContainerObject(self._registry, [self._container], found.name, found)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING
 
 from ..errors import SetupFailed
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 HIERARCHY = "/sys/fs/cgroup"
 CONTROLLERS = f"{HIERARCHY}/cgroup.controllers"
+CHECK = "`mctl check` says why and what to do"
 
 
 def needed(limits: Limits) -> dict[str, str]:
@@ -29,8 +31,12 @@ def needed(limits: Limits) -> dict[str, str]:
 
 
 def available() -> frozenset[str]:
-    with open(CONTROLLERS, encoding="ascii") as file:
-        return frozenset(file.read().split())
+    """Without cgroup v2 nothing is. The service starts all the same, so that somebody can ask it what is missing."""
+    try:
+        with open(CONTROLLERS, encoding="ascii") as file:
+            return frozenset(file.read().split())
+    except FileNotFoundError:
+        return frozenset()
 
 
 def announce_migration() -> None:
@@ -52,11 +58,12 @@ def _own_group() -> str:
 
 
 def check(limits: Limits, controllers: frozenset[str]) -> None:
-    """A limit that nothing enforces would be a lie."""
+    """A limit that nothing enforces would be a lie, and a container without a cgroup would be nobody's."""
+    if not controllers and not os.path.exists(CONTROLLERS):
+        raise SetupFailed("find the cgroup v2 hierarchy", f"none is mounted at {HIERARCHY}; {CHECK}")
     for name, controller in needed(limits).items():
         if controller not in controllers:
             raise SetupFailed(
                 f"enforce {name}",
-                f"this host's cgroup v2 hierarchy has no {controller} controller "
-                "(a cgroup v1 hierarchy may hold it: boot with systemd.unified_cgroup_hierarchy=1)",
+                f"this host's cgroup v2 hierarchy has no {controller} controller; {CHECK}",
             )

@@ -52,6 +52,17 @@ def open_stream(identifier: str, unit: str, priority: int) -> socket.socket:
     return stream
 
 
+def unreachable() -> str:
+    """Why journald takes no stream, empty if it does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+        stream.settimeout(CONNECT_TIMEOUT)
+        try:
+            stream.connect(STREAM_SOCKET)
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
+
+
 def publish(unit: str, fields: Mapping[str, str]) -> None:
     """Give each line of the unit these fields, and no rate limit, from now on."""
     for limit in ("interval", "burst"):

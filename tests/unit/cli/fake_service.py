@@ -14,6 +14,8 @@ from jeepney import HeaderFields, MessageFlag, MessageType, new_error, new_metho
 from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import open_dbus_connection
 
+from mctl import VERSION
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 INFINITY = 2**64 - 1
 NAME_FLAGS = 4  # DBUS_NAME_FLAG_DO_NOT_QUEUE
 SIGNATURES = {
+    "Check": "",
+    "Get": "ss",
     "CreateContainer": "sa{sv}t",
     "RunContainer": "sa{sv}t",
     "GetContainer": "s",
@@ -109,6 +113,8 @@ class FakeService:
         self.errors: dict[str, list[Refused]] = {}  # member -> errors to answer with first
         self.wrong: list[str] = []  # what a real service would have refused
         self.log = b""
+        self.version = VERSION
+        self.findings: list[dict[str, tuple[str, str]]] = []
         self.late = 0.0  # seconds by which output follows
         self._to_close: list[int] = []
         self._waiting: list[threading.Thread] = []
@@ -239,6 +245,14 @@ class FakeService:
         status = container.process.wait()
         ended = container.ended or (("killed", -status) if status < 0 else ("exited", status))
         self.send(new_method_return(message, "si", ended))
+
+    def Check(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        del message
+        return "aa{sv}", (self.findings,)
+
+    def Get(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        assert message.body == ("org.mctl1.Manager", "Version")
+        return "v", (("s", self.version),)
 
     def GetContainer(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         return "o", (self._find(message.body[0]).path,)

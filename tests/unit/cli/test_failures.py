@@ -45,7 +45,7 @@ def test_unknown_error_is_named() -> None:
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("ServiceUnknown", "systemctl status mctld"),
+        ("ServiceUnknown", "mctl check"),
         ("NoReply", "mctl ps -a"),
         ("AccessDenied", "polkit"),
         ("InteractiveAuthorizationRequired", "--no-ask-password"),

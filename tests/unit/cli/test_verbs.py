@@ -234,7 +234,7 @@ def test_error_text_cannot_harm_a_terminal(mctl: Mctl, service: FakeService) -> 
 def test_without_a_service(mctl: Mctl) -> None:
     result = mctl("ps")
     assert result.returncode == 1
-    assert b"systemctl status mctld" in result.stderr
+    assert b"mctl check" in result.stderr
 
 
 @pytest.mark.parametrize("address", ["unix:path=/nonexistent", "tcp:host=localhost", "nonsense", "unix:path"])

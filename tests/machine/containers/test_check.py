@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mctl check on real hosts: whole ones, poor ones, and ones whose service cannot be started."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .conftest import Mctl
+
+CONTROLLERS = {f"cgroup.{name}" for name in ("memory", "cpu", "cpuset", "io", "pids")}
+HARDENING = {"tiocsti", "network.forwarding", "lsm"}  # Debian's own settings leave something to be wished for
+FEATURES = ("busctl", "-j", "get-property", "org.mctl1", "/org/mctl1", "org.mctl1.Manager", "Features")
+
+
+def check(mctl: Mctl, *, status: int, user: str | None = None) -> dict[str, dict[str, str]]:
+    result = mctl("check", "--json=short", user=user, check=False)
+    assert result.returncode == status, result.stdout
+    return {finding["Name"]: finding for finding in json.loads(result.stdout)}
+
+
+def with_verdict(found: dict[str, dict[str, str]], *verdicts: str) -> set[str]:
+    return {name for name, finding in found.items() if finding["Verdict"] in verdicts}
+
+
+def features(mctl: Mctl) -> set[str]:
+    return set(json.loads(mctl.machine.run(list(FEATURES)).stdout)["data"])
+
+
+@contextmanager
+def changed(mctl: Mctl, change: str, back: str) -> Iterator[None]:
+    mctl.shell(change)
+    try:
+        yield
+    finally:
+        mctl.shell(back)
+
+
+@pytest.mark.nspawn
+def test_controllers_that_the_outer_host_keeps_are_missing(mctl: Mctl) -> None:
+    for user in (None, "alice"):
+        found = check(mctl, status=1, user=user)
+        assert with_verdict(found, "missing") == CONTROLLERS
+        assert with_verdict(found, "unknown") - HARDENING == {"swap"}
+    assert features(mctl) == {"idmap", "seccomp", "userns"}
+    names = [line.split()[0] for line in mctl("check", "-q", check=False).text.splitlines() if line[0] != " "]
+    assert set(names) == CONTROLLERS
+
+
+@pytest.mark.nspawn
+def test_a_refused_start_says_where_to_look(mctl: Mctl) -> None:
+    result = mctl.run("true", options=["--rm", "-m", "64m"], check=False)
+    assert result.returncode == 125
+    assert b"no memory controller; `mctl check` says why" in result.stderr
+
+
+@pytest.mark.nspawn
+def test_the_service_notes_once_what_is_missing(mctl: Mctl) -> None:
+    mctl.shell("systemctl restart mctld.service")
+    invocation = mctl.shell("systemctl show -P InvocationID mctld.service").text.strip()
+    lines = [e["MESSAGE"] for e in mctl.journal(f"_SYSTEMD_INVOCATION_ID={invocation}") if e["PRIORITY"] == "4"]
+    (line,) = lines
+    assert line.startswith("This host lacks cgroup.memory, cgroup.cpu, cgroup.cpuset, cgroup.io, cgroup.pids: `mctl")
+
+
+@pytest.mark.qemu
+def test_a_whole_host_lacks_nothing(mctl: Mctl) -> None:
+    for user in (None, "alice"):
+        found = check(mctl, status=0, user=user)
+        assert with_verdict(found, "warning", "unknown") - HARDENING == set()
+    assert mctl("check", "-q").text == ""
+    assert features(mctl) >= {"idmap", "seccomp", "userns", *CONTROLLERS}
+
+
+@pytest.mark.both
+def test_nothing_is_left_of_what_was_tried(mctl: Mctl) -> None:
+    """Mounts, processes, descriptors and journal lines are compared by the fixture."""
+    mctl.shell("for i in 1 2 3 4 5 6 7 8; do mctl check >/dev/null & done; wait; mctl check >/dev/null || true")
+    assert mctl.shell("ls /var/lib/mctl/containers | grep trial || true; ls /sys/class/net").text.split() == ["lo"]
+
+
+def found_in(mctl: Mctl, name: str, **how: Any) -> dict[str, str]:
+    return check(mctl, status=1, **how)[name]
+
+
+def test_what_an_attempt_tells(mctl: Mctl) -> None:
+    """Each defence that is taken away is missed."""
+    with changed(mctl, "echo mallory:1342177280:65536 >> /etc/subuid", "sed -i /mallory/d /etc/subuid"):
+        assert "/etc/subuid: mallory" in found_in(mctl, "ids")["Found"]
+    with changed(mctl, "mount -t ramfs ramfs /var/lib/mctl/containers", "umount /var/lib/mctl/containers"):
+        assert found_in(mctl, "idmap")["Verdict"] == "missing"
+
+
+@pytest.mark.allow_journal(r"polkit")
+def test_polkit_that_does_not_answer(mctl: Mctl) -> None:
+    mask = "systemctl stop polkit.service; systemctl mask --runtime polkit.service"
+    with changed(mctl, mask, "systemctl unmask --runtime polkit.service"):
+        polkit = found_in(mctl, "polkit")
+        assert polkit["Verdict"] == "missing"
+        assert "masked" in polkit["Found"]
+        hers = mctl("check", user="alice", check=False)
+        assert hers.returncode == 1
+        assert "polkit does not answer" in hers.stderr.decode()
+
+
+@pytest.mark.parametrize("user", [None, "alice"])
+@pytest.mark.parametrize("unit", ["mctld.service", "mctl-spawner.socket"])
+@pytest.mark.allow_journal(r"masked")
+def test_a_masked_service(mctl: Mctl, unit: str, user: str | None) -> None:
+    mask = f"systemctl stop mctld.service {unit}; systemctl mask --runtime {unit}"
+    with changed(mctl, mask, f"systemctl unmask --runtime {unit}"):
+        service = found_in(mctl, "service", user=user)
+        assert service["Verdict"] == "missing"
+        assert service["Remedy"] == f"systemctl unmask {unit}"
+        assert "`mctl check`" in mctl("ps", check=False).stderr.decode()
+    assert mctl("check", "-q", check=False).returncode == 1
+
+
+def test_a_service_that_does_not_run_is_started(mctl: Mctl) -> None:
+    mctl.shell("systemctl stop mctld.service mctl-spawner.service")
+    assert check(mctl, status=1)["spawner"]["Verdict"] == "ok"
+
+
+@pytest.mark.allow_journal(r"mctld\.service", r"state\.db")
+def test_a_service_that_gives_up_is_quoted(mctl: Mctl) -> None:
+    store = "cd /var/lib/mctl; systemctl stop mctld.service; "
+    breaking = f"{store} cp state.db kept; rm -f state.db-*; echo nonsense > state.db"
+    with changed(mctl, breaking, f"{store} mv kept state.db; systemctl reset-failed mctld.service"):
+        found = found_in(mctl, "service")
+        assert "status 78" in found["Found"]
+        assert "file is not a database" in found["Found"]
+        assert "state.db" in found["Remedy"]
+        assert "not a database" not in found_in(mctl, "service", user="bob")["Found"]  # the journal is not his
+
+
+@pytest.mark.allow_journal(r"mctld\.service|Container service")
+def test_a_service_that_is_started_over_and_over_is_not_waited_for(mctl: Mctl) -> None:
+    drop_in = "/run/systemd/system/mctld.service.d"
+    text = "[Service]\\nExecStart=\\nExecStart=/bin/false\\n"
+    breaking = f"systemctl stop mctld.service; mkdir -p {drop_in}; printf '{text}' > {drop_in}/broken.conf"
+    mending = f"rm -r {drop_in}; systemctl daemon-reload; systemctl restart mctld.service"
+    with changed(mctl, f"{breaking}; systemctl daemon-reload", mending):
+        assert "does not come up" in found_in(mctl, "service")["Found"]
