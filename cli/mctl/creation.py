@@ -6,46 +6,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from . import limits
 from .failures import UsageError
 from .names import new_name
 from .parser import Option
 from .signals import number
-from .sizes import INFINITY, UNLIMITED, is_decimal, seconds, size_or_unlimited, whole
+from .sizes import seconds
 
 if TYPE_CHECKING:
     from .parser import Arguments
 
-MEMORY_FLOOR = 4 << 20
-TASKS_MAX = 4_194_304
-CPUS_LEAST, CPUS_MOST = 0.001, 8192
 ID_MAX = 2**32 - 2
-
-
-def memory(flag: str, text: str) -> int:
-    value = size_or_unlimited(flag, text)
-    if value < MEMORY_FLOOR:
-        raise UsageError(f"{flag} {text} is too small: the least is 4m (4 MiB, {MEMORY_FLOOR} bytes)")
-    return value
-
-
-def cpus(flag: str, text: str) -> int:
-    """Microseconds of CPU time in a second for a number of CPUs."""
-    if text.lower() in UNLIMITED:
-        return INFINITY
-    if not is_decimal(text) or not CPUS_LEAST <= float(text) <= CPUS_MOST:
-        raise UsageError(f"{flag} {text!r} is out of range: give CPUs from {CPUS_LEAST} to {CPUS_MOST}, as in 0.5 or 2")
-    return round(float(text) * 1_000_000)
-
-
-def weight(flag: str, text: str) -> int:
-    return whole(flag, text, 1, 10_000)
-
-
-def tasks(flag: str, text: str) -> int:
-    """0 is unlimited, as are -1 and max."""
-    if text.lower() in UNLIMITED:
-        return INFINITY
-    return whole(flag, text, 0, TASKS_MAX) or INFINITY
 
 
 def user(flag: str, text: str) -> str:
@@ -106,11 +77,7 @@ OPTIONS = (
     Option(("-w", "--workdir"), "where the command begins, / if not given", value="DIR", convert=directory),
     Option(("-u", "--user"), "ids inside the container, 0:0 if not given", value="UID[:GID]", convert=user),
     Option(("-l", "--label"), "a note of your own", value="K=V", convert=label, repeat=True),
-    Option(("-m", "--memory"), "most memory, at least 4m", value="SIZE", convert=memory),
-    Option(("--swap", "--memory-swap"), "most memory and swap together", value="SIZE", convert=size_or_unlimited),
-    Option(("--cpu", "--cpus"), "most CPUs, as in 0.5", value="N", convert=cpus),
-    Option(("--cpu-weight",), "its share where CPUs are scarce, 1 to 10000", value="N", convert=weight),
-    Option(("--pids", "--pids-limit"), "most processes and threads, 0 for no limit", value="N", convert=tasks),
+    *limits.OPTIONS,
     Option(("--stop-signal",), "what stop sends in place of TERM", value="SIGNAL", convert=number),
     Option(("--stop-timeout",), "how long stop waits before killing", value="SEC", convert=seconds),
     Option(("--rm",), "remove it when it ends"),
@@ -124,9 +91,7 @@ LATER = frozenset((
     "--network-alias", "--mount", "--tmpfs", "--read-only", "--cap-add", "--cap-drop", "--security-opt",
     "--privileged", "--userns", "--device", "--ulimit", "--sysctl", "--restart", "--entrypoint", "--pull", "--init",
     "--ip", "--ip6", "--dns", "--dns-search", "--dns-option", "--add-host", "--expose", "--link", "--mac-address",
-    "--cpuset", "--cpuset-cpus", "--cpuset-mems", "--cpu-shares", "--cpu-quota", "--cpu-period", "--memory-high",
-    "--memory-reservation", "--io-weight", "--io-read-bps", "--io-write-bps", "--blkio-weight", "--device-read-bps",
-    "--device-write-bps", "--shm-size", "--oom-score-adj", "--gpus", "--group-add", "--health-cmd",
+    "--shm-size", "--oom-score-adj", "--gpus", "--group-add", "--health-cmd",
     "--health-interval", "--health-timeout", "--health-retries", "--health-start-period", "--no-healthcheck",
     "--credential", "--secret", "--cidfile", "--log-driver", "--log-opt", "--ipc", "--pid", "--uts", "--cgroupns",
     "--cgroup-parent", "--platform", "--runtime", "--pod", "--label-file", "--detach-keys", "--sig-proxy",
@@ -139,10 +104,6 @@ DIRECT = {
     "hostname": ("Hostname", "s"),
     "workdir": ("WorkingDirectory", "s"),
     "user": ("User", "s"),
-    "memory": ("MemoryMax", "t"),
-    "cpus": ("CPUQuotaPerSecUSec", "t"),
-    "cpu_weight": ("CPUWeight", "t"),
-    "pids_limit": ("TasksMax", "t"),
     "stop_signal": ("StopSignal", "i"),
     "stop_timeout": ("TimeoutStopUSec", "t"),
     "rm": ("AutoRemove", "b"),
@@ -159,9 +120,7 @@ def container_options(arguments: Arguments, rootfs: int) -> dict[str, tuple[str,
         found["Environment"] = ("as", environment)
     if "label" in arguments.options:
         found["Labels"] = ("a{ss}", dict(arguments.options["label"]))
-    if "memory_swap" in arguments.options:
-        found["MemorySwapMax"] = ("t", swap_alone(arguments))
-    return found
+    return found | limits.limit_options(arguments)
 
 
 def environment_of(arguments: Arguments) -> list[str]:
@@ -169,19 +128,6 @@ def environment_of(arguments: Arguments) -> list[str]:
     files = [entry for file in arguments.get("env_file", []) for entry in file]
     entries = [entry for entry in (*files, *arguments.get("env", [])) if entry is not None]
     return [f"{name}={value}" for name, value in dict(entries).items()]
-
-
-def swap_alone(arguments: Arguments) -> int:
-    """--swap counts memory and swap together, as docker's --memory-swap; the kernel counts swap alone."""
-    total: int = arguments.options["memory_swap"]
-    limit: int | None = arguments.get("memory")
-    if total == INFINITY:
-        return INFINITY
-    if limit is None or limit == INFINITY:
-        raise UsageError(f"--swap {total} (bytes) needs a --memory limit: it counts memory and swap together")
-    if total < limit:
-        raise UsageError(f"--swap {total} is less than --memory {limit} (bytes): it counts memory and swap together")
-    return total - limit
 
 
 def check_operands(arguments: Arguments, verb: str) -> None:

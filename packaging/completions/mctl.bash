@@ -7,13 +7,16 @@ __mctl_names() { # [mctl ps options]
 
 __mctl_options() { # verb
     local common='--no-ask-password --no-pager -h --help'
-    local making='--name --hostname -e --env --env-file -w --workdir -u --user -l --label -m --memory
-        --swap --memory-swap --cpu --cpus --cpu-weight --pids --pids-limit --stop-signal --stop-timeout
-        --rm -q --quiet'
+    local making='--name --hostname -e --env --env-file -w --workdir -u --user -l --label
+        --stop-signal --stop-timeout --rm -q --quiet'
+    local limits='-m --memory --memory-high --memory-low --memory-reservation --swap --memory-swap --oom-group
+        --cpu --cpus --cpu-quota --cpu-period --cpu-weight --cpu-shares --cpuset --cpuset-cpus --cpuset-mems
+        --pids --pids-limit --io-weight --blkio-weight --io-read-bps --device-read-bps --io-write-bps
+        --device-write-bps --io-read-iops --device-read-iops --io-write-iops --device-write-iops'
     case $1 in
         '') echo "$common --version" ;;
-        run) echo "$common $making -d --detach -i --interactive" ;;
-        create) echo "$common $making" ;;
+        run) echo "$common $making $limits -d --detach -i --interactive" ;;
+        create) echo "$common $making $limits" ;;
         start) echo "$common" ;;
         stop) echo "$common -t --time --timeout -f --force" ;;
         kill) echo "$common -s --signal -a --all" ;;
@@ -28,8 +31,10 @@ __mctl_options() { # verb
 __mctl_takes_value() { # verb option
     case $1,$2 in
         run,--name | run,--hostname | run,-[ewulm] | run,--env | run,--env-file | run,--workdir | run,--user) ;;
-        run,--label | run,--memory | run,--swap | run,--memory-swap | run,--cpu | run,--cpus) ;;
-        run,--cpu-weight | run,--pids | run,--pids-limit | run,--stop-signal | run,--stop-timeout) ;;
+        run,--label | run,--stop-signal | run,--stop-timeout) ;;
+        run,--oom-group) return 1 ;;
+        run,--memory* | run,--swap | run,--cpu* | run,--pids* | run,--io-* | run,--blkio-weight) ;;
+        run,--device-*-?ps | run,--device-*-iops) ;;
         stop,-t | stop,--time | stop,--timeout | kill,-s | kill,--signal) ;;
         ps,-f | ps,--filter | ps,--format | inspect,-f | inspect,--format) ;;
         logs,-[no] | logs,--tail | logs,--since | logs,--until | logs,--output) ;;

@@ -8,11 +8,10 @@ import re
 import signal
 from dataclasses import dataclass, field
 
+from .bounds import INFINITY, check_printable, check_range, check_text, shown
 from .errors import InvalidArgs
+from .limits import Limits
 
-INFINITY = 2**64 - 1  # "no limit" on the bus and in systemd's properties
-MEMORY_FLOOR = 4 << 20
-DEFAULT_TASKS_MAX = 2048
 NAME_RULE = "1 to 63 of a-z, 0-9 and -, beginning with a letter or digit"
 ID_MAX = 2**32 - 2  # (uid_t) -1 means "no change" to the kernel
 
@@ -28,37 +27,11 @@ LABELS_MAX = 64
 LABEL_MAX = 4096
 
 
-def shown(value: str) -> str:
-    """`value` as it may appear in a sentence: quoted, escaped, shortened."""
-    return repr(value if len(value) <= 80 else value[:77] + "...")
-
-
 def check_name(name: str) -> str:
     """A container's name: also a host name, a part of a unit name and of an object path."""
     if not _NAME.fullmatch(name):
         raise InvalidArgs(f"name {shown(name)} is not valid: use {NAME_RULE}")
     return name
-
-
-def check_text(key: str, value: str, limit: int) -> str:
-    """Text that reaches the kernel as a C string; control characters would reach systemd and terminals."""
-    if "\0" in value:
-        raise InvalidArgs(f"{key} {shown(value)} contains a NUL character")
-    if len(os.fsencode(value)) > limit:
-        raise InvalidArgs(f"{key} {shown(value)} is longer than {limit} bytes")
-    return value
-
-
-def check_printable(key: str, value: str, limit: int) -> str:
-    if any(ord(c) < 0x20 or 0x7F <= ord(c) <= 0x9F for c in value):
-        raise InvalidArgs(f"{key} {shown(value)} contains a control character")
-    return check_text(key, value, limit)
-
-
-def check_range(key: str, value: int, low: int, high: int) -> int:
-    if not low <= value <= high:
-        raise InvalidArgs(f"{key} {value} is out of range: it must be between {low} and {high}")
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +53,6 @@ class User:
 
     def __str__(self) -> str:
         return f"{self.uid}:{self.gid}"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """systemd.resource-control(5) properties of the container's scope, in systemd's own units.
-
-    Bytes for memory, microseconds of CPU time per second for the quota, INFINITY for no limit.
-    """
-
-    memory_max: int = INFINITY
-    memory_swap_max: int = INFINITY
-    cpu_quota_per_sec_usec: int = INFINITY
-    cpu_weight: int = INFINITY  # unset: PID 1's default, 100
-    tasks_max: int = DEFAULT_TASKS_MAX
-
-    def __post_init__(self) -> None:
-        if self.memory_max != INFINITY and self.memory_max < MEMORY_FLOOR:
-            raise InvalidArgs(f"MemoryMax {self.memory_max} is too small: the least is {MEMORY_FLOOR} bytes (4 MiB)")
-        if self.cpu_quota_per_sec_usec != INFINITY:
-            check_range("CPUQuotaPerSecUSec", self.cpu_quota_per_sec_usec, 1_000, 8192 * 1_000_000)
-        if self.cpu_weight != INFINITY:
-            check_range("CPUWeight", self.cpu_weight, 1, 10_000)
-        if self.tasks_max != INFINITY:
-            check_range("TasksMax", self.tasks_max, 1, 4_194_304)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ import sqlite3
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from . import limits
 from .errors import LimitsExceeded, NameTaken, StoreFailed
-from .spec import Limits, Rootfs, Spec, User
+from .spec import Rootfs, Spec, User
 from .state import State
 
 VERSION = 1
@@ -191,7 +192,7 @@ def decode(text: str) -> Spec:
     owner = rootfs["owner"]
     found["rootfs"] = Rootfs(**{**rootfs, "owner": tuple(owner) if owner else None})
     found["user"] = User(**found["user"])
-    found["limits"] = Limits(**found["limits"])
+    found["limits"] = limits.restored(found["limits"])
     found["command"] = tuple(found["command"])
     found["environment"] = tuple(found["environment"])
     found["labels"] = tuple((key, value) for key, value in found["labels"])

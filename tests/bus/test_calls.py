@@ -12,10 +12,11 @@ from dbus_next.signature import Variant
 
 from bus.house import ALICE, CONTAINER, MANAGER, ROOT_UID, Client, House
 from bus.polkit import YES
+from mctld.bounds import INFINITY
 from mctld.bus.paths import ROOT, container_path
 from mctld.lifecycle.events import Exit
 from mctld.lifecycle.logs import LogQuery
-from mctld.spec import INFINITY, Limits
+from mctld.limits import Limits
 from mctld.state import State
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.house import CONTRACT
+from mctld.bounds import INFINITY
 from mctld.bus import openings, options
 from mctld.bus.contract import Contract, ContractError, snake
 from mctld.bus.descriptors import Descriptors
@@ -21,7 +22,7 @@ from mctld.bus.door import checked_contract
 from mctld.bus.paths import container_path, decode_label, encode_label
 from mctld.errors import InvalidArgs, NoSuchRootfs
 from mctld.runtime import rootfs
-from mctld.spec import INFINITY, Rootfs
+from mctld.spec import Rootfs
 
 if TYPE_CHECKING:
     from pathlib import Path

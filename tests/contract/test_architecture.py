@@ -16,13 +16,16 @@ SERVICE = ROOT / "service" / "mctld"
 MAX_LINES, MAX_FUNCTION = 400, 40
 SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
-SPECIFICATION = {"errors", "spec", "state"}
+SPECIFICATION = {"errors", "bounds", "cpuset", "limits", "spec", "state"}
 PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
 FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "__init__": set(),
     "errors": set(),
     "state": {"errors"},
-    "spec": {"errors"},
+    "bounds": {"errors"},
+    "cpuset": {"errors", "bounds"},
+    "limits": {"errors", "bounds", "cpuset"},
+    "spec": {"errors", "bounds", "limits"},
     "kernel": set(),
     "settings": SPECIFICATION,
     "store": SPECIFICATION,

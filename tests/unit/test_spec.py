@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mctld.errors import InvalidArgs
-from mctld.spec import INFINITY, Limits, Spec, User, check_name
+from mctld.spec import Spec, User, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,26 +55,6 @@ def test_users_that_are_refused(text: str) -> None:
     """CVE-2024-40635: what cannot be read must never become root."""
     with pytest.raises(InvalidArgs):
         User.parse(text)
-
-
-@pytest.mark.parametrize(
-    ("limits", "sentence"),
-    [
-        ({"memory_max": 1 << 20}, "MemoryMax 1048576 is too small"),
-        ({"cpu_weight": 0}, "CPUWeight 0 is out of range: it must be between 1 and 10000"),
-        ({"cpu_weight": 10001}, "CPUWeight 10001 is out of range"),
-        ({"cpu_quota_per_sec_usec": 0}, "CPUQuotaPerSecUSec 0 is out of range"),
-        ({"tasks_max": 0}, "TasksMax 0 is out of range"),
-    ],
-)
-def test_limits_name_key_value_and_bound(limits: dict[str, int], sentence: str) -> None:
-    with pytest.raises(InvalidArgs, match=sentence):
-        Limits(**limits)
-
-
-def test_limits_at_their_bounds() -> None:
-    Limits(memory_max=4 << 20, cpu_weight=1, tasks_max=1)
-    Limits(cpu_weight=10_000, tasks_max=INFINITY)
 
 
 @pytest.mark.parametrize(

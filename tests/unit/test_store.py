@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mctld.errors import LimitsExceeded, NameTaken, StoreFailed
-from mctld.spec import Limits, Rootfs, Spec, User
+from mctld.limits import Limits
+from mctld.spec import Rootfs, Spec, User
 from mctld.state import State
 from mctld.store import Ids, Run, Store, decode, encode
 
@@ -44,7 +45,8 @@ def add(make_spec: Callable[..., Spec]) -> Callable[[Store, str], Record]:
 def test_a_spec_survives_its_encoding(make_spec: Callable[..., Spec]) -> None:
     spec = make_spec(
         rootfs=Rootfs("/srv/ü", 3, 4, (1000, 1001)), command=("a", "b c"), environment=("A=1",), user=User(1, 2),
-        limits=Limits(memory_max=5 << 20), labels=(("k", "v"),), auto_remove=True,
+        limits=Limits(memory_max=5 << 20, io_weight=3, io_read_iops_max=(("/dev/sda", 9),)), labels=(("k", "v"),),
+        auto_remove=True,
     )  # fmt: skip
     assert decode(encode(spec)) == spec
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mctld.bounds import INFINITY
 from mctld.errors import MctlError, SetupFailed
-from mctld.spec import Limits
+from mctld.limits import Limits
 from mctld.systemd import journal, scope
 from mctld.systemd.manager import UNIT_EXISTS, Manager, unit_of
 
@@ -93,6 +94,26 @@ def test_scope_properties_hold_no_text_of_the_callers() -> None:
     assert values["MemorySwapMax"] == 0
     assert values["TasksMax"] == 2048
     assert "CPUWeight" not in values
+
+
+def test_limits_as_systemd_takes_them() -> None:
+    disk, other = "/dev/sda", "/dev/sdb"
+    old = Limits(memory_max=8 << 20, cpu_set="0-1", io_read_iops_max=((disk, 5),))
+    new = Limits(memory_low=1, cpu_set="1,9", io_read_iops_max=((other, 6),), io_write_iops_max=((disk, 7),))
+    changes = [(name, variant.signature, variant.value) for name, variant in scope.changed_properties(old, new)]
+    assert changes == [
+        ("MemoryMax", "t", INFINITY),
+        ("MemoryLow", "t", 1),
+        ("AllowedCPUs", "ay", b"\x02\x02"),
+        ("IOReadIOPSMax", "a(st)", []),
+        ("IOReadIOPSMax", "a(st)", [[other, 6]]),
+        ("IOWriteIOPSMax", "a(st)", [[disk, 7]]),
+    ]
+    back = [(name, variant.value) for name, variant in scope.changed_properties(new, Limits(memory_max=8 << 20))]
+    assert back == [
+        ("MemoryMax", 8 << 20), ("MemoryLow", 0), ("AllowedCPUs", b""), ("IOReadIOPSMax", []), ("IOWriteIOPSMax", []),
+    ]  # fmt: skip
+    assert scope.changed_properties(new, new) == []
 
 
 def test_fields_are_published_as_journald_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

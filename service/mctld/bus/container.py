@@ -172,17 +172,50 @@ class ContainerObject(Target):
     def memory_max(self) -> int:
         return self.container.spec.limits.memory_max
 
+    def memory_high(self) -> int:
+        return self.container.spec.limits.memory_high
+
+    def memory_low(self) -> int:
+        return self.container.spec.limits.memory_low
+
     def memory_swap_max(self) -> int:
         return self.container.spec.limits.memory_swap_max
+
+    def oom_group(self) -> bool:
+        return self.container.spec.limits.oom_group
 
     def cpu_quota_per_sec_usec(self) -> int:
         return self.container.spec.limits.cpu_quota_per_sec_usec
 
+    def cpu_quota_period_usec(self) -> int:
+        return self.container.spec.limits.cpu_quota_period_usec
+
     def cpu_weight(self) -> int:
         return self.container.spec.limits.cpu_weight
 
+    def cpu_set(self) -> str:
+        return self.container.spec.limits.cpu_set
+
+    def cpu_set_mems(self) -> str:
+        return self.container.spec.limits.cpu_set_mems
+
     def tasks_max(self) -> int:
         return self.container.spec.limits.tasks_max
+
+    def io_weight(self) -> int:
+        return self.container.spec.limits.io_weight
+
+    def io_read_bandwidth_max(self) -> dict[str, int]:
+        return dict(self.container.spec.limits.io_read_bandwidth_max)
+
+    def io_write_bandwidth_max(self) -> dict[str, int]:
+        return dict(self.container.spec.limits.io_write_bandwidth_max)
+
+    def io_read_iops_max(self) -> dict[str, int]:
+        return dict(self.container.spec.limits.io_read_iops_max)
+
+    def io_write_iops_max(self) -> dict[str, int]:
+        return dict(self.container.spec.limits.io_write_iops_max)
 
     def uid_shift(self) -> int:
         return self.container.uid_shift

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from dbus_next.signature import Variant
 
 from .. import VERSION
+from ..bounds import shown
 from ..errors import NoSuchContainer
-from ..spec import shown
 from . import container, openings, options
 from .container import ContainerObject, container_details, spec_details
 from .paths import ROOT, container_path

@@ -7,8 +7,9 @@ import fcntl
 import os
 import stat
 
+from ..bounds import shown
 from ..errors import InvalidArgs, NoSuchRootfs
-from ..spec import Rootfs, shown
+from ..spec import Rootfs
 
 _SELF_MOUNTS = "/proc/self/mountinfo"
 

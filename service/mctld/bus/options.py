@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..bounds import check_range, shown
 from ..errors import InvalidArgs
 from ..lifecycle.logs import LogQuery
-from ..spec import INFINITY, Limits, Spec, User, check_range, shown
+from ..limits import Limits, rates
+from ..spec import Spec, User
 from ..state import State
 from .contract import snake
 
@@ -22,10 +24,15 @@ ATTACH = 1
 EVERYONE = 1
 FORCE = 1
 
-_LIMITS = {"MemoryMax": "t", "MemorySwapMax": "t", "CPUQuotaPerSecUSec": "t", "CPUWeight": "t", "TasksMax": "t"}
+LIMITS = {
+    "MemoryMax": "t", "MemoryHigh": "t", "MemoryLow": "t", "MemorySwapMax": "t", "OOMGroup": "b",
+    "CPUQuotaPerSecUSec": "t", "CPUQuotaPeriodUSec": "t", "CPUWeight": "t", "CPUSet": "s", "CPUSetMems": "s",
+    "TasksMax": "t", "IOWeight": "t", "IOReadBandwidthMax": "a{st}", "IOWriteBandwidthMax": "a{st}",
+    "IOReadIOPSMax": "a{st}", "IOWriteIOPSMax": "a{st}",
+}  # fmt: skip
 _PLAIN = {"WorkingDirectory": "s", "Hostname": "s", "StopSignal": "i", "TimeoutStopUSec": "t", "AutoRemove": "b"}
 CREATION = {
-    "Rootfs": "h", "Command": "as", "Environment": "as", "User": "s", "Labels": "a{ss}", **_PLAIN, **_LIMITS,
+    "Rootfs": "h", "Command": "as", "Environment": "as", "User": "s", "Labels": "a{ss}", **_PLAIN, **LIMITS,
 }  # fmt: skip
 RUN = {**CREATION, "Stdin": "h"}
 STOP = {"TimeoutUSec": "t"}
@@ -36,7 +43,7 @@ OUTPUTS = ("cat", "short-iso-precise", "json", "export")
 _WORDS = {
     "s": "a string", "b": "a boolean", "i": "a 32-bit integer", "u": "an unsigned 32-bit integer",
     "t": "an unsigned 64-bit integer", "as": "an array of strings", "h": "a file descriptor",
-    "a{ss}": "a dictionary of strings",
+    "a{ss}": "a dictionary of strings", "a{st}": "a dictionary of strings to unsigned 64-bit integers",
 }  # fmt: skip
 
 
@@ -75,7 +82,7 @@ def spec(name: str, values: Mapping[str, Any], rootfs: Rootfs) -> Spec:
         environment=tuple(values.get("Environment", ())),
         user=User.parse(values.get("User", "0:0")),
         labels=tuple(sorted(values.get("Labels", {}).items())),
-        limits=_limits(values),
+        limits=Limits().changed(limit_changes(values)),
         **{"hostname": name, **plain},
     )
 
@@ -114,8 +121,7 @@ def check_signal(number: int) -> int:
     return check_range("signal", number, 1, 64)
 
 
-def _limits(values: Mapping[str, Any]) -> Limits:
-    given = {snake(key): values[key] for key in _LIMITS if key in values}
-    if given.get("memory_max", INFINITY) != INFINITY:
-        given.setdefault("memory_swap_max", 0)  # else a limit of memory would only move the excess to swap
-    return Limits(**given)
+def limit_changes(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of Limits, from parsed LIMITS options."""
+    given = {key: values[key] for key in LIMITS if key in values}
+    return {snake(key): rates(value) if isinstance(value, dict) else value for key, value in given.items()}

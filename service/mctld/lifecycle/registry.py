@@ -10,8 +10,9 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from ..bounds import shown
 from ..errors import InvalidArgs, LimitsExceeded, NameTaken
-from ..spec import shown
+from ..runtime import cgroup
 from ..store import Run
 from .container import Container, usec
 from .events import Exit
@@ -78,6 +79,7 @@ class Registry:
 
     async def create(self, spec: Spec, owner_uid: int) -> Container:
         self._check_room(spec.name, owner_uid)
+        cgroup.check(spec.limits, self._machinery.controllers)
         record = self._machinery.store.add(
             identity=secrets.token_hex(16), owner_uid=owner_uid, created_usec=usec(time.time_ns()), spec=spec
         )

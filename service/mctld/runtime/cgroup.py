@@ -5,29 +5,47 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
+import stat
 
+from .. import cpuset
+from ..bounds import INFINITY
 from ..errors import SetupFailed
-from ..spec import DEFAULT_TASKS_MAX, INFINITY
+from ..limits import Limits
 
-if TYPE_CHECKING:
-    from ..spec import Limits
-
+RATES = ("IOReadBandwidthMax", "IOWriteBandwidthMax", "IOReadIOPSMax", "IOWriteIOPSMax")
 HIERARCHY = "/sys/fs/cgroup"
 CONTROLLERS = f"{HIERARCHY}/cgroup.controllers"
 CHECK = "`mctl check` says why and what to do"
+ONLINE = {"CPUSet": "/sys/devices/system/cpu/online", "CPUSetMems": "/sys/devices/system/node/has_memory"}
+
+CONTROLLER_OF = {
+    "MemoryMax": ("memory_max", "memory"),
+    "MemoryHigh": ("memory_high", "memory"),
+    "MemoryLow": ("memory_low", "memory"),
+    "MemorySwapMax": ("memory_swap_max", "memory"),
+    "OOMGroup": ("oom_group", "memory"),
+    "CPUQuotaPerSecUSec": ("cpu_quota_per_sec_usec", "cpu"),
+    "CPUQuotaPeriodUSec": ("cpu_quota_period_usec", "cpu"),
+    "CPUWeight": ("cpu_weight", "cpu"),
+    "CPUSet": ("cpu_set", "cpuset"),
+    "CPUSetMems": ("cpu_set_mems", "cpuset"),
+    "TasksMax": ("tasks_max", "pids"),
+    "IOWeight": ("io_weight", "io"),
+    "IOReadBandwidthMax": ("io_read_bandwidth_max", "io"),
+    "IOWriteBandwidthMax": ("io_write_bandwidth_max", "io"),
+    "IOReadIOPSMax": ("io_read_iops_max", "io"),
+    "IOWriteIOPSMax": ("io_write_iops_max", "io"),
+}
 
 
 def needed(limits: Limits) -> dict[str, str]:
     """Controller by asked-for limit. The default of TasksMax is a kindness, not a promise to the caller."""
-    asked = {
-        "MemoryMax": ("memory", limits.memory_max != INFINITY),
-        "MemorySwapMax": ("memory", limits.memory_swap_max != INFINITY),
-        "CPUQuotaPerSecUSec": ("cpu", limits.cpu_quota_per_sec_usec != INFINITY),
-        "CPUWeight": ("cpu", limits.cpu_weight != INFINITY),
-        "TasksMax": ("pids", limits.tasks_max not in (INFINITY, DEFAULT_TASKS_MAX)),
+    plain = Limits()
+    return {
+        key: controller
+        for key, (field, controller) in CONTROLLER_OF.items()
+        if getattr(limits, field) not in (getattr(plain, field), INFINITY)
     }
-    return {name: controller for name, (controller, wanted) in asked.items() if wanted}
 
 
 def available() -> frozenset[str]:
@@ -67,3 +85,37 @@ def check(limits: Limits, controllers: frozenset[str]) -> None:
                 f"enforce {name}",
                 f"this host's cgroup v2 hierarchy has no {controller} controller; {CHECK}",
             )
+    _check_online("CPUSet", limits.cpu_set, "processor")
+    _check_online("CPUSetMems", limits.cpu_set_mems, "memory node")
+    for name in RATES:
+        for path, _ in getattr(limits, CONTROLLER_OF[name][0]):
+            _check_block_device(name, path)
+
+
+def _check_online(name: str, wanted: str, what: str) -> None:
+    if not wanted:
+        return
+    online = _online(name)
+    missing = cpuset.parse(name, wanted) - online
+    if missing:
+        raise SetupFailed(
+            f"enforce {name} {wanted}", f"{what} {min(missing)} is not there: this host has {cpuset.text(online)}"
+        )
+
+
+def _online(name: str) -> frozenset[int]:
+    try:
+        with open(ONLINE[name], encoding="ascii") as file:
+            return cpuset.parse(name, file.read().strip())
+    except FileNotFoundError:  # a kernel without NUMA: all memory is node 0
+        return frozenset({0})
+
+
+def _check_block_device(name: str, path: str) -> None:
+    """PID 1 would take any file for the device of its file system, and only log what it does not find."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise SetupFailed(f"enforce {name}", f"the device {path} cannot be found: {error.strerror}") from error
+    if not stat.S_ISBLK(mode):
+        raise SetupFailed(f"enforce {name}", f"{path} is not a block device: name the disk, as in /dev/sda")

@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dbus_next.signature import Variant
 
-from ..spec import INFINITY
-
-if TYPE_CHECKING:
-    from ..spec import Limits
+from .. import cpuset
+from ..bounds import INFINITY
+from ..limits import Limits
 
 STOP_GRACE_USEC = 5_000_000  # beyond the container's own timeout: we kill it, PID 1 only if we cannot
+
+
+RATES = {
+    "IOReadBandwidthMax": "io_read_bandwidth_max",
+    "IOWriteBandwidthMax": "io_write_bandwidth_max",
+    "IOReadIOPSMax": "io_read_iops_max",
+    "IOWriteIOPSMax": "io_write_iops_max",
+}
 
 
 def unit_name(container: str) -> str:
@@ -46,12 +53,38 @@ def properties(container: str, owner_uid: int, pid: int, limits: Limits, timeout
 
 
 def limit_properties(limits: Limits) -> list[list[Any]]:
-    """systemd.resource-control(5); what is not limited is left to the slice."""
-    asked = {
+    """What a new scope needs to be told; what is not limited is left to the slice."""
+    return [*changed_properties(Limits(), limits), ["TasksMax", Variant("t", limits.tasks_max)]]
+
+
+def changed_properties(old: Limits, new: Limits) -> list[list[Any]]:
+    """From one set of limits to another, in systemd.resource-control(5)'s words."""
+    before, after = _numbers(old), _numbers(new)
+    found = [[name, Variant("t", value)] for name, value in after.items() if value != before[name]]
+    for name, was, now in (
+        ("AllowedCPUs", old.cpu_set, new.cpu_set),
+        ("AllowedMemoryNodes", old.cpu_set_mems, new.cpu_set_mems),
+    ):
+        if was != now:
+            found.append([name, Variant("ay", cpuset.mask(cpuset.parse(name, now)))])
+    for name, field in RATES.items():
+        was, now = getattr(old, field), getattr(new, field)
+        if was:  # assignments add up, and an empty one takes back those before it
+            found += [[name, Variant("a(st)", [])]] if was != now else []
+        if was != now and now:
+            found.append([name, Variant("a(st)", [list(rate) for rate in now])])
+    return found
+
+
+def _numbers(limits: Limits) -> dict[str, int]:
+    return {
         "MemoryMax": limits.memory_max,
+        "MemoryHigh": limits.memory_high,
+        "MemoryLow": limits.memory_low,
         "MemorySwapMax": limits.memory_swap_max,
         "CPUQuotaPerSecUSec": limits.cpu_quota_per_sec_usec,
+        "CPUQuotaPeriodUSec": limits.cpu_quota_period_usec,
         "CPUWeight": limits.cpu_weight,
+        "TasksMax": limits.tasks_max,
+        "IOWeight": limits.io_weight,
     }
-    found = [[name, Variant("t", value)] for name, value in asked.items() if value != INFINITY]
-    return [*found, ["TasksMax", Variant("t", limits.tasks_max)]]
