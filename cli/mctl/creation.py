@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from . import limits
+from . import limits, networking
 from .failures import UsageError
 from .names import new_name
 from .parser import Option
@@ -78,6 +78,7 @@ OPTIONS = (
     Option(("-u", "--user"), "ids inside the container, 0:0 if not given", value="UID[:GID]", convert=user),
     Option(("-l", "--label"), "a note of your own", value="K=V", convert=label, repeat=True),
     *limits.OPTIONS,
+    *networking.OPTIONS,
     Option(("--stop-signal",), "what stop sends in place of TERM", value="SIGNAL", convert=number),
     Option(("--stop-timeout",), "how long stop waits before killing", value="SEC", convert=seconds),
     Option(("--rm",), "remove it when it ends"),
@@ -87,10 +88,10 @@ OPTIONS = (
 # What docker and podman have and this version has not: refused as such, not as unknown.
 # fmt: off
 LATER = frozenset((
-    "-t", "--tty", "-v", "--volume", "-p", "--publish", "-P", "--publish-all", "--network", "--net",
+    "-t", "--tty", "-v", "--volume", "-p", "--publish", "-P", "--publish-all",
     "--network-alias", "--mount", "--tmpfs", "--read-only", "--cap-add", "--cap-drop", "--security-opt",
     "--privileged", "--userns", "--device", "--ulimit", "--sysctl", "--restart", "--entrypoint", "--pull", "--init",
-    "--ip", "--ip6", "--dns", "--dns-search", "--dns-option", "--add-host", "--expose", "--link", "--mac-address",
+    "--ip6", "--dns", "--dns-search", "--dns-option", "--add-host", "--expose", "--link", "--mac-address",
     "--shm-size", "--oom-score-adj", "--gpus", "--group-add", "--health-cmd",
     "--health-interval", "--health-timeout", "--health-retries", "--health-start-period", "--no-healthcheck",
     "--credential", "--secret", "--cidfile", "--log-driver", "--log-opt", "--ipc", "--pid", "--uts", "--cgroupns",
@@ -120,7 +121,7 @@ def container_options(arguments: Arguments, rootfs: int) -> dict[str, tuple[str,
         found["Environment"] = ("as", environment)
     if "label" in arguments.options:
         found["Labels"] = ("a{ss}", dict(arguments.options["label"]))
-    return found | limits.limit_options(arguments)
+    return found | limits.limit_options(arguments) | networking.network_options(arguments)
 
 
 def environment_of(arguments: Arguments) -> list[str]:

@@ -8,7 +8,7 @@ __mctl_names() { # [mctl ps options]
 __mctl_options() { # verb
     local common='--no-ask-password --no-pager -h --help'
     local making='--name --hostname -e --env --env-file -w --workdir -u --user -l --label
-        --stop-signal --stop-timeout --rm -q --quiet'
+        --network --net --ip --stop-signal --stop-timeout --rm -q --quiet'
     local limits='-m --memory --memory-high --memory-low --memory-reservation --swap --memory-swap --oom-group
         --cpu --cpus --cpu-quota --cpu-period --cpu-weight --cpu-shares --cpuset --cpuset-cpus --cpuset-mems
         --pids --pids-limit --io-weight --blkio-weight --io-read-bps --device-read-bps --io-write-bps
@@ -31,7 +31,7 @@ __mctl_options() { # verb
 __mctl_takes_value() { # verb option
     case $1,$2 in
         run,--name | run,--hostname | run,-[ewulm] | run,--env | run,--env-file | run,--workdir | run,--user) ;;
-        run,--label | run,--stop-signal | run,--stop-timeout) ;;
+        run,--label | run,--network | run,--net | run,--ip | run,--stop-signal | run,--stop-timeout) ;;
         run,--oom-group) return 1 ;;
         run,--memory* | run,--swap | run,--cpu* | run,--pids* | run,--io-* | run,--blkio-weight) ;;
         run,--device-*-?ps | run,--device-*-iops) ;;
@@ -46,6 +46,7 @@ __mctl_values() { # verb option: what can stand there
     case $1,$2 in
         run,--env-file) compgen -f -- "$cur" ;;
         run,-e | run,--env) compgen -e -- "$cur" ;;
+        run,--network | run,--net) compgen -W 'bridge none' -- "$cur" ;;
         run,--stop-signal | kill,*) compgen -W "$(compgen -A signal | sed -n 's/^SIG//p')" -- "${cur#SIG}" ;;
         ps,--format) compgen -W 'table json ids' -- "$cur" ;;
         ps,*) compgen -W 'state=created state=starting state=running state=stopping state=exited name=' -- "$cur" ;;

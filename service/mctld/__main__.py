@@ -7,18 +7,26 @@ import asyncio
 import logging
 import sys
 
-from .daemon import serve
+from .daemon import serve, take_down_networks
 from .errors import MctlError, StoreFailed
 from .settings import Settings
 
 EXIT_FAILURE = 1
+EX_USAGE = 64
 EX_CONFIG = 78  # sysexits.h: mctld.service is not started again before somebody has looked
 
 
 def main() -> int:
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
-        asyncio.run(serve(Settings()))
+        match sys.argv[1:]:
+            case []:
+                asyncio.run(serve(Settings()))
+            case ["--take-down-networks"]:
+                take_down_networks(Settings())
+            case _:
+                logging.getLogger(__name__).critical("usage: mctld [--take-down-networks]")
+                return EX_USAGE
     except StoreFailed as error:
         logging.getLogger(__name__).critical("%s", error)
         return EX_CONFIG

@@ -18,6 +18,7 @@ from .lifecycle.events import Events
 from .lifecycle.logs import LogReaders
 from .lifecycle.machinery import Machinery
 from .lifecycle.memory import MemoryWatch
+from .lifecycle.networks import Networks
 from .lifecycle.recovery import recover
 from .lifecycle.registry import Registry
 from .lifecycle.tasks import Tasks
@@ -40,9 +41,10 @@ async def serve(settings: Settings) -> None:
     """Until SIGTERM, or until the bus goes away: then BusGone, and systemd starts us anew. No container notices."""
     connection = await Connection.open()
     tasks, relays = Tasks(), Tasks()
+    store = _store(settings)
     machinery = Machinery(
         settings=settings,
-        store=Store(settings.database, Ids(users.FIRST, users.RANGE, users.RANGES)),
+        store=store,
         spawner=Spawner(settings.spawner_socket),
         staging=Staging(settings.staging),
         filters=Filters(settings.filters),
@@ -51,6 +53,7 @@ async def serve(settings: Settings) -> None:
         logs=LogReaders(),
         disposal=Disposal(),
         memory=MemoryWatch(),
+        networks=Networks(store, settings.network_record),
         events=Events(),
         tasks=tasks,
         relays=relays,
@@ -73,9 +76,21 @@ async def serve(settings: Settings) -> None:
     machinery.spawner.close()
     machinery.staging.close()
     machinery.filters.close()
+    machinery.networks.close()
     machinery.store.close()
     if connection.closed.done():
         raise BusGone(f"the bus is gone: {connection.closed.result()}")
+
+
+def take_down_networks(settings: Settings) -> None:
+    """Before the package is removed: the host is then as it was before the first container."""
+    store = _store(settings)
+    Networks(store, settings.network_record).take_down()
+    store.close()
+
+
+def _store(settings: Settings) -> Store:
+    return Store(settings.database, Ids(users.FIRST, users.RANGE, users.RANGES))
 
 
 async def _end(connection: Connection) -> None:

@@ -68,6 +68,22 @@ class AlreadyRunning(MctlError):
     bus_name = "org.mctl1.Error.AlreadyRunning"
 
 
+class NoSuchNetwork(MctlError):
+    bus_name = "org.mctl1.Error.NoSuchNetwork"
+
+
+class AddressInUse(MctlError):
+    """Another container has it, even if that does not run."""
+
+    bus_name = "org.mctl1.Error.AddressInUse"
+
+
+class SubnetInUse(MctlError):
+    """The host has a route into the subnet that a network would take."""
+
+    bus_name = "org.mctl1.Error.SubnetInUse"
+
+
 class NoSuchRootfs(MctlError):
     """The root directory is missing, is no directory, or is no longer the one that was authorized."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from .bounds import INFINITY, check_printable, check_range, check_text, shown
 from .errors import InvalidArgs
 from .limits import Limits
+from .networking import Networking
 
 NAME_RULE = "1 to 63 of a-z, 0-9 and -, beginning with a letter or digit"
 ID_MAX = 2**32 - 2  # (uid_t) -1 means "no change" to the kernel
@@ -83,6 +84,7 @@ class Spec:
     hostname: str = ""
     user: User = field(default_factory=User)
     limits: Limits = field(default_factory=Limits)
+    networking: Networking = field(default_factory=Networking)
     labels: tuple[tuple[str, str], ...] = ()
     stop_signal: int = signal.SIGTERM
     timeout_stop_usec: int = 10_000_000

@@ -3,18 +3,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import limits
+from . import leases, limits, networking
 from .errors import LimitsExceeded, NameTaken, StoreFailed
+from .leases import Leases
 from .spec import Rootfs, Spec, User
 from .state import State
 
-VERSION = 1
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .networking import Network
 
 _SCHEMA = """
 CREATE TABLE container (
@@ -34,6 +39,8 @@ CREATE TABLE container (
     status INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 """
+_MIGRATIONS = (_SCHEMA, leases.SCHEMA)  # one for each version
+VERSION = len(_MIGRATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +110,9 @@ class Store:
             database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
+            database.execute("PRAGMA foreign_keys = ON")
             self._migrate(database)
+            self.leases = Leases(database)
             self._cursor.used = {shift for (shift,) in database.execute("SELECT uid_shift FROM container")}
         except sqlite3.Error as error:
             raise StoreFailed(f"the database {self._path} cannot be opened: {error}") from error
@@ -116,29 +125,44 @@ class Store:
                 f"the database {self._path} is of version {found}, this service knows up to {VERSION}: "
                 "install the newer mctl again"
             )
-        if found == 0:
-            database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        for version, script in enumerate(_MIGRATIONS[found:], found + 1):
+            database.executescript(f"BEGIN; {script} PRAGMA user_version = {version}; COMMIT;")
 
     def load(self) -> list[tuple[Record, Run]]:
         columns = ", ".join(("id", "owner_uid", "uid_shift", "created_usec", "spec", *_RUN))
         rows = self._database.execute(f"SELECT {columns} FROM container ORDER BY created_usec").fetchall()
         return [_read(row) for row in rows]
 
-    def add(self, *, identity: str, owner_uid: int, created_usec: int, spec: Spec) -> Record:
-        """A new container with a range of ids of its own; NameTaken if the name is."""
+    def add(
+        self, *, identity: str, owner_uid: int, created_usec: int, spec: Spec, networks: Sequence[Network] = ()
+    ) -> Record:
+        """A new container with a range of ids and addresses of its own; NameTaken if the name is."""
         record = Record(identity, owner_uid, self._free_range(), created_usec, spec)
+        address = spec.networking.address
+        chosen = [self.leases.choose(n, identity, i, address if i == 0 else "") for i, n in enumerate(networks)]
         values = (
             record.id, spec.name, owner_uid, record.uid_shift, created_usec, encode(spec), State.CREATED.value,
         )  # fmt: skip
         columns = "id, name, owner_uid, uid_shift, created_usec, spec, state"
         try:
-            self._database.execute(f"INSERT INTO container ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            with self._transaction():
+                self._database.execute(f"INSERT INTO container ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+                for lease in chosen:
+                    self.leases.insert(lease)
         except sqlite3.IntegrityError as error:
             raise NameTaken(f"name {spec.name!r} is taken: choose another, or remove that container") from error
         except sqlite3.Error as error:
             raise self._failed("store container", spec.name, error) from error
         self._cursor.used.add(record.uid_shift)
+        for lease in chosen:
+            self.leases.taken(lease)
         return record
+
+    def add_network(self, network: Network) -> None:
+        try:
+            self.leases.add_network(network)
+        except sqlite3.Error as error:
+            raise self._failed("store network", network.name, error) from error
 
     def update(self, record: Record, run: Run) -> None:
         assignments = ", ".join(f"{column} = ?" for column in _RUN)
@@ -155,6 +179,7 @@ class Store:
         except sqlite3.Error as error:
             raise self._failed("remove container", record.spec.name, error) from error
         self._cursor.used.discard(record.uid_shift)
+        self.leases.freed(record.id)
 
     def examine(self) -> str:
         """What is wrong with the database, empty if nothing is. In a thread: it reads all, and SQLite takes turns."""
@@ -166,6 +191,17 @@ class Store:
 
     def close(self) -> None:
         self._database.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._database.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # some failures end it by themselves
+                self._database.execute("ROLLBACK")
+            raise
 
     def _failed(self, what: str, name: str, error: sqlite3.Error) -> StoreFailed:
         return StoreFailed(f"could not {what} {name!r} in {self._path}: {error}")
@@ -193,6 +229,7 @@ def decode(text: str) -> Spec:
     found["rootfs"] = Rootfs(**{**rootfs, "owner": tuple(owner) if owner else None})
     found["user"] = User(**found["user"])
     found["limits"] = limits.restored(found["limits"])
+    found["networking"] = networking.restored(found.get("networking"))
     found["command"] = tuple(found["command"])
     found["environment"] = tuple(found["environment"])
     found["labels"] = tuple((key, value) for key, value in found["labels"])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mctld.lifecycle.logs import LogQuery
+    from mctld.networking import Lease
 
 
 @dataclass(eq=False)
@@ -35,6 +36,7 @@ class SimulatedContainer:
     started_monotonic_usec: int = 0
     exited_usec: int = 0
     exited_monotonic_usec: int = 0
+    leases: tuple[Lease, ...] = ()
     end: Exit | None = None
     done: list[tuple[object, ...]] = field(default_factory=list)  # what was called, for tests
     hold: asyncio.Event | None = None  # if set, start waits for it

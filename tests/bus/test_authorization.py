@@ -232,6 +232,7 @@ async def test_details_of_an_own_container(house: House) -> None:
         "image": "/srv/rootfs",
         "command": "/bin/true",
         "privileged": "no",
+        "network": "bridge",
         "labels.team": "web",
         "labels.long": "x" * 300,  # a rule that judged by a beginning could be led astray by padding
         "polkit.message": "Authentication is required to start the container $(container) of user $(owner).",

@@ -17,6 +17,7 @@ from mctld.bus.paths import ROOT, container_path
 from mctld.lifecycle.events import Exit
 from mctld.lifecycle.logs import LogQuery
 from mctld.limits import Limits
+from mctld.networking import Networking
 from mctld.state import State
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ async def test_create(client: Client, house: House, rootfs: int) -> None:
         TimeoutStopUSec=Variant("t", 7),
         StopSignal=Variant("i", 2),
         AutoRemove=Variant("b", value=True),
+        Networks=Variant("as", ["front", "back"]),
+        Address=Variant("s", "10.1.2.3"),
     )
     path, identity = await client.manager("CreateContainer", "sa{sv}t", "web-1", options, 0, fds=[rootfs])
     assert path == "/org/mctl1/container/web_2d1"
@@ -59,6 +62,7 @@ async def test_create(client: Client, house: House, rootfs: int) -> None:
     assert made.spec.command == ("/bin/sh", "-c", "exit 3")
     assert made.spec.environment == ("A=1",)
     assert made.spec.hostname == "host"
+    assert made.spec.networking == Networking(("front", "back"), "10.1.2.3")
     assert str(made.spec.user) == "5:6"
     assert made.spec.labels == (("team", "web"),)
     assert made.spec.limits == Limits(memory_max=64 << 20, memory_swap_max=0, cpu_quota_per_sec_usec=500_000)

@@ -16,7 +16,7 @@ SERVICE = ROOT / "service" / "mctld"
 MAX_LINES, MAX_FUNCTION = 400, 40
 SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
-SPECIFICATION = {"errors", "bounds", "cpuset", "limits", "spec", "state"}
+SPECIFICATION = {"errors", "bounds", "cpuset", "limits", "networking", "spec", "state"}
 PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
 FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "__init__": set(),
@@ -25,12 +25,14 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "bounds": {"errors"},
     "cpuset": {"errors", "bounds"},
     "limits": {"errors", "bounds", "cpuset"},
-    "spec": {"errors", "bounds", "limits"},
+    "networking": {"errors", "bounds"},
+    "spec": {"errors", "bounds", "limits", "networking"},
     "kernel": set(),
     "settings": SPECIFICATION,
-    "store": SPECIFICATION,
+    "leases": SPECIFICATION,
+    "store": {"leases", *SPECIFICATION},
     "systemd": SPECIFICATION,
-    "network": SPECIFICATION,
+    "network": {"kernel", *SPECIFICATION},
     "images": SPECIFICATION,
     "runtime": {"kernel", *SPECIFICATION},
     "lifecycle": {*PARTS, *SPECIFICATION},

@@ -12,7 +12,7 @@ from mctld.errors import LimitsExceeded, NameTaken, StoreFailed
 from mctld.limits import Limits
 from mctld.spec import Rootfs, Spec, User
 from mctld.state import State
-from mctld.store import Ids, Run, Store, decode, encode
+from mctld.store import VERSION, Ids, Run, Store, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,7 +96,7 @@ def test_a_newer_database_is_refused(path: str, store: Store) -> None:
     store.close()
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 99")
-    with pytest.raises(StoreFailed, match="is of version 99, this service knows up to 1: install the newer mctl"):
+    with pytest.raises(StoreFailed, match=f"is of version 99, this service knows up to {VERSION}: install"):
         Store(path, IDS)
 
 

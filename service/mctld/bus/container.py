@@ -30,7 +30,9 @@ def spec_details(spec: Spec) -> dict[str, str]:
     """What a polkit rule may judge by."""
     labels = {f"labels.{key}": value for key, value in spec.labels}
     privileged = "yes" if spec.rootfs.owner is None else "no"
-    return {"image": spec.rootfs.path, "command": shlex.join(spec.command), "privileged": privileged, **labels}
+    network = " ".join(spec.networking.networks) or "none"
+    command = shlex.join(spec.command)
+    return {"image": spec.rootfs.path, "command": command, "privileged": privileged, "network": network, **labels}
 
 
 def container_details(container: Container) -> dict[str, str]:
@@ -159,6 +161,12 @@ class ContainerObject(Target):
 
     def labels(self) -> dict[str, str]:
         return dict(self.container.spec.labels)
+
+    def networks(self) -> list[str]:
+        return [lease.network for lease in self.container.leases]
+
+    def addresses(self) -> list[list[str]]:
+        return [[lease.network, str(lease.address), str(lease.address6)] for lease in self.container.leases]
 
     def auto_remove(self) -> bool:
         return self.container.spec.auto_remove

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ..lifecycle.check.finding import Finding
     from ..lifecycle.events import Events, Exit
     from ..lifecycle.logs import LogQuery
+    from ..networking import Lease
     from ..spec import Spec
     from ..state import State
 
@@ -48,6 +49,8 @@ class Container(Protocol):
     def exited_usec(self) -> int: ...
     @property
     def exited_monotonic_usec(self) -> int: ...
+    @property
+    def leases(self) -> tuple[Lease, ...]: ...
     @property
     def end(self) -> Exit | None: ...
 

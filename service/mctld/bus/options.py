@@ -9,6 +9,7 @@ from ..bounds import check_range, shown
 from ..errors import InvalidArgs
 from ..lifecycle.logs import LogQuery
 from ..limits import Limits, rates
+from ..networking import Networking
 from ..spec import Spec, User
 from ..state import State
 from .contract import snake
@@ -33,6 +34,7 @@ LIMITS = {
 _PLAIN = {"WorkingDirectory": "s", "Hostname": "s", "StopSignal": "i", "TimeoutStopUSec": "t", "AutoRemove": "b"}
 CREATION = {
     "Rootfs": "h", "Command": "as", "Environment": "as", "User": "s", "Labels": "a{ss}", **_PLAIN, **LIMITS,
+    "Networks": "as", "Address": "s",
 }  # fmt: skip
 RUN = {**CREATION, "Stdin": "h"}
 STOP = {"TimeoutUSec": "t"}
@@ -83,6 +85,7 @@ def spec(name: str, values: Mapping[str, Any], rootfs: Rootfs) -> Spec:
         user=User.parse(values.get("User", "0:0")),
         labels=tuple(sorted(values.get("Labels", {}).items())),
         limits=Limits().changed(limit_changes(values)),
+        networking=_networking(values),
         **{"hostname": name, **plain},
     )
 
@@ -119,6 +122,13 @@ def list_filter(values: Mapping[str, Any]) -> tuple[frozenset[str] | None, int |
 
 def check_signal(number: int) -> int:
     return check_range("signal", number, 1, 64)
+
+
+def _networking(values: Mapping[str, Any]) -> Networking:
+    given: dict[str, Any] = {"address": values.get("Address", "")}
+    if "Networks" in values:
+        given["networks"] = tuple(values["Networks"])
+    return Networking(**given)
 
 
 def limit_changes(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,7 +53,10 @@ def clone_sibling(cgroup: int) -> int:
 
 
 def enter_namespaces(process: int, namespaces: int) -> None:
-    """Those of the process that the pidfd means, all or none; CLONE_NEWPID is for children to come, setns(2)."""
+    """Those of the process that the pidfd means, all or none; CLONE_NEWPID is for children to come, setns(2).
+
+    Or the one namespace that the descriptor stands for. Only the calling thread enters.
+    """
     _setns(process, namespaces)
 
 

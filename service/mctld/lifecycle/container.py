@@ -31,6 +31,7 @@ from .stdio import open_stdio
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..networking import Lease
     from ..spec import Spec
     from ..store import Record
     from .logs import LogQuery
@@ -88,6 +89,10 @@ class Container:
     @property
     def created_usec(self) -> int:
         return self.record.created_usec
+
+    @property
+    def leases(self) -> tuple[Lease, ...]:
+        return self._machinery.networks.leases(self.record)
 
     @property
     def unit(self) -> str:
@@ -250,6 +255,7 @@ class Container:
     def _settle(self, end: Exit) -> bool:
         """Whether it is written down: if not, the spawner has to remember for the next instance of the service."""
         self._release()
+        self._machinery.networks.detached(self.record)
         stored = self._must_become(
             replace(
                 self._run,

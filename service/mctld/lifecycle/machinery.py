@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .events import Events
     from .logs import LogReaders
     from .memory import MemoryWatch
+    from .networks import Networks
     from .tasks import Tasks
 
 
@@ -33,6 +34,7 @@ class Machinery:
     logs: LogReaders
     disposal: Disposal
     memory: MemoryWatch
+    networks: Networks
     events: Events
     tasks: Tasks  # end by themselves
     relays: Tasks  # end with what they serve

@@ -31,6 +31,7 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
             await _find_again(container, run, children.pop(record.id, None), sources)
     await _let_go(machinery, children, kept)
     await _renew_spawner(machinery, registry)
+    await machinery.networks.restore(c.record for c in registry.all() if c.state.is_active)
     _sweep(machinery, registry)
 
 

@@ -81,8 +81,9 @@ class Registry:
         self._check_room(spec.name, owner_uid)
         cgroup.check(spec.limits, self._machinery.controllers)
         record = self._machinery.store.add(
-            identity=secrets.token_hex(16), owner_uid=owner_uid, created_usec=usec(time.time_ns()), spec=spec
-        )
+            identity=secrets.token_hex(16), owner_uid=owner_uid, created_usec=usec(time.time_ns()), spec=spec,
+            networks=self._machinery.networks.find(spec.networking.networks),
+        )  # fmt: skip
         return self._enlist(Container(record, Run(), self._machinery, self._remove))
 
     async def run(

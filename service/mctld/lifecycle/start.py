@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A start, as one natural line: a blocked child; its scope, and its root and mounts, side by side; then the payload.
+"""A start, as one natural line: a blocked child; its scope, its root and mounts, and its network, side by
+side; then the payload.
 
 Whatever fails, all that was done before is undone in reverse, and the failure names its step.
 """
@@ -46,10 +47,12 @@ async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
         undo.callback(stage.close)
         on_failure = await undo.enter_async_context(AsyncExitStack())
         on_failure.push_async_callback(_abandon, machinery, record, stage)
+        on_failure.callback(machinery.networks.detached, record)
         journal.publish(scope.unit_name(record.spec.name), log_fields(record))
         await _side_by_side(
             _attach_scope(machinery, record, stage),
             _prepare(machinery, record, stage, plan, stdio),
+            machinery.networks.attach(record, stage),
         )
         memory_events = watch_memory(machinery, record)  # soon the payload may be gone, and the cgroup with it
         on_failure.callback(unwatch_memory, machinery, memory_events)

@@ -68,7 +68,7 @@ class Mctl:
 
 @pytest.fixture(scope="session")
 def rootfs(session_machine: Machine) -> str:
-    session_machine.run(["sh", "-c", f"{MAKE_ROOTFS} mctl ps"])  # the first call starts the service
+    session_machine.run(["sh", "-c", f"{MAKE_ROOTFS} mctl run --rm /srv/root true"])  # makes the service and mctl0
     return "/srv/root"
 
 

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which networks there are, and the way of containers into them. What is done in the kernel is done in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import threading
+import time
+from ipaddress import IPv4Network, IPv6Network
+from typing import TYPE_CHECKING
+
+from ..errors import NoSuchNetwork, SetupFailed
+from ..network.connection import Connection
+from ..networking import DEFAULT, Network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from ..network.host import Host
+    from ..networking import Lease
+    from ..runtime.launch import Stage
+    from ..store import Record, Store
+
+AT_ONCE = 4  # threads; the kernel lets only one change interfaces at a time
+DEFAULT_INTERFACE = "mctl0"
+DEFAULT_SUBNET = IPv4Network("172.20.0.0/16")
+ROOT_UID = 0
+
+log = logging.getLogger(__name__)
+
+
+class Networks:
+    def __init__(self, store: Store, record: str) -> None:
+        """`record`: the file that remembers the host's own settings."""
+        self._store = store
+        self._record = record
+        self._host: Host | None = None
+        self._opening = threading.Lock()
+        self._room = asyncio.Semaphore(AT_ONCE)
+
+    def find(self, names: Iterable[str]) -> list[Network]:
+        """The default one comes into being when it is first asked for."""
+        return [self._find(name) for name in names]
+
+    def leases(self, record: Record) -> tuple[Lease, ...]:
+        return self._store.leases.of(record.id)
+
+    async def attach(self, record: Record, stage: Stage) -> None:
+        """The blocked child gets its interfaces, addresses and routes."""
+        connections = self._connections(record)
+        if not connections:
+            return
+        namespace = stage.open_namespace("net")
+        names = ", ".join(connection.network.name for connection in connections)
+        try:
+            async with self._room:
+                await _in_thread(lambda: self._connect(connections, namespace))
+        except OSError as error:
+            raise SetupFailed(f"connect to network {names}", error.strerror or error) from error
+
+    def detached(self, record: Record) -> None:
+        """Its namespace has ended, or will now."""
+        if self._host is not None:
+            self._host.disconnected(self._connections(record))
+
+    async def restore(self, running: Iterable[Record]) -> None:
+        """After a start of the service: what runs keeps its network, what crashes have left behind goes."""
+        if not self._store.leases.networks():
+            return
+        connections = [connection for record in running for connection in self._connections(record)]
+        try:
+            for name in await asyncio.to_thread(lambda: self._opened().restore(connections)):
+                log.info("the link %s belonged to no container that runs, and is removed", name)
+        except OSError as error:
+            log.warning("networks cannot be restored: %s", error.strerror or error)
+
+    def take_down(self) -> None:
+        """The host as it was before the first network. Blocking."""
+        self._opened().take_down(self._store.leases.networks())
+
+    def close(self) -> None:
+        if self._host is not None:
+            self._host.close()
+
+    def _find(self, name: str) -> Network:
+        found = self._store.leases.network(name)
+        if found is not None:
+            return found
+        if name != DEFAULT:
+            raise NoSuchNetwork(f"there is no network {name!r}")
+        made = Network(DEFAULT, DEFAULT_INTERFACE, ROOT_UID, DEFAULT_SUBNET, _local_subnet6(), time.time_ns() // 1_000)
+        self._store.add_network(made)
+        return made
+
+    def _connections(self, record: Record) -> list[Connection]:
+        return [self._connection(record, lease) for lease in self.leases(record)]
+
+    def _connection(self, record: Record, lease: Lease) -> Connection:
+        return Connection(self._find(lease.network), lease, alias=f"container {record.spec.name}")
+
+    def _connect(self, connections: Sequence[Connection], namespace: int) -> None:
+        try:
+            self._opened().connect(connections, namespace)
+        finally:
+            os.close(namespace)
+
+    def _opened(self) -> Host:
+        """In a thread that is in the host's namespace: the first call loads what nobody needs without networks."""
+        with self._opening:
+            if self._host is None:
+                from ..network.host import Host
+
+                self._host = Host(self._record)
+            return self._host
+
+
+def _local_subnet6() -> IPv6Network:
+    """A unique local one, RFC 4193: fd, 40 random bits, subnet 0."""
+    return IPv6Network((b"\xfd" + secrets.token_bytes(5) + bytes(10), 64))
+
+
+async def _in_thread(work: Callable[[], None]) -> None:
+    """A thread for this alone: it may end in another network namespace than it began in."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        failure: BaseException | None = None
+        try:
+            work()
+        except BaseException as error:  # whatever it is, the one who waits has to learn of it
+            failure = error
+        loop.call_soon_threadsafe(settle, failure)
+
+    threading.Thread(target=run, name="network", daemon=True).start()
+    await done

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host's side of networks: bridges, and links from them into containers. Blocking; made for threads."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import threading
+from typing import TYPE_CHECKING
+
+from ..kernel import process
+from ..kernel.constants import CLONE_NEWNET
+from . import bridge, kernel_settings, messages
+from .connection import LINK_NAME
+from .kernel_settings import Forwarding
+from .links import Link, find_link
+from .netlink import Netlink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..networking import Network
+    from .connection import Connection
+
+
+class Host:
+    """Opened in the host's network namespace; from then on any thread may use it."""
+
+    def __init__(self, record: str) -> None:
+        """`record`: the file that remembers the host's own forwarding settings."""
+        self._netlink = Netlink()
+        self._forwarding = Forwarding(record)
+        self._making = threading.Lock()
+        self._ports: dict[str, Network] = {}  # the links that belong on bridges
+
+    def close(self) -> None:
+        self._netlink.close()
+
+    def connect(self, connections: Sequence[Connection], namespace: int) -> None:
+        """Give the namespace its interfaces. Leaves the calling thread in that namespace: it has to end."""
+        ipv6 = kernel_settings.has_ipv6()
+        self._forwarding.switch_on()
+        for connection in connections:
+            self._add_link(connection, namespace)
+        process.enter_namespaces(namespace, CLONE_NEWNET)
+        with Netlink() as inside:
+            for connection in connections:
+                _set_up(inside, connection, ipv6=ipv6)
+
+    def disconnected(self, connections: Iterable[Connection]) -> None:
+        """The namespace is gone, and the kernel takes the links down with it."""
+        for connection in connections:
+            self._ports.pop(connection.link, None)
+
+    def restore(self, connections: Iterable[Connection]) -> list[str]:
+        """After a start of the service: links of what runs are on their bridges, links of nobody's are removed.
+
+        Returns what was removed.
+        """
+        self._ports = {connection.link: connection.network for connection in connections}
+        links = [Link.parse(body) for body in self._netlink.ask(messages.list_links())]
+        lost = [link.name for link in links if LINK_NAME.fullmatch(link.name) and link.name not in self._ports]
+        for name in lost:
+            with contextlib.suppress(OSError):  # the kernel was faster
+                self._netlink.do(messages.delete_link(name))
+        for network in {network.name: network for network in self._ports.values()}.values():
+            self._bridge(network)
+        return lost
+
+    def take_down(self, networks: Iterable[Network]) -> None:
+        """Remove their bridges and what is left of links; then the host is as it was found."""
+        self.restore(())
+        for network in networks:
+            if bridge.find_bridge(self._netlink, network):
+                self._netlink.do(messages.delete_link(network.interface))
+        self._forwarding.put_back()
+
+    def _add_link(self, connection: Connection, namespace: int) -> None:
+        found = self._bridge(connection.network)
+        requests = (
+            messages.add_veth(
+                connection.link, bridge=found.index, mtu=found.mtu,
+                inside=connection.inside, mac=connection.mac, namespace=namespace,
+            ),
+            messages.raise_veth(connection.link, connection.alias),
+        )  # fmt: skip
+        try:
+            self._netlink.do(*requests)
+        except FileExistsError:  # of the last run, whose namespace the kernel has not taken down yet
+            self._netlink.do(messages.delete_link(connection.link), *requests)
+        self._ports[connection.link] = connection.network
+
+    def _bridge(self, network: Network) -> Link:
+        with self._making:
+            found = bridge.find_bridge(self._netlink, network)
+            if found is None:
+                found = bridge.make_bridge(self._netlink, network)
+                self._collect_ports(network, found.index)
+            return found
+
+    def _collect_ports(self, network: Network, index: int) -> None:
+        """If a bridge was removed under running containers, their links are still there."""
+        for name in [name for name, belongs in self._ports.items() if belongs == network]:
+            link = find_link(self._netlink, name)
+            if link:
+                self._netlink.do(messages.enslave(link.index, name, index))
+
+
+def _set_up(inside: Netlink, connection: Connection, *, ipv6: bool) -> None:
+    """In the container's namespace: addresses and the way out."""
+    found = find_link(inside, connection.inside)
+    if found is None:
+        raise OSError(errno.ENODEV, f"the interface {connection.inside} has gone at once")
+    network = connection.network
+    requests = [
+        messages.raise_link(found.index, connection.inside),
+        messages.add_address(found.index, connection.address),
+    ]
+    if ipv6:
+        kernel_settings.ignore_advertisements(connection.inside)
+        requests.append(messages.add_address(found.index, connection.address6))
+    if connection.leads_out:
+        requests.append(messages.add_default_route(found.index, network.gateway))
+        if ipv6:
+            requests.append(messages.add_default_route(found.index, network.gateway6))
+    inside.do(*requests)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings below /proc/sys/net. A thread sees those of the network namespace that it is in.
+
+What is changed for the host as a whole is written down first, in a file that lasts until the next boot as the
+settings do, and put back from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+_NET = "/proc/sys/net"
+FORWARDING = ("ipv4/ip_forward", "ipv6/conf/all/forwarding")
+LOCAL = re.compile(r"/(all|default|lo|mctl[^/]*)/")
+
+Changes = dict[str, list[str]]  # setting -> what was found, what was set
+
+
+def has_ipv6() -> bool:
+    return read("ipv6/conf/all/disable_ipv6") == "0"
+
+
+def read(name: str) -> str | None:
+    """None where the kernel has no such setting, as without IPv6."""
+    try:
+        with open(f"{_NET}/{name}", encoding="ascii") as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return None
+
+
+def write(name: str, value: str) -> None:
+    with open(f"{_NET}/{name}", "w", encoding="ascii") as file:
+        file.write(value)
+
+
+def ignore_advertisements(interface: str) -> None:
+    """A container must not be able to give others, or the host, a router: CVE-2020-13401."""
+    if read(f"ipv6/conf/{interface}/accept_ra") is not None:
+        write(f"ipv6/conf/{interface}/accept_ra", "0")
+
+
+class Forwarding:
+    """Packets pass between networks while it is on."""
+
+    def __init__(self, record: str) -> None:
+        self._record = record
+
+    def switch_on(self) -> None:
+        changes = {name: [found, "1"] for name in FORWARDING if (found := read(name)) == "0"}
+        if not changes:
+            return
+        changes = {**_kept_advertisements(), **changes}
+        self._remember(changes)
+        for name, (_, wanted) in changes.items():
+            write(name, wanted)
+
+    def put_back(self) -> None:
+        """As it was found; what somebody else has set since stays."""
+        for name, (found, wanted) in reversed(self._remembered().items()):
+            if read(name) == wanted:
+                write(name, found)
+        if os.path.exists(self._record):
+            os.unlink(self._record)
+
+    def _remember(self, changes: Changes) -> None:
+        """Before anything is changed. What was found first counts."""
+        os.makedirs(os.path.dirname(self._record), exist_ok=True)
+        with open(f"{self._record}.new", "w", encoding="ascii") as file:
+            json.dump({**changes, **self._remembered()}, file)
+        os.rename(f"{self._record}.new", self._record)
+
+    def _remembered(self) -> Changes:
+        try:
+            with open(self._record, encoding="ascii") as file:
+                found: Changes = json.load(file)
+                return found
+        except FileNotFoundError:
+            return {}
+
+
+def _kept_advertisements() -> Changes:
+    """A host that forwards stops listening to routers, and with that loses its own IPv6 default route, unless
+    accept_ra is 2: Documentation/networking/ip-sysctl.rst. So what was 1 becomes 2, before forwarding is on.
+    """
+    if not has_ipv6():
+        return {}
+    names = [f"ipv6/conf/{interface}/accept_ra" for interface in os.listdir(f"{_NET}/ipv6/conf")]
+    return {name: ["1", "2"] for name in names if not LOCAL.search(name) and read(name) == "1"}

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a network is, and to which ones a container is connected: frozen, and valid from birth on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any
+
+from .bounds import shown
+from .errors import InvalidArgs
+
+DEFAULT = "bridge"
+NETWORKS_MAX = 16  # of one container
+NAME_RULE = "1 to 63 of a-z, 0-9 and -, beginning with a letter or digit"
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+def check_network_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InvalidArgs(f"network {shown(name)} is not a valid name: use {NAME_RULE}")
+    return name
+
+
+def check_address(key: str, text: str) -> IPv4Address:
+    try:
+        return IPv4Address(text)
+    except ValueError:
+        raise InvalidArgs(f"{key} {shown(text)} is not an IPv4 address") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Networking:
+    """The networks of a container; none: only a loopback interface.
+
+    address: a fixed one on the first network, or empty: then one of the pool.
+    """
+
+    networks: tuple[str, ...] = (DEFAULT,)
+    address: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.networks) > NETWORKS_MAX:
+            raise InvalidArgs(f"Networks has {len(self.networks)} entries: the most is {NETWORKS_MAX}")
+        for name in self.networks:
+            check_network_name(name)
+        if len(set(self.networks)) < len(self.networks):
+            raise InvalidArgs(f"Networks names a network twice: {', '.join(self.networks)}")
+        if self.address:
+            check_address("Address", self.address)
+            if not self.networks:
+                raise InvalidArgs(f"Address {self.address} needs a network: the container is connected to none")
+
+
+def restored(found: dict[str, Any] | None) -> Networking:
+    """From JSON, which knows no tuples; containers of the first version had no network."""
+    return Networking(**{**found, "networks": tuple(found["networks"])}) if found else Networking(())
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """An Ethernet bridge of the host with a subnet of each family. The host has the first address of both."""
+
+    name: str
+    interface: str
+    owner_uid: int
+    subnet: IPv4Network
+    subnet6: IPv6Network
+    created_usec: int = 0
+
+    @property
+    def gateway(self) -> IPv4Address:
+        return self.subnet.network_address + 1
+
+    @property
+    def gateway6(self) -> IPv6Address:
+        return self.subnet6.network_address + 1
+
+    @property
+    def first(self) -> int:
+        """The first address of the pool, as a number."""
+        return int(self.subnet.network_address) + 2
+
+    @property
+    def count(self) -> int:
+        """Addresses in the pool: all but those of the network, the host and the broadcast."""
+        return self.subnet.num_addresses - 3
+
+    def check_member(self, address: IPv4Address) -> IPv4Address:
+        """One that the pool may hand out. Raises InvalidArgs."""
+        if not 0 <= int(address) - self.first < self.count:
+            last = IPv4Address(self.first + self.count - 1)
+            raise InvalidArgs(
+                f"Address {address} is not one that network {self.name!r} gives away: "
+                f"those are {IPv4Address(self.first)} to {last}"
+            )
+        return address
+
+    def lease(self, container: str, address: IPv4Address, position: int) -> Lease:
+        """The IPv6 address is as far from the beginning of its subnet as the other."""
+        offset = int(address) - int(self.subnet.network_address)
+        return Lease(self.name, container, address, self.subnet6.network_address + offset, position)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A container's place in a network. position: of the interface inside, which is eth0, eth1 and so on."""
+
+    network: str
+    container: str
+    address: IPv4Address
+    address6: IPv6Address
+    position: int

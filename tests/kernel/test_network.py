@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bridges and links in network namespaces of the test's own: nothing of this host is touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import threading
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mctld.errors import SubnetInUse
+from mctld.kernel import process
+from mctld.kernel.constants import CLONE_NEWNET
+from mctld.network import kernel_settings
+from mctld.network.connection import Connection
+from mctld.network.host import Host
+from mctld.networking import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace takes root")
+
+NETWORK = Network("bridge", "mctl0", 0, IPv4Network("172.20.0.0/16"), IPv6Network("fd12:3456:789a::/64"))
+SECOND = Network("second", "mctl1", 0, IPv4Network("10.89.0.0/24"), IPv6Network("fd12:3456:789b::/64"))
+
+
+def in_thread(work: Callable[[], Any]) -> Any:
+    """A thread may end in another namespace than it began in."""
+    answers: list[Any] = []
+
+    def run() -> None:
+        try:
+            answers.append(work())
+        except BaseException as error:
+            answers.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if isinstance(answers[0], BaseException):
+        raise answers[0]
+    return answers[0]
+
+
+class Namespace:
+    """A network namespace, with nobody in it."""
+
+    def __init__(self) -> None:
+        def make() -> int:
+            process.unshare(CLONE_NEWNET)
+            return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+        self.descriptor: int = in_thread(make)
+
+    def do(self, work: Callable[[], Any]) -> Any:
+        def inside() -> Any:
+            process.enter_namespaces(self.descriptor, CLONE_NEWNET)
+            return work()
+
+        return in_thread(inside)
+
+    def shell(self, script: str) -> str:
+        return str(self.do(lambda: subprocess.run(
+            ["sh", "-ec", script], check=True, stdout=subprocess.PIPE, text=True).stdout))  # fmt: skip
+
+    def links(self) -> dict[str, dict[str, Any]]:
+        return {link["ifname"]: link for link in json.loads(self.shell("ip -details -json address"))}
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+def connection(container: str, number: int, network: Network = NETWORK, position: int = 0) -> Connection:
+    address = IPv4Address(int(network.subnet.network_address) + number)
+    return Connection(network, network.lease(container, address, position), f"container {container}")
+
+
+@pytest.fixture
+def outer() -> Iterator[Namespace]:
+    """Stands for the host."""
+    made = Namespace()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def inner() -> Iterator[Namespace]:
+    made = Namespace()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def host(outer: Namespace, tmp_path: Path) -> Iterator[Host]:
+    made: Host = outer.do(lambda: Host(str(tmp_path / "run/found")))
+    yield made
+    made.close()
+
+
+UPLINK = "ip link add uplink type veth peer name far; ip link set uplink up; ip link set far up"
+
+
+def reaches(outer: Namespace, inner: Namespace, address: str) -> bool:
+    """A connection from outside to a port that somebody inside listens on."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with inner.do(lambda: socket.create_server((address, 7), family=family)):
+
+        def connect() -> None:
+            socket.create_connection((address, 7), timeout=3).close()
+
+        outer.do(connect)
+    return True
+
+
+def addresses(link: dict[str, Any]) -> list[str]:
+    return [f"{a['local']}/{a['prefixlen']}" for a in link["addr_info"] if a["scope"] == "global"]
+
+
+def test_a_container_gets_addresses_and_a_way_out(outer: Namespace, inner: Namespace, host: Host) -> None:
+    there = connection("a", 9)
+    outer.do(lambda: host.connect([there], inner.descriptor))
+    eth0, bridge = inner.links()["eth0"], outer.links()["mctl0"]
+    assert addresses(eth0) == ["172.20.0.9/16", "fd12:3456:789a::9/64"]
+    assert addresses(bridge) == ["172.20.0.1/16", "fd12:3456:789a::1/64"]
+    assert eth0["address"] == "02:6d:ac:14:00:09"
+    assert {"UP", "LOWER_UP"} <= {*eth0["flags"]} & {*bridge["flags"]}
+    routes = inner.shell("ip route; ip -6 route")
+    assert "default via 172.20.0.1 dev eth0" in routes
+    assert "default via fd12:3456:789a::1 dev eth0" in routes
+    assert "alias container a" in outer.shell(f"ip link show {there.link}")
+    assert inner.do(lambda: kernel_settings.read("ipv6/conf/eth0/accept_ra")) == "0"
+    assert outer.do(lambda: kernel_settings.read("ipv6/conf/mctl0/accept_ra")) == "0"
+    assert reaches(outer, inner, "172.20.0.9")
+    assert reaches(outer, inner, "fd12:3456:789a::9")
+
+
+def test_several_networks(outer: Namespace, inner: Namespace, host: Host) -> None:
+    outer.do(lambda: host.connect([connection("a", 2), connection("a", 7, SECOND, 1)], inner.descriptor))
+    assert addresses(inner.links()["eth1"]) == ["10.89.0.7/24", "fd12:3456:789b::7/64"]
+    assert inner.shell("ip route show default").split()[:5] == ["default", "via", "172.20.0.1", "dev", "eth0"]
+
+
+def test_without_ipv6(outer: Namespace, inner: Namespace, host: Host) -> None:
+    outer.do(lambda: kernel_settings.write("ipv6/conf/all/disable_ipv6", "1"))
+    outer.do(lambda: host.connect([connection("a", 9)], inner.descriptor))
+    assert addresses(inner.links()["eth0"]) == ["172.20.0.9/16"]
+    assert addresses(outer.links()["mctl0"]) == ["172.20.0.1/16"]
+
+
+def test_the_last_runs_link_is_no_hindrance(outer: Namespace, inner: Namespace, host: Host) -> None:
+    earlier = Namespace()
+    outer.do(lambda: host.connect([connection("a", 9)], earlier.descriptor))
+    outer.do(lambda: host.connect([connection("a", 9)], inner.descriptor))
+    assert "eth0" in inner.links()
+    assert "eth0" not in earlier.links()
+    earlier.close()
+
+
+def test_a_lost_bridge_comes_back_with_its_links(outer: Namespace, inner: Namespace, host: Host) -> None:
+    other = Namespace()
+    outer.do(lambda: host.connect([connection("a", 9)], inner.descriptor))
+    outer.shell("ip link delete mctl0")
+    outer.do(lambda: host.connect([connection("b", 10)], other.descriptor))
+    assert outer.links()[connection("a", 9).link]["master"] == "mctl0"
+    assert reaches(outer, inner, "172.20.0.9")
+    other.close()
+
+
+def test_a_bridge_that_was_taken_down_is_raised(outer: Namespace, inner: Namespace, host: Host) -> None:
+    other = Namespace()
+    outer.do(lambda: host.connect([connection("a", 9)], inner.descriptor))
+    outer.shell("ip link set mctl0 down")
+    outer.do(lambda: host.connect([connection("b", 10)], other.descriptor))
+    assert reaches(outer, inner, "172.20.0.9")
+    assert reaches(outer, inner, "fd12:3456:789a::9")
+    other.close()
+
+
+@pytest.mark.parametrize("route", ["172.20.5.0/24", "172.16.0.0/12", "fd12:3456:789a::/48"])
+def test_a_subnet_that_the_host_needs_is_refused(outer: Namespace, inner: Namespace, host: Host, route: str) -> None:
+    outer.shell(f"{UPLINK}; ip route add {route} dev uplink")
+    with pytest.raises(SubnetInUse, match=rf"has a route to {route} \(uplink\)"):
+        outer.do(lambda: host.connect([connection("a", 9)], inner.descriptor))
+    assert "mctl0" not in outer.links()
+
+
+def test_default_routes_clash_with_nothing(outer: Namespace, inner: Namespace, host: Host) -> None:
+    outer.shell(f"{UPLINK}; ip link set uplink mtu 1400")
+    outer.shell("ip route add default dev uplink; ip route add 128.0.0.0/1 dev uplink")
+    outer.do(lambda: host.connect([connection("a", 9)], inner.descriptor))
+    assert inner.links()["eth0"]["mtu"] == 1400
+
+
+def test_another_interface_of_that_name_is_refused(outer: Namespace, inner: Namespace, host: Host) -> None:
+    outer.shell("ip link add mctl0 type veth peer name far")
+    with pytest.raises(SubnetInUse, match="needs the name mctl0"):
+        outer.do(lambda: host.connect([connection("a", 9)], inner.descriptor))
+
+
+def test_after_a_crash_links_of_nobody_go_and_those_of_others_stay(
+    outer: Namespace, inner: Namespace, host: Host, tmp_path: Path
+) -> None:
+    other, kept, lost = Namespace(), connection("a", 9), connection("b", 10)
+    outer.do(lambda: host.connect([kept], inner.descriptor))
+    outer.do(lambda: host.connect([lost], other.descriptor))
+    outer.shell("ip link add mctlish type veth peer name far; ip link delete mctl0")
+    next_life: Host = outer.do(lambda: Host(str(tmp_path / "run/found")))
+    assert outer.do(lambda: next_life.restore([kept])) == [lost.link]
+    assert {"mctl0", "mctlish", kept.link} <= {*outer.links()}
+    assert outer.links()[kept.link]["master"] == "mctl0"
+    next_life.close()
+    other.close()
+
+
+def test_the_host_is_left_as_it_was_found(outer: Namespace, inner: Namespace, host: Host, tmp_path: Path) -> None:
+    outer.shell("ip link add uplink type veth peer name managed")
+    names = ["ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/uplink/accept_ra", "ipv6/conf/managed/accept_ra"]
+    read: Callable[[], list[str | None]] = lambda: [kernel_settings.read(name) for name in names]  # noqa: E731
+    outer.do(lambda: kernel_settings.write("ipv6/conf/managed/accept_ra", "0"))
+    assert outer.do(read) == ["0", "0", "1", "0"]
+    outer.do(lambda: host.connect([connection("a", 9)], inner.descriptor))
+    assert outer.do(read) == ["1", "1", "2", "0"]
+    next_life: Host = outer.do(lambda: Host(str(tmp_path / "run/found")))
+    outer.do(lambda: next_life.take_down([NETWORK, SECOND]))
+    assert outer.do(read) == ["0", "0", "1", "0"]
+    assert {*outer.links()} == {"lo", "uplink", "managed"}
+    assert not (tmp_path / "run/found").exists()
+    next_life.close()
+
+
+def test_what_an_admin_has_set_since_stays(outer: Namespace, inner: Namespace, host: Host) -> None:
+    outer.do(lambda: host.connect([connection("a", 9)], inner.descriptor))
+    outer.do(lambda: kernel_settings.write("ipv4/ip_forward", "0"))
+    outer.do(lambda: host.take_down([NETWORK]))
+    assert outer.do(lambda: kernel_settings.read("ipv4/ip_forward")) == "0"

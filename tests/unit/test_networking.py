@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What may be asked for, and what a lease looks like in the kernel."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
+
+import pytest
+
+from mctld.errors import InvalidArgs
+from mctld.network.connection import LINK_NAME, Connection
+from mctld.networking import Network, Networking
+
+NETWORK = Network("bridge", "mctl0", 0, IPv4Network("172.20.0.0/16"), IPv6Network("fd12::/64"))
+
+
+@pytest.mark.parametrize(
+    ("networks", "address", "sentence"),
+    [
+        (("Bridge",), "", "network 'Bridge' is not a valid name"),
+        (("",), "", "network '' is not a valid name"),
+        (("a" * 64,), "", "is not a valid name"),
+        (("a", "b", "a"), "", "names a network twice: a, b, a"),
+        (tuple(f"n{i}" for i in range(17)), "", "has 17 entries: the most is 16"),
+        ((), "172.20.0.2", "Address 172.20.0.2 needs a network"),
+        (("a",), "172.20.0", "Address '172.20.0' is not an IPv4 address"),
+        (("a",), "172.20.0.02", "is not an IPv4 address"),
+        (("a",), "fd12::1", "is not an IPv4 address"),
+        (("a",), "1.2.3.4\n", "is not an IPv4 address"),
+    ],
+)
+def test_what_is_refused(networks: tuple[str, ...], address: str, sentence: str) -> None:
+    with pytest.raises(InvalidArgs, match=sentence):
+        Networking(networks, address)
+
+
+def test_the_first_addresses_of_a_network() -> None:
+    assert (str(NETWORK.gateway), str(NETWORK.gateway6)) == ("172.20.0.1", "fd12::1")
+    assert IPv4Address(NETWORK.first) == IPv4Address("172.20.0.2")
+    assert IPv4Address(NETWORK.first + NETWORK.count - 1) == IPv4Address("172.20.255.254")
+
+
+def test_a_connection_is_named_after_whose_it_is() -> None:
+    lease = NETWORK.lease("0123", IPv4Address("172.20.3.4"), 1)
+    there = Connection(NETWORK, lease, "container web")
+    assert (str(there.address), str(there.address6)) == ("172.20.3.4/16", "fd12::304/64")
+    assert (there.inside, there.mac, there.leads_out) == ("eth1", "02:6d:ac:14:03:04", False)
+    assert LINK_NAME.fullmatch(there.link)
+    assert len(there.link) <= 15
+    other = Connection(NETWORK, NETWORK.lease("0124", IPv4Address("172.20.3.5"), 0), "container other")
+    assert other.link != there.link
