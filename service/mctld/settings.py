@@ -27,6 +27,8 @@ class Settings:
     @property
     def filters(self) -> str:
         return f"{self.runtime_directory}/seccomp"
+
+    @property
     def network_record(self) -> str:
         return f"{self.runtime_directory}/network/found"
 
