@@ -32,6 +32,7 @@ from .systemd.journal import Retirement
 from .systemd.manager import Manager
 
 if TYPE_CHECKING:
+    from .bus.door import Door
     from .settings import Settings
 
 STOP_TIMEOUT = 5.0  # seconds for what goes on behind callers' backs
@@ -40,7 +41,6 @@ STOP_TIMEOUT = 5.0  # seconds for what goes on behind callers' backs
 async def serve(settings: Settings) -> None:
     """Until SIGTERM, or until the bus goes away: then BusGone, and systemd starts us anew. No container notices."""
     connection = await Connection.open()
-    tasks, relays = Tasks(), Tasks()
     store = _store(settings)
     machinery = Machinery(
         settings=settings,
@@ -55,8 +55,8 @@ async def serve(settings: Settings) -> None:
         memory=MemoryWatch(),
         networks=Networks(store, settings.network_record),
         events=Events(),
-        tasks=tasks,
-        relays=relays,
+        tasks=Tasks(),
+        relays=Tasks(),
         last_capability=capabilities.last(),
         controllers=cgroup.available(),
     )
@@ -68,18 +68,22 @@ async def serve(settings: Settings) -> None:
     supervise.note_ready(VERSION, *registry.count())
     promises.note_lacking()
     await _end(connection)
+    await _stop(door, machinery)
+    if connection.closed.done():
+        raise BusGone(f"the bus is gone: {connection.closed.result()}")
+
+
+async def _stop(door: Door, machinery: Machinery) -> None:
     notify.stopping()
     await door.close()
-    await relays.finish(0)
-    await tasks.finish(STOP_TIMEOUT)
+    await machinery.relays.finish(0)
+    await machinery.tasks.finish(STOP_TIMEOUT)
     machinery.memory.close()
     machinery.spawner.close()
     machinery.staging.close()
     machinery.filters.close()
     machinery.networks.close()
     machinery.store.close()
-    if connection.closed.done():
-        raise BusGone(f"the bus is gone: {connection.closed.result()}")
 
 
 def take_down_networks(settings: Settings) -> None:
