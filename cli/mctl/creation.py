@@ -6,24 +6,29 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from . import limits, networking
+from . import limits, mounts, networking, walls
 from .failures import UsageError
+from .mounts import mount_options
 from .names import new_name
 from .parser import Option
 from .signals import number
 from .sizes import seconds
+from .walls import wall_options
 
 if TYPE_CHECKING:
     from .parser import Arguments
 
 ID_MAX = 2**32 - 2
+NAME_LETTERS = {*"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-$"}
 
 
 def user(flag: str, text: str) -> str:
+    """USER or USER:GROUP; what is a number is one without sign or leading zero."""
     for part in text.split(":", 1):
-        plain = part.isascii() and part.isdigit() and (part == "0" or part[0] != "0")
-        if not plain or len(part) > 10 or int(part) > ID_MAX:
-            raise UsageError(f"{flag} {text!r} is not UID or UID:GID: give numbers from 0 to {ID_MAX}, as in 1000:1000")
+        number = part.isascii() and part.isdigit() and (part == "0" or part[0] != "0") and int(part) <= ID_MAX
+        name = part.isascii() and part[:1].isalpha() | (part[:1] == "_") and not set(part) - NAME_LETTERS
+        if not (number or name):
+            raise UsageError(f"{flag} {text!r} is not USER or USER:GROUP: give names, or numbers up to {ID_MAX}")
     return text
 
 
@@ -75,12 +80,14 @@ OPTIONS = (
     Option(("-e", "--env"), "set a variable, or pass on your own", value="K[=V]", convert=variable, repeat=True),
     Option(("--env-file",), "variables from a file", value="FILE", convert=variables_of_file, repeat=True),
     Option(("-w", "--workdir"), "where the command begins, / if not given", value="DIR", convert=directory),
-    Option(("-u", "--user"), "ids inside the container, 0:0 if not given", value="UID[:GID]", convert=user),
+    Option(("-u", "--user"), "who runs the command, 0 if not given", value="USER[:GRP]", convert=user),
     Option(("-l", "--label"), "a note of your own", value="K=V", convert=label, repeat=True),
     *limits.OPTIONS,
     *networking.OPTIONS,
     Option(("--stop-signal",), "what stop sends in place of TERM", value="SIGNAL", convert=number),
     Option(("--stop-timeout",), "how long stop waits before killing", value="SEC", convert=seconds),
+    *walls.OPTIONS,
+    *mounts.OPTIONS,
     Option(("--rm",), "remove it when it ends"),
     Option(("-q", "--quiet"), "no remarks, only errors"),
 )
@@ -88,15 +95,12 @@ OPTIONS = (
 # What docker and podman have and this version has not: refused as such, not as unknown.
 # fmt: off
 LATER = frozenset((
-    "-t", "--tty", "-v", "--volume", "-p", "--publish", "-P", "--publish-all",
-    "--network-alias", "--mount", "--tmpfs", "--read-only", "--cap-add", "--cap-drop", "--security-opt",
-    "--privileged", "--userns", "--device", "--ulimit", "--sysctl", "--restart", "--entrypoint", "--pull", "--init",
-    "--ip6", "--dns", "--dns-search", "--dns-option", "--add-host", "--expose", "--link", "--mac-address",
-    "--shm-size", "--oom-score-adj", "--gpus", "--group-add", "--health-cmd",
-    "--health-interval", "--health-timeout", "--health-retries", "--health-start-period", "--no-healthcheck",
-    "--credential", "--secret", "--cidfile", "--log-driver", "--log-opt", "--ipc", "--pid", "--uts", "--cgroupns",
-    "--cgroup-parent", "--platform", "--runtime", "--pod", "--label-file", "--detach-keys", "--sig-proxy",
-    "--volumes-from", "--rootfs", "-a", "--attach",
+    "-t", "--tty", "-p", "--publish", "-P", "--publish-all", "--network-alias", "--device", "--restart",
+    "--entrypoint", "--pull", "--ip6", "--dns-search", "--dns-option", "--expose", "--link", "--mac-address",
+    "--gpus", "--group-add", "--health-cmd", "--health-interval", "--health-timeout", "--health-retries",
+    "--health-start-period", "--no-healthcheck", "--credential", "--secret", "--cidfile", "--log-driver",
+    "--log-opt", "--ipc", "--pid", "--uts", "--cgroupns", "--cgroup-parent", "--platform", "--runtime", "--pod",
+    "--label-file", "--detach-keys", "--sig-proxy", "--volumes-from", "--rootfs", "-a", "--attach",
 ))
 # fmt: on
 
@@ -114,6 +118,7 @@ DIRECT = {
 def container_options(arguments: Arguments, rootfs: int) -> dict[str, tuple[str, Any]]:
     """The a{sv} of CreateContainer. `rootfs` is the open root directory."""
     found = {bus: (kind, arguments.options[key]) for key, (bus, kind) in DIRECT.items() if key in arguments.options}
+    found |= wall_options(arguments) | mount_options(arguments)
     found["Rootfs"] = ("h", rootfs)
     found["Command"] = ("as", arguments.operands[1:])
     environment = environment_of(arguments)

@@ -8,7 +8,9 @@ __mctl_names() { # [mctl ps options]
 __mctl_options() { # verb
     local common='--no-ask-password --no-pager -h --help'
     local making='--name --hostname -e --env --env-file -w --workdir -u --user -l --label
-        --network --net --ip --stop-signal --stop-timeout --rm -q --quiet'
+        --network --net --ip --stop-signal --stop-timeout --cap-add --cap-drop --security-opt --privileged --userns
+        --ulimit --sysctl --oom-score-adj --init -v --volume --mount --tmpfs --read-only --shm-size --add-host --dns
+        --rm -q --quiet'
     local limits='-m --memory --memory-high --memory-low --memory-reservation --swap --memory-swap --oom-group
         --cpu --cpus --cpu-quota --cpu-period --cpu-weight --cpu-shares --cpuset --cpuset-cpus --cpuset-mems
         --pids --pids-limit --io-weight --blkio-weight --io-read-bps --device-read-bps --io-write-bps
@@ -32,6 +34,9 @@ __mctl_takes_value() { # verb option
     case $1,$2 in
         run,--name | run,--hostname | run,-[ewulm] | run,--env | run,--env-file | run,--workdir | run,--user) ;;
         run,--label | run,--network | run,--net | run,--ip | run,--stop-signal | run,--stop-timeout) ;;
+        run,--cap-add | run,--cap-drop | run,--security-opt | run,--userns | run,--ulimit | run,--sysctl) ;;
+        run,--oom-score-adj | run,-v | run,--volume | run,--mount | run,--tmpfs | run,--shm-size) ;;
+        run,--add-host | run,--dns) ;;
         run,--oom-group) return 1 ;;
         run,--memory* | run,--swap | run,--cpu* | run,--pids* | run,--io-* | run,--blkio-weight) ;;
         run,--device-*-?ps | run,--device-*-iops) ;;
@@ -46,6 +51,9 @@ __mctl_values() { # verb option: what can stand there
     case $1,$2 in
         run,--env-file) compgen -f -- "$cur" ;;
         run,-e | run,--env) compgen -e -- "$cur" ;;
+        run,-v | run,--volume) compgen -f -- "$cur" ;;
+        run,--userns) compgen -W 'auto host' -- "$cur" ;;
+        run,--security-opt) compgen -W 'strict seccomp=strict seccomp=unconfined no-new-privileges=false unmask=ALL' -- "$cur" ;;
         run,--network | run,--net) compgen -W 'bridge none' -- "$cur" ;;
         run,--stop-signal | kill,*) compgen -W "$(compgen -A signal | sed -n 's/^SIG//p')" -- "${cur#SIG}" ;;
         ps,--format) compgen -W 'table json ids' -- "$cur" ;;

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import socket
 
 from .errors import InvalidArgs
 
@@ -34,3 +35,24 @@ def check_range(key: str, value: int, low: int, high: int) -> int:
     if not low <= value <= high:
         raise InvalidArgs(f"{key} {value} is out of range: it must be between {low} and {high}")
     return value
+
+
+def check_address(key: str, address: str) -> str:
+    """An IPv4 or IPv6 address in its usual writing, inet_pton(3)."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, address)
+        except (OSError, ValueError):
+            continue
+        return address
+    raise InvalidArgs(f"{key} {shown(address)} is not an IPv4 or IPv6 address")
+
+
+def check_path(key: str, path: str) -> str:
+    """An absolute path inside a container, without . and .. as components."""
+    check_printable(key, path, 4095)
+    if not path.startswith("/"):
+        raise InvalidArgs(f"{key} {shown(path)} is not an absolute path")
+    if any(part in (".", "..") for part in path.split("/")):
+        raise InvalidArgs(f"{key} {shown(path)} has . or .. in it: give the plain path")
+    return path

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from . import VERSION
 from .bus.connection import BusGone, Connection
 from .bus.door import open_door
+from .ids import Ids
 from .lifecycle import supervise
 from .lifecycle.check import promises
 from .lifecycle.check.checkup import Checkup
@@ -26,7 +27,7 @@ from .runtime import capabilities, cgroup, users
 from .runtime.launch import Spawner
 from .runtime.rootfs import Staging
 from .runtime.seccomp.filters import Filters
-from .store import Ids, Store
+from .store import Store
 from .systemd import notify
 from .systemd.journal import Retirement
 from .systemd.manager import Manager
@@ -94,7 +95,7 @@ def take_down_networks(settings: Settings) -> None:
 
 
 def _store(settings: Settings) -> Store:
-    return Store(settings.database, Ids(users.FIRST, users.RANGE, users.RANGES))
+    return Store(settings.database, Ids(users.FIRST, users.RANGE, users.RANGES, users.subordinate))
 
 
 async def _end(connection: Connection) -> None:

@@ -8,10 +8,12 @@ import re
 import signal
 from dataclasses import dataclass, field
 
-from .bounds import INFINITY, check_printable, check_range, check_text, shown
+from .bounds import INFINITY, check_address, check_printable, check_range, check_text, shown
 from .errors import InvalidArgs
 from .limits import Limits
+from .mounts import TMPFS_BYTES, TMPFS_SIZE_LEAST, TMPFS_SIZE_MAX, Bind, HostPath, Tmpfs, check_targets
 from .networking import Networking
+from .security import ID_RANGE, Security
 
 NAME_RULE = "1 to 63 of a-z, 0-9 and -, beginning with a letter or digit"
 ID_MAX = 2**32 - 2  # (uid_t) -1 means "no change" to the kernel
@@ -19,11 +21,15 @@ ID_MAX = 2**32 - 2  # (uid_t) -1 means "no change" to the kernel
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=", re.ASCII)
-_USER = re.compile(r"(0|[1-9][0-9]{0,9})(?::(0|[1-9][0-9]{0,9}))?", re.ASCII)
+_ID = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
+_ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?", re.ASCII)
+_HOST_ENTRY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?", re.ASCII)
 
 ARGUMENTS_MAX = 1 << 20  # bytes of the command and its arguments together
 VARIABLES_MAX = 1024
 VARIABLE_MAX = 32 << 10  # bytes of one NAME=VALUE
+HOSTS_MAX = 256
+NAME_SERVERS_MAX = 3  # MAXNS, resolver(5)
 LABELS_MAX = 64
 LABEL_MAX = 4096
 
@@ -37,39 +43,42 @@ def check_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Ids inside the container."""
+    """As whom the command runs: decimal ids, or names of the container's own /etc/passwd and /etc/group.
 
-    uid: int = 0
-    gid: int = 0
+    group empty: the user's own group, or 0 where /etc/passwd does not know the user.
+    """
+
+    user: str = "0"
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        for part in (self.user, *((self.group,) if self.group else ())):
+            if part.isascii() and part.isdigit() and _ID.fullmatch(part):
+                check_range("User id", int(part), 0, ID_MAX)
+            elif not _ACCOUNT.fullmatch(part):
+                raise InvalidArgs(f"User {shown(str(self))} is not USER or USER:GROUP, each a name or a decimal id")
 
     @classmethod
     def parse(cls, text: str) -> User:
-        """`UID` or `UID:GID`, decimal, without sign, space or leading zero (CVE-2024-40635)."""
-        match = _USER.fullmatch(text)
-        if not match:
-            raise InvalidArgs(f"User {shown(text)} is not UID or UID:GID in decimal")
-        uid = int(match[1])
-        gid = int(match[2] or 0)
-        return cls(check_range("User id", uid, 0, ID_MAX), check_range("User group id", gid, 0, ID_MAX))
+        """Ids without sign, space or leading zero (CVE-2024-40635)."""
+        user, colon, group = text.partition(":")
+        if colon and not group:
+            raise InvalidArgs(f"User {shown(text)} ends with a colon: give USER or USER:GROUP")
+        return cls(user, group)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Those that were given by number."""
+        return tuple(int(part) for part in (self.user, self.group) if part.isdigit())
 
     def __str__(self) -> str:
-        return f"{self.uid}:{self.gid}"
+        return f"{self.user}:{self.group}" if self.group else self.user
 
 
-@dataclass(frozen=True, slots=True)
-class Rootfs:
-    """A directory of the host that serves, read-only, as the lower layer.
+class Rootfs(HostPath):
+    """A directory of the host that serves, read-only, as the lower layer."""
 
-    device and inode pin the very directory that was authorized: a path can be made to lead elsewhere later. Device
-    numbers may change with each boot, so the device counts only during `boot`, a boot_id of random(4).
-    owner None: files show their own owners inside. Else only files of that uid and gid show, as root's.
-    """
-
-    path: str
-    device: int
-    inode: int
-    owner: tuple[int, int] | None = None
-    boot: str = ""
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,14 @@ class Spec:
     stop_signal: int = signal.SIGTERM
     timeout_stop_usec: int = 10_000_000
     auto_remove: bool = False
+    security: Security = field(default_factory=Security)
+    read_only: bool = False
+    binds: tuple[Bind, ...] = ()
+    tmpfs: tuple[Tmpfs, ...] = ()
+    shm_size: int = TMPFS_BYTES
+    init: bool = False
+    hosts: tuple[tuple[str, str], ...] = ()  # name, address
+    name_servers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -102,6 +119,25 @@ class Spec:
             raise InvalidArgs(f"Hostname {shown(self.hostname)} is not valid: use up to 64 letters, digits, - and .")
         check_range("StopSignal", self.stop_signal, 1, 64)
         check_range("TimeoutStopUSec", self.timeout_stop_usec, 0, INFINITY)
+        check_targets(self.binds, self.tmpfs)
+        check_range("ShmSize", self.shm_size, TMPFS_SIZE_LEAST, TMPFS_SIZE_MAX)
+        self._check_user()
+        self._check_hosts()
+
+    def _check_user(self) -> None:
+        for number in self.user.ids:
+            if self.security.has_user_namespace and number >= ID_RANGE:
+                raise InvalidArgs(f"User id {number} is beyond what a container has: 0 to {ID_RANGE - 1}")
+
+    def _check_hosts(self) -> None:
+        if len(self.hosts) > HOSTS_MAX or len(self.name_servers) > NAME_SERVERS_MAX:
+            raise InvalidArgs(f"the most is {HOSTS_MAX} entries of Hosts and {NAME_SERVERS_MAX} of NameServers")
+        for name, address in self.hosts:
+            if not _HOST_ENTRY.fullmatch(name):
+                raise InvalidArgs(f"Hosts name {shown(name)} is not a host name")
+            check_address("Hosts address", address)
+        for address in self.name_servers:
+            check_address("NameServers", address)
 
     def _check_command(self) -> None:
         if not self.command or not self.command[0]:

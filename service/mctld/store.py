@@ -4,22 +4,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from . import leases, limits, networking
-from .errors import LimitsExceeded, NameTaken, StoreFailed
+from . import leases
+from .encoding import decode, encode
+from .errors import NameTaken, StoreFailed
 from .leases import Leases
-from .spec import Rootfs, Spec, User
 from .state import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .ids import Ids
     from .networking import Network
+    from .spec import Spec
 
 _SCHEMA = """
 CREATE TABLE container (
@@ -45,13 +46,22 @@ VERSION = len(_MIGRATIONS)
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What never changes of a container."""
+    """What never changes of a container.
+
+    reserved: the first of the 65,536 ids that nobody else gets while it exists; it uses them unless it shares the
+    host's.
+    """
 
     id: str
     owner_uid: int
-    uid_shift: int
+    reserved: int
     created_usec: int
     spec: Spec
+
+    @property
+    def uid_shift(self) -> int:
+        """Which id of the host is the container's 0."""
+        return self.reserved if self.spec.security.has_user_namespace else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +84,6 @@ class Run:
 _RUN = tuple(f.name for f in fields(Run))
 
 
-@dataclass(frozen=True, slots=True)
-class Ids:
-    """A pool of id ranges: `count` of `size` ids each, from `first` on."""
-
-    first: int
-    size: int
-    count: int
-
-
-@dataclass(slots=True)
-class _Cursor:
-    """Ranges are handed out in turn, so that a freed one is not the next to be used."""
-
-    at: int = 0
-    used: set[int] = field(default_factory=set)
-
-
 class Store:
     """A single connection; the daemon's loop is its only user, but for examine().
 
@@ -101,7 +94,6 @@ class Store:
     def __init__(self, path: str, ids: Ids) -> None:
         self._path = path
         self._ids = ids
-        self._cursor = _Cursor()
         self._database = self._open()
 
     def _open(self) -> sqlite3.Connection:
@@ -113,7 +105,8 @@ class Store:
             database.execute("PRAGMA foreign_keys = ON")
             self._migrate(database)
             self.leases = Leases(database)
-            self._cursor.used = {shift for (shift,) in database.execute("SELECT uid_shift FROM container")}
+            for (start,) in database.execute("SELECT uid_shift FROM container"):
+                self._ids.remember(start)
         except sqlite3.Error as error:
             raise StoreFailed(f"the database {self._path} cannot be opened: {error}") from error
         return database
@@ -137,11 +130,13 @@ class Store:
         self, *, identity: str, owner_uid: int, created_usec: int, spec: Spec, networks: Sequence[Network] = ()
     ) -> Record:
         """A new container with a range of ids and addresses of its own; NameTaken if the name is."""
-        record = Record(identity, owner_uid, self._free_range(), created_usec, spec)
+        wanted = spec.security.first_id
+        start = self._ids.choose() if wanted is None else self._ids.check(wanted)
+        record = Record(identity, owner_uid, start, created_usec, spec)
         address = spec.networking.address
         chosen = [self.leases.choose(n, identity, i, address if i == 0 else "") for i, n in enumerate(networks)]
         values = (
-            record.id, spec.name, owner_uid, record.uid_shift, created_usec, encode(spec), State.CREATED.value,
+            record.id, spec.name, owner_uid, record.reserved, created_usec, encode(spec), State.CREATED.value,
         )  # fmt: skip
         columns = "id, name, owner_uid, uid_shift, created_usec, spec, state"
         try:
@@ -153,7 +148,7 @@ class Store:
             raise NameTaken(f"name {spec.name!r} is taken: choose another, or remove that container") from error
         except sqlite3.Error as error:
             raise self._failed("store container", spec.name, error) from error
-        self._cursor.used.add(record.uid_shift)
+        self._ids.remember(record.reserved)
         for lease in chosen:
             self.leases.taken(lease)
         return record
@@ -178,7 +173,7 @@ class Store:
             self._database.execute("DELETE FROM container WHERE id = ?", (record.id,))
         except sqlite3.Error as error:
             raise self._failed("remove container", record.spec.name, error) from error
-        self._cursor.used.discard(record.uid_shift)
+        self._ids.forget(record.reserved)
         self.leases.freed(record.id)
 
     def examine(self) -> str:
@@ -205,35 +200,6 @@ class Store:
 
     def _failed(self, what: str, name: str, error: sqlite3.Error) -> StoreFailed:
         return StoreFailed(f"could not {what} {name!r} in {self._path}: {error}")
-
-    def _free_range(self) -> int:
-        pool = self._ids
-        for step in range(pool.count):
-            index = (self._cursor.at + step) % pool.count
-            shift = pool.first + index * pool.size
-            if shift not in self._cursor.used:
-                self._cursor.at = index + 1
-                return shift
-        raise LimitsExceeded(f"all {pool.count} ranges of user ids are in use: remove a container")
-
-
-def encode(spec: Spec) -> str:
-    return json.dumps(asdict(spec), separators=(",", ":"))
-
-
-def decode(text: str) -> Spec:
-    """The inverse of encode; JSON knows no tuples."""
-    found: dict[str, Any] = json.loads(text)
-    rootfs = found["rootfs"]
-    owner = rootfs["owner"]
-    found["rootfs"] = Rootfs(**{**rootfs, "owner": tuple(owner) if owner else None})
-    found["user"] = User(**found["user"])
-    found["limits"] = limits.restored(found["limits"])
-    found["networking"] = networking.restored(found.get("networking"))
-    found["command"] = tuple(found["command"])
-    found["environment"] = tuple(found["environment"])
-    found["labels"] = tuple((key, value) for key, value in found["labels"])
-    return Spec(**found)
 
 
 def _read(row: tuple[Any, ...]) -> tuple[Record, Run]:

@@ -231,6 +231,7 @@ async def test_details_of_an_own_container(house: House) -> None:
         "owner": "1000",
         "image": "/srv/rootfs",
         "command": "/bin/true",
+        "user": "0",
         "privileged": "no",
         "network": "bridge",
         "labels.team": "web",
@@ -271,7 +272,8 @@ async def test_create_details_and_privilege(house: House, tmp_path: Path) -> Non
     assert asked.details["privileged"] == "yes"
     assert asked.details["image"] == str(tmp_path)
     assert asked.details["command"] == "/bin/echo '\ufffd[31mred\ufffd$(id)'"
-    assert "files of other users" in asked.details["polkit.message"]
+    assert asked.details["dangers"] == f"files of other users in {tmp_path}"
+    assert "$(dangers)" in asked.details["polkit.message"]
     assert house.registry.containers["mine"].spec.rootfs.owner is None
 
 

@@ -82,7 +82,7 @@ def test_an_option_of_another_type_is_refused(key: str) -> None:
 
 
 def test_unknown_options_are_refused() -> None:
-    with pytest.raises(InvalidArgs, match=r"option 'Memory\\nMax' is not known; known are Address, AutoRemove, "):
+    with pytest.raises(InvalidArgs, match=r"option 'Memory\\nMax' is not known; known are AddCapabilities, Address, "):
         parse({"Memory\nMax": Variant("t", 1)})
     with pytest.raises(InvalidArgs, match="Stdin"):
         parse({"Stdin": Variant("h", 0)})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mctld.kernel import constants as c
 from mctld.lifecycle.readiness import readable
 from mctld.runtime import users
-from mctld.runtime.launch import Spawner
+from mctld.runtime.launch import Inherited, Spawner
 from mctld.runtime.plan import Plan, Step
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from mctld.runtime.launch import Status
 
+INHERITED = Inherited({})
 IDS = users.whole(users.FIRST)
 NAMESPACES = c.CLONE_NEWUSER | c.CLONE_NEWPID | c.CLONE_NEWUTS | c.CLONE_NEWNET | c.CLONE_NEWIPC | c.CLONE_NEWNS
 
@@ -50,7 +51,7 @@ def conducted(address: str, act: Callable[[Spawner], Awaitable[None]]) -> None:
 
 
 async def output_of(client: Spawner, work: Plan) -> tuple[str, Status]:
-    stage = await client.spawn("one", NAMESPACES, IDS)
+    stage = await client.spawn("one", NAMESPACES, IDS, INHERITED)
     reader, writer = os.pipe()
     null = os.open(os.devnull, os.O_RDWR)
     try:

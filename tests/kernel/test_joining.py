@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kernel.driver import IDS, NAMESPACES, conducted, plan, step
+from kernel.driver import IDS, INHERITED, NAMESPACES, conducted, plan, step
 from mctld.errors import CommandNotFound, SetupFailed
 from mctld.kernel import constants as c
 from mctld.kernel import process
@@ -37,7 +37,7 @@ KEPT = ["CHOWN", "KILL", "SETPCAP", "SETUID", "SETGID"]
 CONFINED = (
     step("fresh-process"),
     step("bounding-set", keep=KEPT, last=capabilities.last()),
-    step("capabilities", keep=KEPT),
+    step("capabilities", keep=KEPT, ambient=[], loader=[]),
     step("no-new-privileges"),
     step("working-directory", path="/"),
 )
@@ -57,7 +57,7 @@ class Container:
 
     async def join(self, name: str = "exec:1", *, container: int | None = None) -> Stage:
         pidfd = self.stage.pidfd if container is None else container
-        return await self.client.join(name, pidfd, self.cgroup, {"of": "one"})
+        return await self.client.join(name, pidfd, self.cgroup, {"of": "one"}, INHERITED)
 
     async def execute(self, *command: str, name: str = "exec:1") -> Stage:
         joined = await self.join(name)
@@ -90,7 +90,7 @@ def own_cgroup() -> int:
 
 @contextlib.asynccontextmanager
 async def a_container(client: Spawner, *command: str) -> AsyncIterator[Container]:
-    stage = await client.spawn("one", NAMESPACES, IDS)
+    stage = await client.spawn("one", NAMESPACES, IDS, INHERITED)
     made = Container(client, stage, own_cgroup())
     try:
         before = (step("own-credentials"), step("hostname", name="inside"), step("cgroup-namespace"), *CONFINED)

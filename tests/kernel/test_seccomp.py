@@ -19,18 +19,20 @@ from typing import TYPE_CHECKING, Any
 import prctl
 import pytest
 
+from mctld import capability
 from mctld.kernel import process
 from mctld.runtime import capabilities, planner
 from mctld.runtime.seccomp import loading
 from mctld.runtime.seccomp.filters import Filters
 from mctld.runtime.stage import Descriptors
+from mctld.security import Security
 from mctld.spec import Rootfs, Spec, User
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-DEFAULT = frozenset(capabilities.DEFAULT)
+DEFAULT = frozenset(capability.DEFAULT)
 NEWUSER = 0x10000000
 ON_INTEL = pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of x86-64")
 
@@ -185,7 +187,7 @@ def test_programs_go_on_to_work(program: Callable[..., int]) -> None:
 
 def test_a_filter_is_for_ever(program: Callable[..., int]) -> None:
     """A second one may only take away."""
-    descriptor, wide = program(), program("default", frozenset(capabilities.NUMBERS))
+    descriptor, wide = program(), program("default", frozenset(capability.NUMBERS))
 
     def act() -> str:
         loading.load_filter(Descriptors(["seccomp"], [wide]))
@@ -224,20 +226,20 @@ def test_a_shared_descriptor_is_read_from_its_beginning(program: Callable[..., i
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes a user namespace with root's capabilities: needs root")
-@pytest.mark.parametrize(("uid", "kept"), [(0, capabilities.mask(list(capabilities.DEFAULT))), (1000, 0)])
+@pytest.mark.parametrize(("uid", "kept"), [(0, capabilities.mask(list(capability.DEFAULT))), (1000, 0)])
 @pytest.mark.parametrize("no_new_privileges", [True, False])
 def test_the_last_steps_in_both_orders(
     program: Callable[..., int], uid: int, kept: int, *, no_new_privileges: bool
 ) -> None:
     """Without no_new_privs the filter is loaded with CAP_SYS_ADMIN, which is gone when the payload runs."""
-    spec = Spec(name="web", rootfs=Rootfs("/", 1, 2), command=("/bin/cat", "/proc/self/status"), user=User(uid, uid))
-    allowed = planner.Confinement(no_new_privileges=no_new_privileges)
-    steps = [s for s in planner._privileges(spec, capabilities.last(), allowed) if s.operation != "working-directory"]
+    spec = Spec(name="web", rootfs=Rootfs("/", 1, 2), command=("/bin/cat", "/proc/self/status"),
+                user=User(str(uid), str(uid)), security=Security(no_new_privileges=no_new_privileges))  # fmt: skip
+    steps = [s for s in planner.privileges(spec, capabilities.last()) if s.operation != "working-directory"]
     shown = _run(program(), steps, ["/bin/cat", "/proc/self/status"])
     assert shown["Seccomp"] == "2"
     assert shown["NoNewPrivs"] == str(int(no_new_privileges))
     assert [int(shown[f"Cap{kind}"], 16) for kind in ("Inh", "Prm", "Eff", "Amb")] == [0, kept, kept, 0]
-    assert int(shown["CapBnd"], 16) == capabilities.mask(list(capabilities.DEFAULT))
+    assert int(shown["CapBnd"], 16) == capabilities.mask(list(capability.DEFAULT))
     assert shown["Uid"] == str(uid)
 
 

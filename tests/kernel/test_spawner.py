@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kernel.driver import IDS, NAMESPACES, conducted, output_of, plan, step
+from kernel.driver import IDS, INHERITED, NAMESPACES, conducted, output_of, plan, step
 from mctld.errors import CommandNotExecutable, CommandNotFound, SetupFailed, SpawnerUnavailable
 from mctld.lifecycle.readiness import readable
 from mctld.runtime import launch, users
@@ -60,7 +60,7 @@ def test_a_second_client_finds_what_the_first_has_started(address: str) -> None:
 
 def test_a_child_whose_asker_is_gone_ends(address: str) -> None:
     async def act(client: Spawner) -> None:
-        stage = await client.spawn("one", NAMESPACES, IDS)
+        stage = await client.spawn("one", NAMESPACES, IDS, INHERITED)
         stage.close()
         await readable(stage.pidfd)
         os.close(stage.pidfd)
@@ -95,7 +95,7 @@ def test_nothing_of_the_spawner_is_inherited(address: str) -> None:
         assert lines[0] == "4"  # 0, 1, 2 and the directory that ls reads
         assert {line.split()[1] for line in lines[1:3]} == {"0" * 16}
         assert lines[3] == "0022"
-        assert {line.partition("=")[0] for line in lines[5:]} <= {"PATH", "PWD", "SHLVL", "_"}
+        assert {line.partition("=")[0] for line in lines[5:]} <= {"HOME", "PATH", "PWD", "SHLVL", "_"}
 
     conducted(address, act)
 
@@ -138,6 +138,7 @@ def test_the_spawner_stays_light() -> None:
     assert not heavy & set(listed)
     ours = {name for name in listed if name.startswith("mctld.")}
     assert ours <= {
+        "mctld.capability", "mctld.runtime.accounts", "mctld.runtime.masks",
         "mctld.kernel", "mctld.kernel.constants", "mctld.kernel.files", "mctld.kernel.libc", "mctld.kernel.mount",
         "mctld.kernel.process", "mctld.runtime", "mctld.runtime.capabilities", "mctld.runtime.children",
         "mctld.runtime.filesystems", "mctld.runtime.identity", "mctld.runtime.programs", "mctld.runtime.seccomp",
@@ -149,7 +150,7 @@ def test_a_payload_waits_at_the_gate(address: str) -> None:
     """What follows the gate needs the scope; a start that is given up there leaves nothing."""
 
     async def act(client: Spawner) -> None:
-        stage = await client.spawn("one", NAMESPACES, IDS)
+        stage = await client.spawn("one", NAMESPACES, IDS, INHERITED)
         null = os.open(os.devnull, os.O_RDWR)
         stage.begin(plan("true"), {"stdin": null, "stdout": null, "stderr": null})
         os.close(null)
@@ -169,7 +170,7 @@ def test_a_spawner_of_another_version_gets_no_plan(address: str, monkeypatch: py
 
     async def act(client: Spawner) -> None:
         with pytest.raises(SpawnerUnavailable, match="of another version"):
-            await client.spawn("one", NAMESPACES, IDS)
+            await client.spawn("one", NAMESPACES, IDS, INHERITED)
         assert client.outdated
         assert await client.connect() == {}
 

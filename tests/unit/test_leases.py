@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mctld.errors import AddressInUse, InvalidArgs, LimitsExceeded, NameTaken
+from mctld.ids import Ids
 from mctld.networking import Network, Networking
-from mctld.store import Ids, Store
+from mctld.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,11 +8,11 @@ from functools import cache
 
 import pytest
 
-from mctld.runtime import capabilities
+from mctld import capability
 from mctld.runtime.seccomp import default, profiles, program
 from unit import bpf
 
-DEFAULT = frozenset(capabilities.DEFAULT)
+DEFAULT = frozenset(capability.DEFAULT)
 HIGH = 1 << 32  # what the kernel does not see of an int
 NEWUSER, NEWNS, NEWCGROUP, NEWNET = 0x10000000, 0x00020000, 0x02000000, 0x40000000
 THREAD, FORK = 0x3D0F00, 0x1200011  # flags of pthread_create(3) and fork(3), glibc
@@ -171,7 +171,7 @@ def test_a_capability_brings_its_calls_and_no_others(architecture: str, capabili
 
 @pytest.mark.parametrize("architecture", EVERYWHERE)
 def test_never_whatever_the_capabilities(architecture: str) -> None:
-    everything = compiled(architecture, frozenset(capabilities.NUMBERS))
+    everything = compiled(architecture, frozenset(capability.NUMBERS))
     for call in ("io_uring_setup", "keyctl", "add_key", "userfaultfd", "kexec_load", "vmsplice", "swapon"):
         assert everything.ask(architecture, call) == "EPERM"
     assert everything.ask(architecture, "clone", NEWUSER | 17) == "ALLOW"

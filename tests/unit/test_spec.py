@@ -42,14 +42,25 @@ def test_an_accepted_name_fits_the_grammar(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "user"), [("0", User(0, 0)), ("1000", User(1000, 0)), ("1:2", User(1, 2)), ("4294967294", User(2**32 - 2))]
+    ("text", "user"),
+    [
+        ("0", User()),
+        ("1000", User("1000")),
+        ("1:2", User("1", "2")),
+        ("4294967294", User("4294967294")),
+        ("www-data", User("www-data")),
+        ("root:adm", User("root", "adm")),
+        ("nobody:0", User("nobody", "0")),
+    ],
 )
 def test_users_that_are_accepted(text: str, user: User) -> None:
     assert User.parse(text) == user
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1:", ":1", "-1", "0x1", "01", " 1", "1 ", "root:", "a:b:c", "4294967295", "4294967296", "1:01", "١"]
+    "text",
+    ["", "1:", ":1", "-1", "0x1", "01", " 1", "1 ", "root:", "a:b:c", "2147483648x", "a b", "-root", "a/b", "x" * 34,
+     "4294967295", "4294967296", "1:01", "١"],
 )
 def test_users_that_are_refused(text: str) -> None:
     """CVE-2024-40635: what cannot be read must never become root."""

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mctld.encoding import decode, encode
 from mctld.errors import LimitsExceeded, NameTaken, StoreFailed
+from mctld.ids import Ids
 from mctld.limits import Limits
 from mctld.spec import Rootfs, Spec, User
 from mctld.state import State
-from mctld.store import VERSION, Ids, Run, Store, decode, encode
+from mctld.store import VERSION, Run, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
 
     from mctld.store import Record
 
-IDS = Ids(first=1_000_000, size=65_536, count=4)
+
+
+def ids(foreign: Callable[[], list[tuple[int, int]]] = list) -> Ids:
+    return Ids(1_000_000, 65_536, 4, foreign)
+
 
 
 @pytest.fixture
@@ -30,7 +36,7 @@ def path(tmp_path: Path) -> str:
 
 @pytest.fixture
 def store(path: str) -> Iterator[Store]:
-    made = Store(path, IDS)
+    made = Store(path, ids())
     yield made
     made.close()
 
@@ -44,7 +50,7 @@ def add(make_spec: Callable[..., Spec]) -> Callable[[Store, str], Record]:
 
 def test_a_spec_survives_its_encoding(make_spec: Callable[..., Spec]) -> None:
     spec = make_spec(
-        rootfs=Rootfs("/srv/ü", 3, 4, (1000, 1001)), command=("a", "b c"), environment=("A=1",), user=User(1, 2),
+        rootfs=Rootfs("/srv/ü", 3, 4, (1000, 1001)), command=("a", "b c"), environment=("A=1",), user=User("1", "2"),
         limits=Limits(memory_max=5 << 20, io_weight=3, io_read_iops_max=(("/dev/sda", 9),)), labels=(("k", "v"),),
         auto_remove=True,
     )  # fmt: skip
@@ -56,7 +62,7 @@ def test_what_was_stored_is_there_after_a_restart(path: str, store: Store, add: 
     run = Run(State.RUNNING, 42, 1, 2)
     store.update(first, run)
     store.close()
-    again = Store(path, IDS)
+    again = Store(path, ids())
     assert again.load() == [(first, run), (second, Run())]
     again.close()
 
@@ -87,7 +93,7 @@ def test_a_freed_range_is_not_the_next_one(store: Store, add: Callable[..., Reco
 def test_used_ranges_are_known_after_a_restart(path: str, store: Store, add: Callable[..., Record]) -> None:
     taken = add(store, "a").uid_shift
     store.close()
-    again = Store(path, IDS)
+    again = Store(path, ids())
     assert add(again, "b").uid_shift != taken
     again.close()
 
@@ -97,7 +103,7 @@ def test_a_newer_database_is_refused(path: str, store: Store) -> None:
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreFailed, match=f"is of version 99, this service knows up to {VERSION}: install"):
-        Store(path, IDS)
+        Store(path, ids())
 
 
 def test_a_corrupt_database_is_named(path: str, store: Store) -> None:
@@ -105,4 +111,4 @@ def test_a_corrupt_database_is_named(path: str, store: Store) -> None:
     with open(path, "wb") as file:
         file.write(b"no database at all" * 100)
     with pytest.raises(StoreFailed, match=r"state\.db cannot be opened"):
-        Store(path, IDS)
+        Store(path, ids())

@@ -6,7 +6,9 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from ..dangers import dangers
 from ..errors import UnknownObject
+from ..security import SECCOMP_PROFILES
 from . import options
 from .paths import container_path
 from .question import INSPECT, Question
@@ -29,10 +31,17 @@ INTERFACE = "org.mctl1.Container"
 def spec_details(spec: Spec) -> dict[str, str]:
     """What a polkit rule may judge by."""
     labels = {f"labels.{key}": value for key, value in spec.labels}
-    privileged = "yes" if spec.rootfs.owner is None else "no"
-    network = " ".join(spec.networking.networks) or "none"
-    command = shlex.join(spec.command)
-    return {"image": spec.rootfs.path, "command": command, "privileged": privileged, "network": network, **labels}
+    found = dangers(spec)
+    return {
+        "image": spec.rootfs.path,
+        "command": shlex.join(spec.command),
+        "user": str(spec.user),
+        "host_paths": " ".join(bind.source.path for bind in spec.binds),
+        "privileged": "yes" if found else "no",
+        "dangers": "; ".join(found),
+        "network": " ".join(spec.networking.networks) or "none",
+        **labels,
+    }
 
 
 def container_details(container: Container) -> dict[str, str]:
@@ -224,6 +233,52 @@ class ContainerObject(Target):
 
     def io_write_iops_max(self) -> dict[str, int]:
         return dict(self.container.spec.limits.io_write_iops_max)
+
+    def capabilities(self) -> list[str]:
+        return list(self.container.spec.security.capabilities)
+
+    def seccomp(self) -> str:
+        text = self.container.spec.security.seccomp
+        return text if text in SECCOMP_PROFILES else "custom"
+
+    def no_new_privileges(self) -> bool:
+        return self.container.spec.security.no_new_privileges
+
+    def unmask(self) -> list[str]:
+        return list(self.container.spec.security.unmask)
+
+    def user_namespace(self) -> str:
+        return self.container.spec.security.user_namespace
+
+    def oom_score_adjust(self) -> int:
+        return self.container.spec.security.oom_score_adjust
+
+    def rlimits(self) -> dict[str, list[int]]:
+        return {name: list(pair) for name, pair in self.container.spec.security.resource_limits.items()}
+
+    def sysctls(self) -> dict[str, str]:
+        return dict(self.container.spec.security.sysctls)
+
+    def read_only(self) -> bool:
+        return self.container.spec.read_only
+
+    def mounts(self) -> list[list[str]]:
+        return [[bind.source.path, bind.target, bind.options] for bind in self.container.spec.binds]
+
+    def tmpfs(self) -> dict[str, str]:
+        return {tmpfs.target: tmpfs.options for tmpfs in self.container.spec.tmpfs}
+
+    def shm_size(self) -> int:
+        return self.container.spec.shm_size
+
+    def init(self) -> bool:
+        return self.container.spec.init
+
+    def hosts(self) -> dict[str, str]:
+        return dict(self.container.spec.hosts)
+
+    def name_servers(self) -> list[str]:
+        return list(self.container.spec.name_servers)
 
     def uid_shift(self) -> int:
         return self.container.uid_shift

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dbus_next.signature import Variant
 
 from .. import VERSION
 from ..bounds import shown
+from ..dangers import dangers
 from ..errors import NoSuchContainer
 from . import container, openings, options
 from .container import ContainerObject, container_details, spec_details
@@ -134,23 +135,23 @@ class Manager(Target):
         there = ContainerObject(self._registry, [self._container], found.name, found)
         return there.values(tuple(self._container.properties.values()))
 
-    def _run(self, call: Call, name: str, values: Mapping[str, object], *, attach: bool) -> Question:
+    def _run(self, call: Call, name: str, values: Mapping[str, Any], *, attach: bool) -> Question:
         stdin = values.get("Stdin")
         if isinstance(stdin, int):
             openings.check_stdin(call.fds.peek(stdin))
         return self._creation(call, name, values, "run", stdin, attach)
 
-    def _creation(self, call: Call, name: str, values: Mapping[str, object], verb: str, *more: object) -> Question:
+    def _creation(self, call: Call, name: str, values: Mapping[str, Any], verb: str, *more: object) -> Question:
         options.required(values, "Rootfs", "Command")
         rootfs = openings.rootfs(call.fds.peek(int(str(values["Rootfs"]))), call.uid)
-        spec = options.spec(name or self._registry.generate_name(rootfs.path), values, rootfs)
-        privileged = rootfs.owner is None
-        showing = ", which shows it files of other users" if privileged else ""
+        sources = [openings.mount_source(call.fds.peek(fd), call.uid) for fd, _, _ in values.get("Mounts", ())]
+        spec = options.spec(name or self._registry.generate_name(rootfs.path), values, rootfs, sources)
+        granted = " that has $(dangers)" if dangers(spec) else ""
         return Question(
-            (CREATE_PRIVILEGED if privileged else CREATE,),
+            (CREATE_PRIVILEGED if granted else CREATE,),
             (spec, *more),
             verb,
-            f"{verb} a container from the directory $(image){showing}",
+            f"{verb} a container from the directory $(image){granted}",
             details={"container": spec.name, "owner": str(call.uid), **spec_details(spec)},
         )
 

@@ -9,6 +9,7 @@ import stat
 
 from ..bounds import shown
 from ..errors import InvalidArgs, NoSuchRootfs
+from ..mounts import HostPath
 from ..spec import Rootfs
 
 _SELF_MOUNTS = "/proc/self/mountinfo"
@@ -30,17 +31,31 @@ def mount_type(fd: int) -> str | None:
 
 def rootfs(fd: int, uid: int) -> Rootfs:
     """The directory behind `fd` as `uid` may use it: one's own shows one's own files, root's calls show all."""
-    kind = mount_type(fd)
-    if kind is None:
-        raise NoSuchRootfs("Rootfs lies on a mount that the service does not see: open it outside of other namespaces")
-    if uid != 0 and kind.startswith("fuse"):
-        raise NoSuchRootfs(f"Rootfs lies on a {kind} file system, which another process answers for: copy it elsewhere")
-    found = os.fstat(fd)
+    found = _found(fd, uid, "Rootfs")
     if not stat.S_ISDIR(found.st_mode):
         raise NoSuchRootfs("Rootfs is not a directory")
-    path = _path(fd, found)
-    owner = (uid, found.st_gid) if uid != 0 and found.st_uid == uid else None
-    return Rootfs(path, found.st_dev, found.st_ino, owner, _boot())
+    return Rootfs(_path(fd, found, "Rootfs"), found.st_dev, found.st_ino, _owner(found, uid), _boot())
+
+
+def mount_source(fd: int, uid: int) -> HostPath:
+    """The directory, file or socket behind `fd` as `uid` may show it to a container."""
+    found = _found(fd, uid, "Mounts")
+    if not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode) or stat.S_ISSOCK(found.st_mode)):
+        raise InvalidArgs("Mounts has something that is neither a directory nor a file nor a socket")
+    return HostPath(_path(fd, found, "Mounts"), found.st_dev, found.st_ino, _owner(found, uid), _boot())
+
+
+def _found(fd: int, uid: int, what: str) -> os.stat_result:
+    kind = mount_type(fd)
+    if kind is None:
+        raise NoSuchRootfs(f"{what} lies on a mount that the service does not see: open it outside of other namespaces")
+    if uid != 0 and kind.startswith("fuse"):
+        raise NoSuchRootfs(f"{what} lies on a {kind} file system, which another process answers for: copy it elsewhere")
+    return os.fstat(fd)
+
+
+def _owner(found: os.stat_result, uid: int) -> tuple[int, int] | None:
+    return (uid, found.st_gid) if uid != 0 and found.st_uid == uid else None
 
 
 def _boot() -> str:
@@ -48,20 +63,20 @@ def _boot() -> str:
         return stream.read().strip()
 
 
-def _path(fd: int, found: os.stat_result) -> str:
+def _path(fd: int, found: os.stat_result, what: str) -> str:
     path = os.readlink(f"/proc/self/fd/{fd}")
     try:
         path.encode()
     except UnicodeEncodeError:
-        raise InvalidArgs(f"Rootfs {shown(path)} is not valid UTF-8") from None
+        raise InvalidArgs(f"{what} {shown(path)} is not valid UTF-8") from None
     if not path.isprintable():
-        raise InvalidArgs(f"Rootfs {shown(path)} contains a control character")
+        raise InvalidArgs(f"{what} {shown(path)} contains a control character")
     try:
         there = os.stat(path, follow_symlinks=False)
     except OSError as error:
-        raise NoSuchRootfs(f"Rootfs {path} is not there any more: {error.strerror}") from error
+        raise NoSuchRootfs(f"{what} {path} is not there any more: {error.strerror}") from error
     if (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino):
-        raise NoSuchRootfs(f"Rootfs {path} leads to another directory now")
+        raise NoSuchRootfs(f"{what} {path} leads to another directory now")
     return path
 
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .. import security
 from ..bounds import check_range, shown
 from ..errors import InvalidArgs
 from ..lifecycle.logs import LogQuery
 from ..limits import Limits, rates
+from ..mounts import Bind, Tmpfs
 from ..networking import Networking
+from ..security import Security
 from ..spec import Spec, User
 from ..state import State
 from .contract import snake
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dbus_next.signature import Variant
 
+    from ..mounts import HostPath
     from ..spec import Rootfs
 
 ATTACH = 1
@@ -31,10 +35,16 @@ LIMITS = {
     "TasksMax": "t", "IOWeight": "t", "IOReadBandwidthMax": "a{st}", "IOWriteBandwidthMax": "a{st}",
     "IOReadIOPSMax": "a{st}", "IOWriteIOPSMax": "a{st}",
 }  # fmt: skip
-_PLAIN = {"WorkingDirectory": "s", "Hostname": "s", "StopSignal": "i", "TimeoutStopUSec": "t", "AutoRemove": "b"}
+_PLAIN = {
+    "WorkingDirectory": "s", "Hostname": "s", "StopSignal": "i", "TimeoutStopUSec": "t", "AutoRemove": "b",
+    "ReadOnly": "b", "ShmSize": "t", "Init": "b",
+}  # fmt: skip
+_SECURITY = {"Seccomp": "s", "NoNewPrivileges": "b", "UserNamespace": "s", "OOMScoreAdjust": "i"}
 CREATION = {
     "Rootfs": "h", "Command": "as", "Environment": "as", "User": "s", "Labels": "a{ss}", **_PLAIN, **LIMITS,
     "Networks": "as", "Address": "s",
+    "AddCapabilities": "as", "DropCapabilities": "as", "Unmask": "as", "Rlimits": "a{s(tt)}", "Sysctls": "a{ss}",
+    **_SECURITY, "Mounts": "a(hss)", "Tmpfs": "a{ss}", "Hosts": "a{ss}", "NameServers": "as",
 }  # fmt: skip
 RUN = {**CREATION, "Stdin": "h"}
 STOP = {"TimeoutUSec": "t"}
@@ -46,6 +56,8 @@ _WORDS = {
     "s": "a string", "b": "a boolean", "i": "a 32-bit integer", "u": "an unsigned 32-bit integer",
     "t": "an unsigned 64-bit integer", "as": "an array of strings", "h": "a file descriptor",
     "a{ss}": "a dictionary of strings", "a{st}": "a dictionary of strings to unsigned 64-bit integers",
+    "a{s(tt)}": "a dictionary of pairs of unsigned 64-bit integers",
+    "a(hss)": "an array of a file descriptor and two strings",
 }  # fmt: skip
 
 
@@ -74,8 +86,8 @@ def check_flags(flags: int, known: Mapping[int, str]) -> int:
     return flags
 
 
-def spec(name: str, values: Mapping[str, Any], rootfs: Rootfs) -> Spec:
-    """From parsed CREATION options."""
+def spec(name: str, values: Mapping[str, Any], rootfs: Rootfs, sources: Sequence[HostPath] = ()) -> Spec:
+    """From parsed CREATION options; `sources` are what the descriptors of Mounts hold, in order."""
     plain = {snake(key): values[key] for key in _PLAIN if key in values}
     return Spec(
         name=name,
@@ -86,6 +98,14 @@ def spec(name: str, values: Mapping[str, Any], rootfs: Rootfs) -> Spec:
         labels=tuple(sorted(values.get("Labels", {}).items())),
         limits=Limits().changed(limit_changes(values)),
         networking=_networking(values),
+        security=_security(values),
+        binds=tuple(
+            Bind.parse(source, target, given)
+            for source, (_, target, given) in zip(sources, values.get("Mounts", ()), strict=True)
+        ),
+        tmpfs=tuple(Tmpfs.parse(target, given) for target, given in sorted(values.get("Tmpfs", {}).items())),
+        hosts=tuple(sorted(values.get("Hosts", {}).items())),
+        name_servers=tuple(values.get("NameServers", ())),
         **{"hostname": name, **plain},
     )
 
@@ -129,6 +149,19 @@ def _networking(values: Mapping[str, Any]) -> Networking:
     if "Networks" in values:
         given["networks"] = tuple(values["Networks"])
     return Networking(**given)
+
+
+def _security(values: Mapping[str, Any]) -> Security:
+    added, dropped = values.get("AddCapabilities", ()), values.get("DropCapabilities", ())
+    plain = {snake(key): values[key] for key in _SECURITY if key in values}
+    return Security(
+        capabilities=security.keep_set(added, dropped),
+        ambient=security.named(name for name in added if name.upper() != security.EVERYTHING),
+        unmask=tuple(values.get("Unmask", ())),
+        rlimits=tuple(sorted((name.upper(), soft, hard) for name, (soft, hard) in values.get("Rlimits", {}).items())),
+        sysctls=tuple(sorted(values.get("Sysctls", {}).items())),
+        **plain,
+    )
 
 
 def limit_changes(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Numbers of the kernel's interface that Python's os module lacks, named as in linux/*.h."""
 
+import os
+
 AT_EMPTY_PATH = 0x1000
 AT_FDCWD = -100
+AT_RECURSIVE = 0x8000
 
 CLONE_INTO_CGROUP = 0x200000000
 CLONE_NEWCGROUP = 0x02000000
@@ -24,7 +27,14 @@ FSMOUNT_CLOEXEC = 1
 FSOPEN_CLOEXEC = 1
 
 IFF_UP = 0x1
+IOPRIO_WHO_PROCESS = 1
 SIOCSIFFLAGS = 0x8914
+
+KEYCTL_JOIN_SESSION_KEYRING = 1
+# asm/unistd.h: 219 is the generic table's (arm64, riscv64, loongarch64)
+_MACHINE = os.uname().machine
+SYS_KEYCTL = {"x86_64": 250, "i686": 288, "armv7l": 311, "ppc64le": 271, "s390x": 280}.get(_MACHINE, 219)
+SYS_IOPRIO_SET = {"x86_64": 251, "i686": 289, "armv7l": 314, "ppc64le": 273, "s390x": 282}.get(_MACHINE, 30)
 
 MNT_DETACH = 2
 
@@ -37,6 +47,7 @@ MOUNT_ATTR_RDONLY = 0x1
 MOVE_MOUNT_F_EMPTY_PATH = 0x4
 MOVE_MOUNT_T_EMPTY_PATH = 0x40
 
+MS_NODEV = 4
 MS_PRIVATE = 1 << 18
 MS_REC = 1 << 14
 MS_SLAVE = 1 << 19
@@ -47,6 +58,10 @@ OPEN_TREE_CLONE = 1
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 PR_SET_SECCOMP = 22
+PR_CAP_AMBIENT_RAISE = 2
+PR_SET_THP_DISABLE = 41
+PR_SET_TIMERSLACK = 29
+TIMERSLACK_DEFAULT = 50_000  # nanoseconds
 
 RESOLVE_IN_ROOT = 0x10
 RESOLVE_NO_MAGICLINKS = 0x02

@@ -32,9 +32,16 @@ def pivot_root(new: str, old: str) -> None:
     _pivot_root(new, old)
 
 
-def clone_tree(directory: int, path: str = "") -> int:
-    """A detached copy of the one mount at `path`, without what is mounted below it."""
-    return _open_tree(directory, path, c.OPEN_TREE_CLONE | c.OPEN_TREE_CLOEXEC | c.AT_EMPTY_PATH)
+def mount_at(kind: str, path: str, options: dict[str, str | None], flags: int) -> None:
+    """mount(2), for what fsconfig(2) cannot say; values may not contain a comma."""
+    text = ",".join(key if value is None else f"{key}={value}" for key, value in options.items())
+    _mount(kind, path, kind, flags, text)
+
+
+def clone_tree(directory: int, path: str = "", *, recursive: bool = False) -> int:
+    """A detached copy of the mount at `path`, without, or with, what is mounted below it."""
+    flags = c.OPEN_TREE_CLONE | c.OPEN_TREE_CLOEXEC | c.AT_EMPTY_PATH
+    return _open_tree(directory, path, flags | (c.AT_RECURSIVE if recursive else 0))
 
 
 def attach(mount: int, target: int) -> None:
@@ -81,10 +88,16 @@ def _messages(context: int) -> list[str]:
     return found
 
 
-def set_attributes(mount: int, attributes: int, user_namespace: int | None = None) -> None:
-    """Set MOUNT_ATTR_*; with a user namespace also map ids through it (detached mounts only)."""
+def set_attributes(
+    mount: int, attributes: int, user_namespace: int | None = None, *, recursive: bool = False
+) -> None:
+    """Set MOUNT_ATTR_*; with a user namespace also map ids through it (detached mounts only).
+
+    The mount becomes private: a copy is in the peer group of what it was copied from, and what is mounted upon one
+    would appear upon the other (mount_namespaces(7)).
+    """
     if user_namespace is not None:
         attributes |= c.MOUNT_ATTR_IDMAP
-    fields = (attributes, 0, 0, 0 if user_namespace is None else user_namespace)
+    fields = (attributes, 0, c.MS_PRIVATE, 0 if user_namespace is None else user_namespace)
     packed = b"".join(n.to_bytes(8, "little") for n in fields)
-    _mount_setattr(mount, "", c.AT_EMPTY_PATH, packed, len(packed))
+    _mount_setattr(mount, "", c.AT_EMPTY_PATH | (c.AT_RECURSIVE if recursive else 0), packed, len(packed))

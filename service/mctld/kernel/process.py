@@ -13,8 +13,11 @@ _clone3 = call(435, "clone3", Pointer, Size, holds_gil=True)  # the child must c
 _close_range = call(436, "close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
 _setns = function("setns", Int, Int)  # os.setns came with Python 3.12
 _unshare = function("unshare", Int)
+_keyctl = call(c.SYS_KEYCTL, "keyctl", Int, Pointer)
 _sethostname = function("sethostname", Bytes, Size)
 _capset = function("capset", Bytes, Bytes)
+_ioprio_set = call(c.SYS_IOPRIO_SET, "ioprio_set", Int, Int, Int)
+_personality = function("personality", ULong)
 _prctl = function("prctl", Int, ULong, ULong, ULong, ULong)
 
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -64,6 +67,11 @@ def unshare(namespaces: int) -> None:
     _unshare(namespaces)
 
 
+def join_session_keyring() -> None:
+    """A new anonymous one, keyctl_join_session_keyring(3)."""
+    _keyctl(c.KEYCTL_JOIN_SESSION_KEYRING, None)
+
+
 def set_hostname(name: str) -> None:
     encoded = name.encode()
     _sethostname(encoded, len(encoded))
@@ -92,6 +100,18 @@ def set_filter(program: bytes) -> None:
     instructions = ctypes.create_string_buffer(program, len(program))
     described = _FilterProgram(len(program) // c.SIZEOF_SOCK_FILTER, ctypes.addressof(instructions))
     _prctl(c.PR_SET_SECCOMP, c.SECCOMP_MODE_FILTER, ctypes.addressof(described), 0, 0)
+
+
+def reset_attributes() -> None:
+    """Personality, I/O priority, timer slack and huge pages as every process has them that nobody meddled with."""
+    _ioprio_set(c.IOPRIO_WHO_PROCESS, 0, 0)
+    _personality(0)
+    _prctl(c.PR_SET_TIMERSLACK, c.TIMERSLACK_DEFAULT, 0, 0, 0)
+    _prctl(c.PR_SET_THP_DISABLE, 0, 0, 0, 0)
+
+
+def raise_ambient(number: int) -> None:
+    _prctl(c.PR_CAP_AMBIENT, c.PR_CAP_AMBIENT_RAISE, number, 0, 0)
 
 
 def clear_ambient() -> None:

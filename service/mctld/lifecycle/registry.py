@@ -16,6 +16,7 @@ from ..runtime import cgroup
 from ..store import Run
 from .container import Container, usec
 from .events import Exit
+from .resources import check_filter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,6 +81,8 @@ class Registry:
     async def create(self, spec: Spec, owner_uid: int) -> Container:
         self._check_room(spec.name, owner_uid)
         cgroup.check(spec.limits, self._machinery.controllers)
+        await check_filter(self._machinery, spec)
+        self._check_room(spec.name, owner_uid)  # again: others were served meanwhile
         record = self._machinery.store.add(
             identity=secrets.token_hex(16), owner_uid=owner_uid, created_usec=usec(time.time_ns()), spec=spec,
             networks=self._machinery.networks.find(spec.networking.networks),

@@ -11,13 +11,15 @@ import asyncio
 import contextlib
 import os
 import signal
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MctlError, SetupFailed
-from ..runtime import cgroup, planner, rootfs, users
+from ..runtime import cgroup, planner, users
+from ..runtime.launch import Inherited
 from ..systemd import journal, scope
+from . import resources
 from .readiness import readable
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     from ..runtime.launch import Stage
     from ..runtime.plan import Plan
+    from ..runtime.users import IdMap
+    from ..spec import Spec
     from ..store import Record
     from .machinery import Machinery
     from .stdio import Stdio
@@ -39,11 +43,12 @@ class Started:
 
 async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
     """Returns when the payload executes. Takes over nothing: the caller closes `stdio`."""
-    cgroup.check(record.spec.limits, machinery.controllers)
+    spec = record.spec
+    cgroup.check(spec.limits, machinery.controllers)
     machinery.tasks.start(asyncio.to_thread(cgroup.announce_migration), "announce a migration")
-    plan = planner.plan(record.spec, last_capability=machinery.last_capability)
+    plan = planner.plan(spec, last_capability=machinery.last_capability)
     async with AsyncExitStack() as undo:
-        stage = await machinery.spawner.spawn(record.id, planner.NAMESPACES, users.whole(record.uid_shift))
+        stage = await machinery.spawner.spawn(record.id, planner.namespaces(spec), ids_of(record), inherited(spec))
         undo.callback(stage.close)
         on_failure = await undo.enter_async_context(AsyncExitStack())
         on_failure.push_async_callback(_abandon, machinery, record, stage)
@@ -59,6 +64,16 @@ async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
         await stage.finish(plan)  # past the gate: the scope with all its limits holds the child
         on_failure.pop_all()
         return Started(stage.pid, stage.pidfd, memory_events)
+
+
+def inherited(spec: Spec) -> Inherited:
+    security = spec.security
+    asked = tuple(name for name, _, _ in security.rlimits)
+    return Inherited(security.resource_limits, asked, security.oom_score_adjust)
+
+
+def ids_of(record: Record) -> IdMap | None:
+    return users.whole(record.uid_shift) if record.spec.security.has_user_namespace else None
 
 
 def log_fields(record: Record) -> dict[str, str]:
@@ -82,59 +97,11 @@ async def _attach_scope(machinery: Machinery, record: Record, stage: Stage) -> N
 
 
 async def _prepare(machinery: Machinery, record: Record, stage: Stage, plan: Plan, stdio: Stdio) -> None:
-    with ExitStack() as opened:
-        descriptors = {"root": await _make_root(machinery, record, stage)}
-        opened.callback(os.close, descriptors["root"])
-        program = await _make_filter(machinery, record)
-        if program is not None:
-            opened.callback(os.close, program)
-            descriptors["seccomp"] = program
-        stage.begin(plan, {**descriptors, **stdio.payload})
-
-
-async def _make_filter(machinery: Machinery, record: Record) -> int | None:
-    """The compiled system call filter; None where there is to be none."""
-    allowed = planner.confinement(record.spec)
+    made = await resources.prepare(machinery, record, stage)
     try:
-        return await machinery.filters.open(allowed.seccomp, frozenset(allowed.capabilities))
-    except (OSError, RuntimeError, ImportError) as error:  # libseccomp's binding knows no finer ones
-        raise SetupFailed("compile the system call filter", error) from error
-
-
-async def _make_root(machinery: Machinery, record: Record, stage: Stage) -> int:
-    """One detached mount: the authorized directory, idmapped, below the container's own layer."""
-    namespace = await _id_view(machinery, record, stage)
-    try:
-        return await asyncio.to_thread(_build_root, machinery, record, namespace)
-    except OSError as error:
-        raise SetupFailed(f"build the root file system of {record.spec.rootfs.path!r}", _explain(error)) from error
-
-
-async def _id_view(machinery: Machinery, record: Record, stage: Stage) -> int:
-    owner = record.spec.rootfs.owner
-    if owner is None:
-        return stage.open_namespace("user")
-    return await machinery.spawner.user_namespace(users.only(*owner, record.uid_shift))
-
-
-def _build_root(machinery: Machinery, record: Record, namespace: int) -> int:
-    """In a thread: a file system may be slow, or gone. Takes over the user namespace's descriptor."""
-    directory = f"{machinery.settings.containers}/{record.id}"
-    with ExitStack() as opened:
-        opened.callback(os.close, namespace)
-        lower = rootfs.open_lower(record.spec.rootfs)
-        opened.callback(os.close, lower)
-        rootfs.make_layers(directory, lower, record.uid_shift, owned=record.spec.rootfs.owner is not None)
-        mounted = rootfs.lower_mount(lower, namespace)
-        opened.callback(os.close, mounted)
-        return machinery.staging.overlay(mounted, directory, volatile=record.spec.auto_remove)
-
-
-def _explain(error: OSError) -> str:
-    text = f"{error.strerror}" + (f" ({error.filename!r})" if error.filename else "")
-    if "mount_setattr" in str(error.strerror):
-        return f"{text}: its file system does not offer idmapped mounts; ext4, xfs and btrfs do"
-    return text
+        stage.begin(plan, {**made.descriptors, **stdio.payload})
+    finally:
+        made.close()
 
 
 def watch_memory(machinery: Machinery, record: Record) -> int | None:

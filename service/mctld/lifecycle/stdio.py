@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from ..store import Record
 
-NOBODY = 65_534  # ids beyond the range show as this one
 STREAMS = (("stdout", journal.STDOUT_PRIORITY), ("stderr", journal.STDERR_PRIORITY))
 
 
@@ -25,7 +24,6 @@ class Stdio:
     """Descriptors for the payload, and what has to happen on our side of them."""
 
     payload: dict[str, int]
-    ids: tuple[int, int]  # of the payload, as the host sees them
     watchers: tuple[int, ...] = ()  # reading ends for the one who watches
     _sources: list[tuple[str, int, int, socket.socket]] = field(default_factory=list)
     _owned: ExitStack = field(default_factory=ExitStack)
@@ -55,9 +53,7 @@ def open_stdio(record: Record, unit: str, *, stdin: int | None, attach: bool) ->
     owned = ExitStack()
     payload = {"stdin": os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else os.dup(stdin)}
     owned.callback(os.close, payload["stdin"])
-    user, shift = record.spec.user, record.uid_shift
-    ids = (shift + min(user.uid, NOBODY), shift + min(user.gid, NOBODY))
-    made = Stdio(payload, ids, _owned=owned)
+    made = Stdio(payload, _owned=owned)
     try:
         for name, priority in STREAMS:
             stream = owned.enter_context(journal.open_stream(record.spec.name, unit, priority))
@@ -73,7 +69,7 @@ def _attach(made: Stdio, name: str, stream: socket.socket, owned: ExitStack) -> 
     owned.callback(os.close, written)
     with ExitStack() as on_failure:
         on_failure.callback(os.close, source)
-        os.fchown(written, *made.ids)  # so that the payload may open /dev/stdout anew
+        os.fchmod(written, 0o666)  # so that the payload, whatever its user, may open /dev/stdout anew
         watched, watcher = os.pipe2(os.O_CLOEXEC)
         on_failure.callback(os.close, watched)
         on_failure.callback(os.close, watcher)

@@ -3,34 +3,16 @@
 
 from __future__ import annotations
 
+import os
+
 import prctl
 
+from .. import capability
 from ..kernel import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .stage import Descriptors
-
-# podman's eleven: docker's without MKNOD, NET_RAW and AUDIT_WRITE
-DEFAULT = (
-    "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE",
-    "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
-)  # fmt: skip
-
-NUMBERS = {
-    name: number
-    for number, name in enumerate(
-        (
-            "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-            "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-            "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-            "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-            "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
-            "CHECKPOINT_RESTORE",
-        )
-    )
-}  # fmt: skip
-
 
 def last() -> int:
     """The highest capability that this kernel knows."""
@@ -39,7 +21,7 @@ def last() -> int:
 
 
 def mask(names: list[str]) -> int:
-    return sum(1 << NUMBERS[name] for name in names)
+    return sum(1 << capability.NUMBERS[name] for name in names)
 
 
 def limit_bounding_set(_: Descriptors, keep: list[str], last: int) -> None:
@@ -50,11 +32,19 @@ def limit_bounding_set(_: Descriptors, keep: list[str], last: int) -> None:
             prctl.capbset_drop(number)
 
 
-def set_capabilities(_: Descriptors, keep: list[str]) -> None:
-    """Effective and permitted become `keep`; inheritable and ambient are empty (CVE-2022-29162)."""
+def set_capabilities(_: Descriptors, keep: list[str], ambient: list[str], loader: list[str]) -> None:
+    """Root's effective and permitted sets become `keep`, inheritable and ambient stay empty (CVE-2022-29162).
+
+    A command of another user gets `ambient` in all four sets: without the ambient set execve(2) would take them away.
+    `loader` is what the stage itself needs until execve(2), which takes it away: the bounding set does not have it.
+    """
     process.clear_ambient()
-    kept = mask(keep)
-    process.set_capabilities(kept, kept, 0)
+    kept = mask(keep if os.geteuid() == 0 else ambient)
+    inherited = 0 if os.geteuid() == 0 else kept
+    held = kept | mask(loader)
+    process.set_capabilities(held, held, inherited)
+    for name in ambient if inherited else ():
+        process.raise_ambient(capability.NUMBERS[name])
 
 
 def forbid_new_privileges(_: Descriptors) -> None:

@@ -45,18 +45,83 @@ def _open_directory(root: int, path: str) -> int:
     return files.open_plain(root, path, _DIRECTORY)
 
 
+def open_place(root: int, path: str, *, directory: bool, replace: bool = False) -> int:
+    """Where something is to be mounted, made where missing. Links are followed, but never out of the root.
+
+    A link that leads nowhere is an error, or, with `replace`, gives way in the container's own layer.
+    """
+    kind = os.O_PATH | (os.O_DIRECTORY if directory else 0)
+    try:
+        return files.open_in_root(root, path, kind)
+    except FileNotFoundError:
+        parent = open_place(root, os.path.dirname(path), directory=True)
+    name = os.path.basename(path)
+    try:
+        if replace and _is_link(parent, name):
+            os.unlink(name, dir_fd=parent)
+        if directory:
+            os.mkdir(name, 0o755, dir_fd=parent)
+        else:
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent))
+        return files.open_plain(parent, name, kind)
+    except FileExistsError:
+        raise FileNotFoundError(2, "a symbolic link that leads nowhere", path) from None
+    finally:
+        os.close(parent)
+
+
+def _is_link(directory: int, name: str) -> bool:
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
+
+
 def mount_filesystem(
-    descriptors: Descriptors, kind: str, target: str, options: Mapping[str, str | None], attributes: int
+    descriptors: Descriptors,
+    kind: str,
+    target: str,
+    options: Mapping[str, str | None],
+    attributes: int,
+    follow: bool = False,  # noqa: FBT001, FBT002  an argument of a step
 ) -> None:
+    """`follow`: the target is a place that the user chose, where an image may have links; else these are refused."""
     made = mount.new_filesystem(kind, dict(options), attributes, source=kind)
     try:
-        place = _open_directory(descriptors["root"], target)
+        root = descriptors["root"]
+        place = open_place(root, target, directory=True) if follow else _open_directory(root, target)
         try:
             mount.attach(made, place)
         finally:
             os.close(place)
     finally:
         os.close(made)
+
+
+def bind(descriptors: Descriptors, name: str, target: str, replace: bool = False) -> None:  # noqa: FBT001, FBT002
+    """Show the mount that the descriptor `name` holds."""
+    directory = stat.S_ISDIR(os.fstat(descriptors[name]).st_mode)
+    place = open_place(descriptors["root"], target, directory=directory, replace=replace)
+    try:
+        mount.attach(descriptors[name], place)
+    finally:
+        os.close(place)
+
+
+def set_sysctl(descriptors: Descriptors, name: str, value: str) -> None:
+    """On the procfs just mounted, before it becomes read-only (sysctl(8): a slash may stand for a dot and back)."""
+    path = "/proc/sys/" + (name if "/" in name else name.replace(".", "/"))
+    opened = files.open_plain(descriptors["root"], path, os.O_WRONLY)
+    try:
+        os.write(opened, value.encode())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from error
+    finally:
+        os.close(opened)
+
+
+def make_root_read_only(descriptors: Descriptors) -> None:
+    mount.set_attributes(descriptors["root"], c.MOUNT_ATTR_RDONLY)
 
 
 def bind_device(descriptors: Descriptors, source: str, target: str) -> None:

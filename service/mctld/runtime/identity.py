@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -12,6 +13,7 @@ import prctl
 
 from ..kernel import constants as c
 from ..kernel import process
+from . import accounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,11 +30,12 @@ def become_root(_: Descriptors) -> None:
     os.setresuid(0, 0, 0)
 
 
-def become_user(_: Descriptors, uid: int, gid: int, *, keep: bool) -> None:
+def become_user(_: Descriptors, user: str, group: str, *, keep: bool) -> None:
     """keep: root's permitted capabilities stay for the steps to come, until execve(2); PR_SET_KEEPCAPS, prctl(2)."""
+    uid, gid, groups = accounts.look_up(user, group)
     if keep:
         prctl.set_keepcaps(1)
-    os.setgroups([])
+    os.setgroups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
 
@@ -45,6 +48,18 @@ def join_namespaces(descriptors: Descriptors, namespaces: int) -> None:
 def enter_cgroup_namespace(_: Descriptors) -> None:
     """Only now: the namespace's root is the cgroup that we are in, which is the scope's."""
     process.unshare(c.CLONE_NEWCGROUP)
+
+
+def join_session_keyring(_: Descriptors) -> None:
+    """A keyring of our own: they are not namespaced (CVE-2016-0728), and the one we have is the service's.
+
+    Where an outer container's filter forbids the call, or the kernel has no keys, nobody inside could use one either.
+    """
+    try:
+        process.join_session_keyring()
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):
+            raise
 
 
 def set_hostname(_: Descriptors, name: str) -> None:

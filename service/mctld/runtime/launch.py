@@ -10,7 +10,7 @@ import json
 import os
 import socket
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CommandNotExecutable, CommandNotFound, SetupFailed, SpawnerUnavailable
@@ -38,6 +38,15 @@ class Status:
     code: int | None = None
     status: int = 0
     note: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """What only a parent outside can give to a child: limits of setrlimit(2) by name, the strict ones as asked for."""
+
+    resource_limits: Mapping[str, tuple[int, int]]
+    strict_limits: tuple[str, ...] = ()
+    oom_score_adjust: int = 0
 
 
 class Stage:
@@ -119,16 +128,18 @@ class Spawner:
         """It was started by another version of this package and would not understand our plans."""
         return self._protocol not in (None, PROTOCOL)
 
-    async def spawn(self, name: str, namespaces: int, ids: IdMap) -> Stage:
-        request = {"verb": "spawn", "name": name, "namespaces": namespaces, "uid_map": ids.uids, "gid_map": ids.gids}
+    async def spawn(self, name: str, namespaces: int, ids: IdMap | None, inherited: Inherited) -> Stage:
+        request = {"verb": "spawn", "name": name, "namespaces": namespaces, **asdict(inherited)}
+        if ids:
+            request |= {"uid_map": ids.uids, "gid_map": ids.gids}
         return await self._stage(request)
 
-    async def join(self, name: str, container: int, cgroup: int, note: Any) -> Stage:
+    async def join(self, name: str, container: int, cgroup: int, note: Any, inherited: Inherited) -> Stage:
         """Born in the PID namespace of the process that `container`, a pidfd, means, and in an open cgroup directory.
 
         `note` comes back with the status, whoever asks, until the name is forgotten.
         """
-        return await self._stage({"verb": "join", "name": name, "note": note}, container, cgroup)
+        return await self._stage({"verb": "join", "name": name, "note": note, **asdict(inherited)}, container, cgroup)
 
     async def _stage(self, request: dict[str, Any], *descriptors: int) -> Stage:
         if self._protocol is None:

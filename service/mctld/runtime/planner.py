@@ -3,28 +3,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..kernel import constants as c
-from . import capabilities
+from ..security import EVERYTHING
 from .plan import Plan, Step
 from .seccomp.profiles import UNCONFINED
 
 if TYPE_CHECKING:
-    from ..spec import Spec
+    from collections.abc import Iterable
 
-NAMESPACES = (
-    c.CLONE_NEWUSER | c.CLONE_NEWNS | c.CLONE_NEWPID | c.CLONE_NEWNET | c.CLONE_NEWIPC | c.CLONE_NEWUTS
-)  # the cgroup namespace is entered later, from inside the scope
+    from ..mounts import Bind, Tmpfs
+    from ..spec import Spec
 
 DEFAULT_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/",
     "container": "mctl",  # https://systemd.io/CONTAINER_INTERFACE
 }
+INIT = "tini"
 
-DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
+DEVICES = {name: name for name in ("full", "null", "random", "tty", "urandom", "zero")}
+NO_CONSOLE = {"console": "null"}  # what is written there without a terminal goes nowhere, and does not fail
 LINKS = {
     "/dev/fd": "/proc/self/fd",
     "/dev/ptmx": "pts/ptmx",
@@ -32,29 +31,51 @@ LINKS = {
     "/dev/stdin": "/proc/self/fd/0",
     "/dev/stdout": "/proc/self/fd/1",
 }
+ETC_FILES = ("hostname", "hosts", "resolv.conf")
+
+# All that docker, podman and systemd-nspawn hide, and what else tells of the host or its other guests.
+# * is a number. powercap: CVE-2020-8694 (PLATYPUS).
+MASKED = (
+    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kallsyms", "/proc/kcore", "/proc/keys",
+    "/proc/key-users", "/proc/kmsg", "/proc/latency_stats", "/proc/pagetypeinfo", "/proc/sched_debug", "/proc/scsi",
+    "/proc/slabinfo", "/proc/sysrq-trigger", "/proc/timer_list", "/proc/timer_stats", "/proc/vmallocinfo",
+    "/sys/devices/system/cpu/cpu*/thermal_throttle", "/sys/devices/virtual/powercap", "/sys/firmware",
+    "/sys/fs/bpf", "/sys/fs/selinux", "/sys/kernel/debug", "/sys/kernel/security", "/sys/kernel/tracing",
+    "/sys/module",
+)  # fmt: skip
+# /sys and /sys/fs/cgroup are read-only as a whole.
+READ_ONLY = (
+    "/proc/apm", "/proc/bus", "/proc/driver", "/proc/fs", "/proc/irq", "/proc/mtrr", "/proc/sys", "/proc/tty",
+)  # fmt: skip
 
 _QUIET = c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC
 _SHOWN = _QUIET | c.MOUNT_ATTR_RDONLY
 
 
-# The PID namespace is entered by being born in it; the cgroup namespace exists now.
-JOINED = NAMESPACES & ~c.CLONE_NEWPID | c.CLONE_NEWCGROUP
+def namespaces(spec: Spec) -> int:
+    """For clone3(2). The cgroup namespace is entered later, from inside the scope."""
+    own = c.CLONE_NEWNS | c.CLONE_NEWPID | c.CLONE_NEWNET | c.CLONE_NEWIPC | c.CLONE_NEWUTS
+    return own | (c.CLONE_NEWUSER if spec.security.has_user_namespace else 0)
 
 
 def plan(spec: Spec, *, last_capability: int) -> Plan:
     return Plan(
         (
-            _step("own-credentials", "become root of the user namespace"),
-            _step("hostname", "set the host name", name=spec.hostname or spec.name),
-            _step("loopback", "raise the loopback interface"),
+            *_identity(spec),
             _step("root", "attach the root file system"),
-            *_kernel_filesystems(),
+            *_kernel_filesystems(spec),
             *_devices(),
+            *_sysctls(spec),
+            *_masks(spec),
+            *_etc_files(),
+            *_mounts(spec),
             _step("gate", "wait for the cgroup"),
             _step("cgroup-namespace", "enter a cgroup namespace"),
             _filesystem("cgroup2", "/sys/fs/cgroup", _SHOWN),
+            *((_step("read-only-root", "make the root file system read-only"),) if spec.read_only else ()),
             _step("pivot", "make the root file system the root"),
             *_payload(spec, last_capability),
+            _execution(spec, init=spec.init),
         )
     )
 
@@ -64,62 +85,35 @@ def exec_plan(spec: Spec, *, last_capability: int) -> Plan:
 
     What binds the container's first process binds this one, because it is made of the same steps.
     """
+    joined = namespaces(spec) & ~c.CLONE_NEWPID | c.CLONE_NEWCGROUP  # that of PIDs is entered by being born in it
     return Plan(
         (
-            _step("join", "enter the container's namespaces", namespaces=JOINED),
+            _step("join", "enter the container's namespaces", namespaces=joined),
             _step("own-credentials", "become root of the user namespace"),
+            _step("keyring", "join a session keyring"),
             *_payload(spec, last_capability),
+            _execution(spec, init=False),
         )
     )
 
 
 def _payload(spec: Spec, last_capability: int) -> tuple[Step, ...]:
-    """From root of the user namespace, in the container's root directory, to the command."""
+    """From root of the user namespace, in the container's root directory, to all but the command."""
     return (
         _step("stdio", "connect standard input and output"),
         _step("fresh-process", "reset what the process inherited"),
-        *_privileges(spec, last_capability, confinement(spec)),
-        _step("execute", f"execute {spec.command[0]!r}", command=list(spec.command), environment=environment(spec)),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Confinement:
-    """What the payload may do. seccomp: "default", "strict", "unconfined", or the text of an OCI profile."""
-
-    capabilities: tuple[str, ...] = capabilities.DEFAULT
-    seccomp: str = "default"
-    no_new_privileges: bool = True
-
-
-def confinement(_: Spec) -> Confinement:
-    return Confinement()
-
-
-def _privileges(spec: Spec, last_capability: int, allowed: Confinement) -> tuple[Step, ...]:
-    """The filter comes last: the steps before it need no permission of a profile.
-
-    Without no_new_privs only CAP_SYS_ADMIN may load one, seccomp(2). Then it is held until execve(2), which takes it
-    away: the bounding set does not have it.
-    """
-    filtered = allowed.seccomp != UNCONFINED
-    loader = ["SYS_ADMIN"] if filtered and not allowed.no_new_privileges else []
-    held = list(allowed.capabilities) if spec.user.uid == 0 else []
-    directory = spec.working_directory
-    return (
-        _step("bounding-set", "drop capabilities", keep=list(allowed.capabilities), last=last_capability),
-        _step("user", f"become user {spec.user}", uid=spec.user.uid, gid=spec.user.gid, keep=bool(loader)),
-        _step("capabilities", "drop capabilities", keep=list(dict.fromkeys(held + loader))),
-        *((_step("no-new-privileges", "forbid new privileges"),) if allowed.no_new_privileges else ()),
-        _step("working-directory", f"enter the working directory {directory}", path=directory),
-        _step("program", f"find {spec.command[0]!r}", name=spec.command[0], path=environment(spec).get("PATH", "")),
-        *((_step("seccomp", "load the system call filter"),) if filtered else ()),
+        *privileges(spec, last_capability),
     )
 
 
 def environment(spec: Spec) -> dict[str, str]:
     declared = dict(variable.split("=", 1) for variable in spec.environment)
     return {**DEFAULT_ENVIRONMENT, **declared}
+
+
+def bind_name(number: int) -> str:
+    """By which the stage knows the descriptor of Spec.binds[number]."""
+    return f"bind-{number}"
 
 
 def _step(operation: str, does: str, **arguments: Any) -> Step:
@@ -132,25 +126,113 @@ def _filesystem(kind: str, target: str, attributes: int, **options: str | None) 
     )
 
 
-def _kernel_filesystems() -> tuple[Step, ...]:
+def _identity(spec: Spec) -> tuple[Step, ...]:
+    return (
+        _step("own-credentials", "become root of the user namespace"),
+        _step("keyring", "join a session keyring"),
+        _step("hostname", "set the host name", name=spec.hostname or spec.name),
+        _step("loopback", "raise the loopback interface"),
+    )
+
+
+def _kernel_filesystems(spec: Spec) -> tuple[Step, ...]:
+    sysfs = _QUIET if EVERYTHING in spec.security.unmask else _SHOWN
     return (
         _filesystem("proc", "/proc", _QUIET),
-        _filesystem("sysfs", "/sys", _SHOWN),
+        _filesystem("sysfs", "/sys", sysfs),
         _filesystem("tmpfs", "/dev", c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NOEXEC, mode="755", size="64k", nr_inodes="64"),
         _filesystem(
             "devpts", "/dev/pts", c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NOEXEC,
-            newinstance=None, ptmxmode="0666", mode="0620", gid="5",
+            newinstance=None, ptmxmode="0666", mode="0620", gid="5", max="1024",
         ),
-        _filesystem("tmpfs", "/dev/shm", _QUIET, mode="1777", size="64m"),
+        _filesystem("tmpfs", "/dev/shm", _QUIET, mode="1777", size=str(spec.shm_size), nr_inodes="64k"),
         _filesystem("mqueue", "/dev/mqueue", _QUIET),
     )  # fmt: skip
 
 
 def _devices() -> tuple[Step, ...]:
     nodes = tuple(
-        _step("device", f"show /dev/{name}", source=f"/dev/{name}", target=f"/dev/{name}") for name in DEVICES
+        _step("device", f"show /dev/{name}", source=f"/dev/{source}", target=f"/dev/{name}")
+        for name, source in (DEVICES | NO_CONSOLE).items()
     )
     links = tuple(
         _step("symlink", f"make {target}", target=target, points_to=points_to) for target, points_to in LINKS.items()
     )
     return nodes + links
+
+
+def _sysctls(spec: Spec) -> tuple[Step, ...]:
+    return tuple(_step("sysctl", f"set {name}", name=name, value=value) for name, value in spec.security.sysctls)
+
+
+def _masks(spec: Spec) -> tuple[Step, ...]:
+    """Read-only first: a mount of itself shows a path without what has been laid over it."""
+    unmask = spec.security.unmask
+    if EVERYTHING in unmask:
+        return ()
+    return (
+        _step("read-only-paths", "make paths of /proc read-only", paths=_except(READ_ONLY, unmask)),
+        _step("masked-paths", "hide paths of /proc and /sys", paths=_except(MASKED, unmask)),
+    )
+
+
+def _except(paths: Iterable[str], shown: tuple[str, ...]) -> list[str]:
+    plain = {path.rstrip("/") for path in shown}
+    return [path for path in paths if path not in plain]
+
+
+def _etc_files() -> tuple[Step, ...]:
+    """Laid over what the image has, which is never written to; a dangling link gives way in the container's layer."""
+    return tuple(
+        _step("bind", f"show /etc/{name}", name=name, target=f"/etc/{name}", replace=True) for name in ETC_FILES
+    )
+
+
+def _mounts(spec: Spec) -> tuple[Step, ...]:
+    """What lies deeper comes later, so that nothing hides another by accident."""
+    steps = [(bind.target, _bind(number, bind)) for number, bind in enumerate(spec.binds)]
+    steps += [(tmpfs.target, _tmpfs(tmpfs)) for tmpfs in spec.tmpfs]
+    return tuple(step for _, step in sorted(steps, key=lambda found: (found[0].strip("/").count("/"), found[0])))
+
+
+def _bind(number: int, bind: Bind) -> Step:
+    return _step("bind", f"show {bind.source.path} on {bind.target}", name=bind_name(number), target=bind.target)
+
+
+def _tmpfs(tmpfs: Tmpfs) -> Step:
+    attributes = c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV
+    attributes |= 0 if tmpfs.executable else c.MOUNT_ATTR_NOEXEC
+    attributes |= c.MOUNT_ATTR_RDONLY if tmpfs.read_only else 0
+    options = {"size": str(tmpfs.size), "nr_inodes": str(tmpfs.inodes), "mode": f"{tmpfs.mode:04o}"}
+    return _step(
+        "filesystem", f"mount tmpfs on {tmpfs.target}",
+        kind="tmpfs", target=tmpfs.target, options=options, attributes=attributes, follow=True,
+    )  # fmt: skip
+
+
+def privileges(spec: Spec, last_capability: int) -> tuple[Step, ...]:
+    """The filter comes last: the steps before it need no permission of a profile.
+
+    Without no_new_privs only CAP_SYS_ADMIN may load one, seccomp(2).
+    """
+    security, directory = spec.security, spec.working_directory
+    keep, ambient = list(security.capabilities), list(security.ambient)
+    filtered = security.seccomp != UNCONFINED
+    loader = ["SYS_ADMIN"] if filtered and not security.no_new_privileges else []
+    user = {"user": spec.user.user, "group": spec.user.group, "keep": bool(loader or ambient)}
+    return (
+        _step("bounding-set", "drop capabilities", keep=keep, last=last_capability),
+        _step("user", f"become user {spec.user}", **user),
+        _step("capabilities", "drop capabilities", keep=keep, ambient=ambient, loader=loader),
+        *((_step("no-new-privileges", "forbid new privileges"),) if security.no_new_privileges else ()),
+        _step("working-directory", f"enter the working directory {directory}", path=directory),
+        _step("program", f"find {spec.command[0]!r}", name=spec.command[0], path=environment(spec).get("PATH", "")),
+        *((_step("seccomp", "load the system call filter"),) if filtered else ()),
+    )
+
+
+def _execution(spec: Spec, *, init: bool) -> Step:
+    through = {"init": INIT} if init else {}
+    return _step(
+        "execute", f"execute {spec.command[0]!r}", command=list(spec.command), environment=environment(spec), **through
+    )

@@ -9,6 +9,7 @@ import signal
 
 from ..kernel import constants as c
 from ..kernel import files, process
+from . import accounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,10 +55,18 @@ def find_program(descriptors: Descriptors, name: str, path: str) -> None:
     A step of its own: what it calls, a filter need not allow.
     """
     descriptors.program = find(name, path)
+    descriptors.home = accounts.home(os.getuid())
 
 
-def execute(descriptors: Descriptors, command: list[str], environment: dict[str, str]) -> None:
-    os.execve(descriptors.program, command, environment)
+def execute(descriptors: Descriptors, command: list[str], environment: dict[str, str], init: str = "") -> None:
+    """HOME is the user's in the container's passwd(5) if it was not declared.
+
+    With `init` the descriptor of that name, a program that reaps, becomes the first process and runs the command.
+    """
+    complete = {"HOME": descriptors.home, **environment}
+    if init:
+        os.execve(descriptors[init], [init, "--", descriptors.program, *command[1:]], complete)
+    os.execve(descriptors.program, command, complete)
 
 
 def find(name: str, path: str) -> str:

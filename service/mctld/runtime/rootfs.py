@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ..errors import NoSuchRootfs
@@ -17,7 +18,13 @@ from ..kernel import constants as c
 from ..kernel import mount, process
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..mounts import HostPath
     from ..spec import Rootfs
+
+FSCONFIG_MAX = 256
+PLACES = 500  # the kernel's own bound of layers, OVL_MAX_STACK
 
 
 def boot_id() -> str:
@@ -27,17 +34,22 @@ def boot_id() -> str:
 
 def open_lower(rootfs: Rootfs) -> int:
     """The directory that was authorized, or NoSuchRootfs: a path can be made to lead elsewhere."""
-    same_boot = rootfs.boot == boot_id()
+    return open_pinned(rootfs, what="root directory", flags=os.O_DIRECTORY)
+
+
+def open_pinned(pinned: HostPath, *, what: str = "path", flags: int = 0) -> int:
+    """The very file or directory that was authorized, with O_PATH."""
+    same_boot = pinned.boot == boot_id()
     try:
-        descriptor = os.open(rootfs.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(pinned.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC | flags)
     except OSError as error:
-        raise NoSuchRootfs(f"root directory {rootfs.path!r} cannot be opened: {error.strerror}") from error
+        raise NoSuchRootfs(f"{what} {pinned.path!r} cannot be opened: {error.strerror}") from error
     found = os.fstat(descriptor)
-    moved = same_boot and found.st_dev != rootfs.device
-    if moved or found.st_ino != rootfs.inode:
+    moved = same_boot and found.st_dev != pinned.device
+    if moved or found.st_ino != pinned.inode:
         os.close(descriptor)
         raise NoSuchRootfs(
-            f"root directory {rootfs.path!r} is no longer the one the container was made from: make the container anew"
+            f"{what} {pinned.path!r} is no longer the one the container was made from: make the container anew"
         )
     return descriptor
 
@@ -71,41 +83,81 @@ class Staging:
         process.unshare(c.CLONE_NEWNS)  # for this thread alone: it implies CLONE_FS
         mount.set_propagation("/", c.MS_REC | c.MS_SLAVE)
 
-    def overlay(self, lower: int, directory: str, *, volatile: bool) -> int:
-        """Blocks for about a millisecond. `lower` is a detached mount; so is what returns."""
-        return self._thread.submit(self._overlay, lower, directory, volatile=volatile).result()
+    def overlay(self, lowers: Sequence[int], directory: str, *, volatile: bool) -> int:
+        """Blocks for about a millisecond. `lowers`, the topmost first, are detached mounts; so is what returns."""
+        return self._thread.submit(self._overlay, lowers, directory, volatile=volatile).result()
 
-    def _overlay(self, lower: int, directory: str, *, volatile: bool) -> int:
+    def _overlay(self, lowers: Sequence[int], directory: str, *, volatile: bool) -> int:
+        """The container can read the names given here in its mount table: they shall tell nothing of the host."""
         assert threading.current_thread() is not threading.main_thread()
-        place = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            mount.attach(lower, place)
-        finally:
-            os.close(place)
-        try:
-            return mount.new_filesystem("overlay", self._options(directory, volatile=volatile), c.MOUNT_ATTR_NODEV)
-        finally:
-            mount.umount(self._directory, c.MNT_DETACH)
+        with ExitStack() as undo:
+            undo.callback(os.chdir, "/")
+            os.chdir(directory)
+            layers = [self._attach(lower, number, undo) for number, lower in enumerate(lowers)]
+            return self._mount(_options(layers, volatile=volatile))
 
-    def _options(self, directory: str, *, volatile: bool) -> dict[str, str | None]:
-        options: dict[str, str | None] = {
-            "lowerdir": self._directory,
-            "upperdir": f"{directory}/upper",
-            "workdir": f"{directory}/work",
-        }
-        if volatile:  # its layers go with the container: nothing needs to reach the disk
-            options["volatile"] = None
-        return options
+    def _attach(self, lower: int, number: int, undo: ExitStack) -> str:
+        """A name for the layer that leads to it."""
+        place = self._place(number)
+        mount.attach_at(lower, place)
+        undo.callback(mount.umount, place, c.MNT_DETACH)
+        top = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        undo.callback(os.close, top)
+        return f"/proc/self/fd/{top}"
+
+    def _place(self, number: int) -> str:
+        place = f"{self._directory}/{number}"
+        os.makedirs(place, 0o700, exist_ok=True)
+        return place
+
+    def _mount(self, options: dict[str, str | None]) -> int:
+        """fsconfig(2) takes values of 255 bytes, mount(2) a page of options in all: 128 layers need the latter."""
+        if all(len(value or "") < FSCONFIG_MAX for value in options.values()):
+            return mount.new_filesystem("overlay", options, c.MOUNT_ATTR_NODEV)
+        place = self._place(PLACES)
+        mount.mount_at("overlay", place, options, c.MS_NODEV)
+        try:
+            descriptor = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                return mount.clone_tree(descriptor)
+            finally:
+                os.close(descriptor)
+        finally:
+            mount.umount(place, c.MNT_DETACH)
 
     def close(self) -> None:
         self._thread.shutdown()
 
 
-def lower_mount(lower: int, user_namespace: int) -> int:
+def _options(lowers: Sequence[str], *, volatile: bool) -> dict[str, str | None]:
+    """No path of a caller's is among them: nothing needs quoting."""
+    options: dict[str, str | None] = {
+        "lowerdir": ":".join(lowers),
+        "upperdir": "upper",
+        "workdir": "work",
+    }
+    if volatile:  # its layers go with the container: nothing needs to reach the disk
+        options["volatile"] = None
+    return options
+
+
+def lower_mount(lower: int, user_namespace: int | None) -> int:
     """A detached, read-only, idmapped view of the directory."""
     tree = mount.clone_tree(lower)
     try:
         mount.set_attributes(tree, c.MOUNT_ATTR_RDONLY | c.MOUNT_ATTR_NODEV, user_namespace)
+    except OSError:
+        os.close(tree)
+        raise
+    return tree
+
+
+def host_mount(source: int, user_namespace: int | None, *, read_only: bool, recursive: bool) -> int:
+    """A detached, idmapped mount of what `source` has open, without set-user-ID and device files in force."""
+    tree = mount.clone_tree(source, recursive=recursive)
+    attributes = c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | (c.MOUNT_ATTR_RDONLY if read_only else 0)
+    try:
+        mount.set_attributes(tree, attributes, user_namespace, recursive=recursive)
     except OSError:
         os.close(tree)
         raise

@@ -8,9 +8,11 @@ SOCK_SEQPACKET socket that systemd listens on (sd_listen_fds(3)); descriptors tr
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -32,8 +34,9 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1  # of the requests and of the plans; tests/contract/test_protocol.py tells when it has to change
 LISTEN_FD = 3
+UNLIMITED = 2**64 - 1
+COREDUMP_FILTER = "0x33"  # core(5)
 MESSAGE_MAX = 192 << 10  # below the default limit of a message, net.core.wmem_default
-OOM_SCORE = "0"
 
 
 class Spawner:
@@ -187,7 +190,9 @@ class Spawner:
         if "uid_map" in request:
             _write(f"/proc/{pid}/uid_map", request["uid_map"])
             _write(f"/proc/{pid}/gid_map", request["gid_map"])
-        _write(f"/proc/{pid}/oom_score_adj", OOM_SCORE)
+        _write(f"/proc/{pid}/oom_score_adj", str(request["oom_score_adjust"]))
+        for name, (soft, hard) in request["resource_limits"].items():
+            _limit(pid, name, soft, hard, strict=name in request["strict_limits"])
 
     def _map(self, request: dict[str, Any], _: list[int]) -> Reply:
         """A user namespace with the asked-for maps and nobody in it: what an idmapped mount takes."""
@@ -222,6 +227,32 @@ def _discard(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
+def _limit(pid: int, name: str, soft: int, hard: int, *, strict: bool) -> None:
+    """prlimit(2) from outside: within a user namespace a hard limit can only be lowered.
+
+    Where even we may not go beyond our own hard limit, that one holds, unless `strict`: somebody asked for it.
+    """
+    number = getattr(resource, f"RLIMIT_{name}")
+    wanted = tuple(resource.RLIM_INFINITY if value >= UNLIMITED else value for value in (soft, hard))
+    try:
+        resource.prlimit(pid, number, (wanted[0], wanted[1]))
+    except PermissionError as error:
+        own = resource.getrlimit(number)[1]
+        if strict:
+            raise OSError(errno.EPERM, f"mctl-spawner.service has a hard limit of {own} itself", name) from error
+        bound = own if wanted[0] == resource.RLIM_INFINITY else min(wanted[0], own)
+        resource.prlimit(pid, number, (bound, own))
+
+
+def _own_scheduling() -> None:
+    """What children inherit is PID 1's, whatever drop-ins say about this service."""
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    os.sched_setaffinity(0, os.sched_getaffinity(1))
+    os.setpriority(os.PRIO_PROCESS, 0, 0)
+    process.reset_attributes()
+    _write("/proc/self/coredump_filter", COREDUMP_FILTER)
+
+
 def _write(path: str, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
@@ -235,6 +266,7 @@ def main() -> None:
     listener = socket.socket(fileno=LISTEN_FD)
     for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET"):
         os.environ.pop(name, None)
+    _own_scheduling()
     gc.freeze()  # a collection in a child would copy every page that it shares with us
     gc.disable()
     Spawner(listener).serve()

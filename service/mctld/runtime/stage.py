@@ -16,7 +16,7 @@ import json
 import os
 import socket
 
-from . import capabilities, filesystems, identity, programs
+from . import capabilities, filesystems, identity, masks, programs
 from .seccomp import loading
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Operation = Callable[..., None]
 
-DESCRIPTORS_MAX = 64
+DESCRIPTORS_MAX = 253  # SCM_MAX_FD, unix(7)
 TEXT_MAX = 4096
 EXIT_SETUP_FAILED = 125
 
@@ -43,10 +43,16 @@ OPERATIONS: Mapping[str, Operation] = {
     "filesystem": filesystems.mount_filesystem,
     "device": filesystems.bind_device,
     "symlink": filesystems.make_symlink,
+    "bind": filesystems.bind,
+    "sysctl": filesystems.set_sysctl,
+    "read-only-paths": masks.make_read_only,
+    "masked-paths": masks.hide,
+    "read-only-root": filesystems.make_root_read_only,
     "pivot": filesystems.pivot,
     "stdio": programs.set_stdio,
     "fresh-process": programs.reset_inherited,
     "bounding-set": capabilities.limit_bounding_set,
+    "keyring": identity.join_session_keyring,
     "user": identity.become_user,
     "capabilities": capabilities.set_capabilities,
     "no-new-privileges": capabilities.forbid_new_privileges,
@@ -58,9 +64,10 @@ OPERATIONS: Mapping[str, Operation] = {
 
 
 class Descriptors:
-    """What the message down brought, by name, and the program that a step has found."""
+    """What the message down brought, by name, and what steps have found: the program, and its user's home."""
 
     program = ""
+    home = "/"
 
     def __init__(self, names: list[str], numbers: list[int]) -> None:
         self._numbers = dict(zip(names, numbers, strict=True))

@@ -57,7 +57,7 @@ def _overlay(place: str, lower: int, mounted: int) -> str:
     staging = rootfs.Staging(f"{place}/staging")
     try:
         rootfs.make_layers(f"{place}/container", lower, users.FIRST, owned=False)
-        os.close(staging.overlay(mounted, f"{place}/container", volatile=True))
+        os.close(staging.overlay([mounted], f"{place}/container", volatile=True))
     except OSError as error:
         return _why(error)
     finally:

@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 RANGE = 65_536
 # Above what adduser(8) hands out in subuid(5) by default, within what systemd leaves to containers
@@ -18,6 +22,23 @@ class IdMap:
 
     uids: str
     gids: str
+
+
+SUBORDINATE = ("/etc/subuid", "/etc/subgid")
+
+
+def subordinate(paths: Iterable[str] = SUBORDINATE) -> list[tuple[int, int]]:
+    """What subuid(5) and subgid(5) give to users: first id and first beyond. Lines that are not well-formed are not."""
+    found = []
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                lines = [line.strip().split(":") for line in file]
+        except FileNotFoundError:
+            continue
+        numbers = [line[1:] for line in lines if len(line) == 3 and line[1].isdigit() and line[2].isdigit()]
+        found += [(int(first), int(first) + int(count)) for first, count in numbers]
+    return found
 
 
 def whole(shift: int) -> IdMap:

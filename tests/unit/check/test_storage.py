@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mctld import store
+from mctld.ids import Ids
 from mctld.lifecycle.check import storage
 from mctld.lifecycle.check.finding import Verdict
 from mctld.lifecycle.check.host import Host, Room
@@ -72,7 +73,7 @@ def test_the_file_system_is_the_closest_above(tmp_path: Path) -> None:
 
 def test_a_database_is_examined(tmp_path: Path, make_spec: Callable[..., Spec]) -> None:
     path = tmp_path / "state.db"
-    opened = store.Store(str(path), store.Ids(0, 1, 200))
+    opened = store.Store(str(path), Ids(0, 1, 200))
     for number in range(100):
         opened.add(identity=f"{number}", owner_uid=0, created_usec=0, spec=make_spec(name=f"c{number}"))
     assert ThreadPoolExecutor(1).submit(opened.examine).result() == ""
@@ -81,7 +82,7 @@ def test_a_database_is_examined(tmp_path: Path, make_spec: Callable[..., Spec]) 
     damaged = bytearray(path.read_bytes())
     damaged[-4096:-3000] = b"\xff" * 1096
     path.write_bytes(damaged)
-    opened = store.Store(str(path), store.Ids(0, 1, 200))
+    opened = store.Store(str(path), Ids(0, 1, 200))
     assert opened.examine() not in ("", "ok")
     opened.close()
 

@@ -169,7 +169,7 @@ def test_service_restarted_while_waiting(mctl: Mctl, service: FakeService) -> No
         ([], "no root directory"),
         (["-t", "/", "sh"], "-t is not offered by this version"),
         (["-it", "/", "sh"], "-t is not offered by this version"),
-        (["--volume=/a:/b", "/", "sh"], "--volume is not offered"),
+        (["--entrypoint=/a", "/", "sh"], "--entrypoint is not offered"),
         (["--nmae", "x", "/", "sh"], "did you mean --name"),
     ],
 )

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options of run and create about files: what of the host is shown, what is held in memory, whose names are known."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from .failures import UsageError
+from .parser import Option
+from .sizes import size
+
+if TYPE_CHECKING:
+    from .parser import Arguments
+
+BINDS_MAX = 12  # a message of dbus-daemon's default configuration carries 16 descriptors
+
+Mount = tuple[str, str, str, str]  # kind, path on the host, path inside, options
+
+
+def volume(flag: str, text: str) -> Mount:
+    """HOST:INSIDE[:ro], as docker's -v."""
+    source, colon, rest = text.partition(":")
+    target, _, options = rest.partition(":")
+    if not (source and colon and target.startswith("/")):
+        raise UsageError(f"{flag} {text!r} is not HOST-PATH:PATH[:ro]: both are paths, the second one absolute")
+    if "/" not in source and source not in (".", ".."):
+        raise UsageError(f"{flag} {text!r}: named volumes are not offered by this version; give a path, as ./{source}")
+    return "bind", source, target, options
+
+
+def mount(flag: str, text: str) -> Mount:
+    """type=bind,source=PATH,target=PATH[,readonly] or type=tmpfs,target=PATH[,tmpfs-size=SIZE][,tmpfs-mode=MODE]."""
+    fields = dict(word.partition("=")[::2] for word in text.split(","))
+    kind = fields.pop("type", "bind")
+    source = fields.pop("source", None) or fields.pop("src", "")
+    target = fields.pop("target", None) or fields.pop("destination", None) or fields.pop("dst", "")
+    read_only = fields.pop("readonly", fields.pop("ro", None))
+    options = ["ro"] if read_only in ("", "true", "1") else []
+    if kind == "tmpfs":
+        renamed = {"tmpfs-size": "size", "tmpfs-mode": "mode"}
+        options += [f"{renamed[key]}={fields.pop(key)}" for key in renamed if key in fields]
+    elif kind == "bind" and fields.pop("bind-nonrecursive", "false") in ("", "true"):
+        options.append("bind")
+    if kind not in ("bind", "tmpfs") or not target or fields or (kind == "bind") != bool(source):
+        raise UsageError(f"{flag} {text!r} is neither type=bind,source=PATH,target=PATH nor type=tmpfs,target=PATH")
+    return kind, source, target, ",".join(options)
+
+
+def temporary(flag: str, text: str) -> Mount:
+    target, _, options = text.partition(":")
+    if not target.startswith("/"):
+        raise UsageError(f"{flag} {text!r} is not PATH[:OPTIONS], as in /run:size=64m")
+    return "tmpfs", "", target, options
+
+
+def host_entry(flag: str, text: str) -> tuple[str, str]:
+    """NAME:ADDRESS; an IPv6 address may stand in brackets."""
+    name, colon, address = text.partition(":")
+    if not (name and colon and address):
+        raise UsageError(f"{flag} {text!r} is not NAME:ADDRESS")
+    return name, address.removeprefix("[").removesuffix("]")
+
+
+OPTIONS = (
+    Option(("-v", "--volume"), "show a directory or file of the host", value="P:P[:ro]", convert=volume, repeat=True),
+    Option(("--mount",), "the same in full", value="K=V,...", convert=mount, repeat=True),
+    Option(("--tmpfs",), "a directory in memory", value="PATH[:OPT]", convert=temporary, repeat=True),
+    Option(("--read-only",), "a root file system that cannot be written to"),
+    Option(("--shm-size",), "how much /dev/shm holds, 64m if not given", value="SIZE", convert=size),
+    Option(("--add-host",), "an entry for /etc/hosts", value="NAME:IP", convert=host_entry, repeat=True),
+    Option(("--dns",), "a name server in place of the host's", value="IP", repeat=True),
+)
+
+
+def mount_options(arguments: Arguments) -> dict[str, tuple[str, Any]]:
+    """Keys of CreateContainer. Sources are opened here, with the caller's own rights."""
+    mounts: list[Mount] = [*arguments.get("volume", []), *arguments.get("mount", []), *arguments.get("tmpfs", [])]
+    binds = [mount for mount in mounts if mount[0] == "bind"]
+    if len(binds) > BINDS_MAX:
+        raise UsageError(f"{len(binds)} paths of the host are too many: the most is {BINDS_MAX}")
+    found: dict[str, tuple[str, Any]] = {}
+    if binds:
+        opened = [(open_source(source), target, options) for _, source, target, options in binds]
+        found["Mounts"] = ("a(hss)", opened)
+    temporaries = {target: options for kind, _, target, options in mounts if kind == "tmpfs"}
+    if temporaries:
+        found["Tmpfs"] = ("a{ss}", temporaries)
+    if "add_host" in arguments.options:
+        found["Hosts"] = ("a{ss}", dict(arguments.options["add_host"]))
+    plain = {"read_only": ("ReadOnly", "b"), "shm_size": ("ShmSize", "t"), "dns": ("NameServers", "as")}
+    found |= {bus: (kind, arguments.options[key]) for key, (bus, kind) in plain.items() if key in arguments.options}
+    return found
+
+
+def open_source(path: str) -> int:
+    try:
+        return os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"cannot show {path!r} in the container: {reason}") from None

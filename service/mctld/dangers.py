@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of a specification takes an administrator's consent: each danger in words, as the prompt will show it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .security import RLIMITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .security import Security
+    from .spec import Spec
+
+
+def dangers(spec: Spec) -> tuple[str, ...]:
+    """Empty for what an ordinary user may do unasked: a container that has no more than everybody's walls allow."""
+    return (*_host_files(spec), *_security(spec.security))
+
+
+def _host_files(spec: Spec) -> Iterator[str]:
+    if spec.rootfs.owner is None:
+        yield f"files of other users in {spec.rootfs.path}"
+    for bind in spec.binds:
+        if bind.source.owner is None:
+            yield f"files of other users in {bind.source.path}" + (" (read-only)" if bind.read_only else "")
+
+
+def _security(security: Security) -> Iterator[str]:
+    if security.asked_capabilities:
+        yield f"capabilities {' '.join(security.asked_capabilities)}"
+    if security.seccomp == "unconfined":
+        yield "no system call filter"
+    elif security.seccomp not in ("default", "strict"):
+        yield "a system call filter of the caller's own"
+    if security.unmask:
+        yield f"access to {' '.join(security.unmask)}"
+    if not security.has_user_namespace:
+        yield "the host's user ids"
+    elif security.first_id is not None:
+        yield f"user ids from {security.first_id} on"
+    if not security.has_user_namespace and not security.no_new_privileges:
+        yield "set-user-ID programs that become the host's root"
+    if security.oom_score_adjust < 0:
+        yield "protection from the OOM killer"
+    for name, soft, hard in security.rlimits:
+        if hard > RLIMITS[name][1] or soft > RLIMITS[name][1]:
+            yield f"a resource limit {name} of {hard}"

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A specification as text, and back; what an earlier version did not write yet gets its default."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from . import limits, networking
+from .mounts import Bind, HostPath, Tmpfs
+from .security import Security
+from .spec import Rootfs, Spec, User
+
+
+def encode(spec: Spec) -> str:
+    return json.dumps(asdict(spec), separators=(",", ":"))
+
+
+def decode(text: str) -> Spec:
+    """The inverse of encode; JSON knows no tuples."""
+    found: dict[str, Any] = {key: _tuples(value) for key, value in json.loads(text).items()}
+    found["rootfs"] = Rootfs(**_frozen(found["rootfs"]))
+    found["user"] = User(**found["user"])
+    found["limits"] = limits.restored(found["limits"])
+    found["networking"] = networking.restored(found.get("networking"))
+    found["security"] = Security(**_frozen(found.get("security", {})))
+    found["binds"] = tuple(
+        Bind(**{**bind, "source": HostPath(**_frozen(bind["source"]))}) for bind in found.get("binds", ())
+    )
+    found["tmpfs"] = tuple(Tmpfs(**tmpfs) for tmpfs in found.get("tmpfs", ()))
+    return Spec(**found)
+
+
+def _frozen(found: dict[str, Any]) -> dict[str, Any]:
+    return {key: _tuples(value) for key, value in found.items()}
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(part) for part in value) if isinstance(value, list) else value

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a start hands to the stage as descriptors: the root file system, what of the host it shows, its own files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from ..errors import NoSuchRootfs, SetupFailed
+from ..runtime import etc, planner, reaper, rootfs, users
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ..mounts import HostPath
+    from ..runtime.launch import Stage
+    from ..spec import Spec
+    from ..store import Record
+    from .machinery import Machinery
+
+    Owner = tuple[int, int] | None
+
+
+class Resources:
+    """Descriptors by the names that the plan uses. Whoever asked for them closes them."""
+
+    def __init__(self) -> None:
+        self.descriptors: dict[str, int] = {}
+
+    def close(self) -> None:
+        for descriptor in self.descriptors.values():
+            os.close(descriptor)
+        self.descriptors.clear()
+
+
+async def prepare(machinery: Machinery, record: Record, stage: Stage) -> Resources:
+    """In a thread where it can take time: a file system may be slow, or gone."""
+    with ExitStack() as opened:
+        views: dict[Owner, int | None] = {}
+        for owner in dict.fromkeys(_owners(record)):
+            views[owner] = view = await _id_view(machinery, record, stage, owner)
+            if view is not None:
+                opened.callback(os.close, view)
+        addresses = [str(lease.address) for lease in machinery.networks.leases(record)]
+        made = await asyncio.to_thread(_build, machinery, record, views, addresses)
+    try:
+        await _add_filter(machinery, record, made)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+async def check_filter(machinery: Machinery, spec: Spec) -> None:
+    """Compiles it already when a container is made: InvalidArgs if it is a profile of the caller's that is wrong."""
+    program = await _open_filter(machinery, spec)
+    if program is not None:
+        os.close(program)
+
+
+async def _add_filter(machinery: Machinery, record: Record, made: Resources) -> None:
+    program = await _open_filter(machinery, record.spec)
+    if program is not None:
+        made.descriptors["seccomp"] = program
+
+
+async def _open_filter(machinery: Machinery, spec: Spec) -> int | None:
+    """The compiled system call filter, where there is to be one."""
+    security = spec.security
+    try:
+        return await machinery.filters.open(security.seccomp, frozenset(security.capabilities))
+    except (OSError, RuntimeError, ImportError) as error:  # libseccomp's binding knows no finer ones
+        raise SetupFailed("compile the system call filter", error) from error
+
+
+def _owners(record: Record) -> Iterator[Owner]:
+    yield record.spec.rootfs.owner
+    yield from (bind.source.owner for bind in record.spec.binds)
+
+
+async def _id_view(machinery: Machinery, record: Record, stage: Stage, owner: Owner) -> int | None:
+    """A user namespace that tells an idmapped mount which ids show as which; None: all as they are."""
+    if owner is not None:
+        return await machinery.spawner.user_namespace(users.only(*owner, record.uid_shift))
+    return stage.open_namespace("user") if record.spec.security.has_user_namespace else None
+
+
+def _build(
+    machinery: Machinery, record: Record, views: Mapping[Owner, int | None], addresses: Sequence[str]
+) -> Resources:
+    spec, made = record.spec, Resources()
+    directory = f"{machinery.settings.containers}/{record.id}"
+    try:
+        made.descriptors["root"] = _root(machinery, record, directory, views[spec.rootfs.owner])
+        files = etc.contents(spec, etc.host_resolv_conf(), addresses)
+        made.descriptors |= etc.write(f"{directory}/etc", files, record.uid_shift)
+        for number, bind in enumerate(spec.binds):
+            view = views[bind.source.owner]
+            made.descriptors[planner.bind_name(number)] = _host_mount(
+                bind.source, view, read_only=bind.read_only, recursive=bind.recursive
+            )
+        if spec.init:
+            made.descriptors[planner.INIT] = reaper.open_reaper()
+    except OSError as error:
+        made.close()
+        raise SetupFailed(f"build the root file system of {spec.rootfs.path!r}", _explain(error)) from error
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _root(machinery: Machinery, record: Record, directory: str, view: int | None) -> int:
+    """One detached mount: the authorized directory, idmapped, below the container's own layer."""
+    with ExitStack() as opened:
+        lower = rootfs.open_lower(record.spec.rootfs)
+        opened.callback(os.close, lower)
+        rootfs.make_layers(directory, lower, record.uid_shift, owned=record.spec.rootfs.owner is not None)
+        mounted = rootfs.lower_mount(lower, view)
+        opened.callback(os.close, mounted)
+        return machinery.staging.overlay([mounted], directory, volatile=record.spec.auto_remove)
+
+
+def _host_mount(source: HostPath, view: int | None, *, read_only: bool, recursive: bool) -> int:
+    try:
+        opened = rootfs.open_pinned(source)
+    except NoSuchRootfs as error:
+        raise SetupFailed(f"show {source.path}", error) from error
+    try:
+        return rootfs.host_mount(opened, view, read_only=read_only, recursive=recursive)
+    except OSError as error:
+        raise SetupFailed(f"show {source.path}", _explain(error)) from error
+    finally:
+        os.close(opened)
+
+
+def _explain(error: OSError) -> str:
+    text = f"{error.strerror}" + (f" ({error.filename!r})" if error.filename else "")
+    if "mount_setattr" in str(error.strerror):
+        return f"{text}: its file system does not offer idmapped mounts; ext4, xfs and btrfs do"
+    return text

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A container's own /etc/hostname, /etc/hosts and /etc/resolv.conf: files of ours that are laid over the image's."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from ..kernel import constants as c
+from ..kernel import mount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..spec import Spec
+
+RESOLV_CONF = "/etc/resolv.conf"
+RESOLVED = "/run/systemd/resolve/resolv.conf"  # the real servers, where resolv.conf names only resolved's stub
+RESOLV_CONF_MAX = 64 << 10
+LOCALHOST = (
+    ("localhost", "127.0.0.1"),
+    ("localhost ip6-localhost ip6-loopback", "::1"),
+)
+
+_SERVER = re.compile(r"nameserver\s+(\S+)\s*")
+_LOOPBACK = re.compile(r"127\.|::1$")
+
+
+def contents(spec: Spec, host: str, addresses: Iterable[str] = ()) -> dict[str, str]:
+    """By file name. `host`: the host's own resolv.conf. `addresses`: the container's, if it has a network."""
+    name = spec.hostname or spec.name
+    own = [(name, address) for address in addresses] or [(name, "127.0.1.1")]
+    entries = (*LOCALHOST, *own, *spec.hosts)
+    return {
+        "hostname": f"{name}\n",
+        "hosts": "".join(f"{address}\t{names}\n" for names, address in entries),
+        "resolv.conf": resolv_conf(spec.name_servers, host),
+    }
+
+
+def resolv_conf(servers: tuple[str, ...], host: str) -> str:
+    """The host's, without servers on its loopback, which a container cannot reach; or with the asked-for servers."""
+    lines = host.splitlines()
+    found = [match[1] for line in lines if (match := _SERVER.fullmatch(line))]
+    kept = servers or tuple(server for server in found if not _LOOPBACK.match(server))
+    rest = [line for line in lines if line.startswith(("search ", "options "))]
+    return "".join(f"{line}\n" for line in (*(f"nameserver {server}" for server in kept), *rest))
+
+
+def host_resolv_conf() -> str:
+    text = _read(RESOLV_CONF)
+    servers = [match[1] for line in text.splitlines() if (match := _SERVER.fullmatch(line))]
+    only_stub = bool(servers) and all(_LOOPBACK.match(server) for server in servers)
+    return (_read(RESOLVED) or text) if only_stub else text
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(RESOLV_CONF_MAX)
+    except OSError:
+        return ""
+
+
+def write(directory: str, files: dict[str, str], shift: int) -> dict[str, int]:
+    """Detached mounts of the files, by name; they belong to the container's root, who may edit them."""
+    os.makedirs(directory, 0o700, exist_ok=True)
+    made: dict[str, int] = {}
+    try:
+        for name, text in files.items():
+            made[name] = _mount(f"{directory}/{name}", text, shift)
+    except OSError:
+        for descriptor in made.values():
+            os.close(descriptor)
+        raise
+    return made
+
+
+def _mount(path: str, text: str, shift: int) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    written = os.open(path, flags, 0o644)
+    try:
+        os.fchmod(written, 0o644)
+        os.fchown(written, shift, shift)
+        os.write(written, text.encode())
+        tree = mount.clone_tree(written)
+    finally:
+        os.close(written)
+    mount.set_attributes(tree, c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC)
+    return tree
