@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from machine import leaks
 from machine.containers.conftest import RELOAD, RULE, RULE_FILE, Mctl
 from machine.guest import PASSED
 
@@ -54,12 +55,20 @@ def walls(session_machine: Machine) -> Iterator[Walls]:
     session_machine.run(["sh", "-c", f"rm {RULE_FILE}; {RELOAD}"])
 
 
-@pytest.fixture
-def mctl(machine: Machine, walls: Walls) -> Iterator[Mctl]:
-    """The command line with the directory that has Python; whatever a test leaves running is removed."""
-    made = Mctl(machine)
-    made.rootfs = root.ROOT
-    yield made
-    names = made("ps", "-a", "-q").text.split()
+@pytest.fixture(scope="module")
+def mctl(request: pytest.FixtureRequest, session_machine: Machine, walls: Walls) -> Iterator[Mctl]:
+    """The command line with the directory that has Python; after a whole module nothing may be left behind."""
+    before = leaks.snapshot(session_machine)
+    yield with_root(session_machine, root.ROOT)
+    names = session_machine.run(["mctl", "ps", "-a", "-q"]).text.split()
     if names:
-        made("rm", "-f", *names)
+        session_machine.run(["mctl", "rm", "-f", *names])
+    allowed = [pattern for mark in request.node.iter_markers("allow_journal") for pattern in mark.args]
+    left = leaks.check(session_machine, before, allowed)
+    assert not left, "left behind:\n  " + "\n  ".join(left)
+
+
+def with_root(machine: Machine, directory: str) -> Mctl:
+    made = Mctl(machine)
+    made.rootfs = directory
+    return made

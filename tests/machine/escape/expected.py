@@ -162,3 +162,10 @@ USER: Table = {
             "works-becoming-another-user", "setuid-file-gains-nothing"), EPERM),
     "works-low-port": ("EACCES", "ok"),  # ip_unprivileged_port_start of the network namespace decides
 }  # fmt: skip
+
+# What a process hands on to its children and through execve(2), and the runtime sets back.
+INHERITABLE = (
+    "descriptors", "working-directory", "umask", "environment", "groups", "ids", "session-is-own",
+    "capabilities-inheritable", "capabilities-ambient", "signals-blocked", "signals-ignored", "oom-score-adj",
+    "login-uid", "keep-capabilities", "secure-bits", "parent-death-signal", "child-subreaper", "dumpable",
+)  # fmt: skip
