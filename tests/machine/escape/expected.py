@@ -56,6 +56,7 @@ BIRTH: Table = {
     "capabilities-bounding": (ALLOWED_CAPABILITIES,),
     "capabilities-ambient": (NO_CAPABILITIES,),
     "no-new-privileges": ("1",),
+    "seccomp": ("2",),
     "signals-blocked": ("0" * 16,),
     "signals-ignored": ("0" * 16,),
     "tracer": ("0",),
@@ -74,33 +75,46 @@ BIRTH: Table = {
     "limit-stack": ([8 << 20, UNLIMITED],),
 }
 NAMESPACES: Table = {
-    **each(("mount", "pid", "network", "ipc", "uts", "cgroup"), EPERM, "clone-new-"),
-    **each(("mount", "pid", "network", "ipc", "uts", "cgroup", "time"), EPERM, "unshare-"),
-    "clone3-new-time": SHUT,
-    **each(("mnt", "pid", "net", "uts", "of-a-pidfd"), EPERM, "setns-"),
-}
+    **each(("user", "mount", "pid", "network", "ipc", "uts", "cgroup"), EPERM, "clone-new-"),
+    **each(("user", "mount", "pid", "network", "ipc", "uts", "cgroup", "time", "user-and-mount",
+            "of-a-file-system-context"), EPERM, "unshare-"),
+    **each(("clone3", "clone3-new-user", "clone3-new-time"), ENOSYS),
+    **each(("user", "mnt", "pid", "net", "uts", "of-a-pidfd"), EPERM, "setns-"),
+}  # fmt: skip
 MOUNTS: Table = {
     **each(("tmpfs", "proc", "sysfs", "overlay", "cgroup2", "bind", "remount-sys-writable",
             "remount-proc-sys-writable", "shared-propagation", "cgroup-v1"), EPERM, "mount-"),
-    **each(("umount-proc", "umount-root", "pivot_root", "fsopen", "fsmount", "fspick", "move_mount", "open_tree",
-            "mount_setattr"), EPERM),
+    **each(("umount-proc", "umount-proc-kcore", "umount-root", "pivot_root", "fsopen", "fsconfig", "fsmount", "fspick",
+            "move_mount", "open_tree", "mount_setattr"), EPERM),
+    "open_tree_attr": SHUT,
     **each(("chroot-and-climb-out", "chroot-and-climb-out-by-a-descriptor"), ("contained",)),
 }  # fmt: skip
 KERNEL: Table = {
-    **each(("swapon", "swapoff", "acct", "reboot", "kexec_load", "kexec_file_load", "iopl", "ioperm", "init_module",
-            "finit_module", "delete_module", "syslog-read", "syslog-size", "settimeofday", "clock_adjtime", "adjtimex",
-            "sethostname", "setdomainname", "vhangup", "fanotify_init", "nfsservctl", "_sysctl",
-            "open_by_handle_at", "socket-packet", "socket-raw"), SHUT),
+    **each(("bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register",
+            "add_key", "request_key", "keyctl", "keyctl-join-a-session", "socket-alg", "socket-vsock", "socket-packet",
+            "socket-raw", "swapon", "swapoff", "acct", "reboot", "kexec_load", "kexec_file_load", "init_module",
+            "finit_module", "delete_module", "quotactl", "syslog-read", "syslog-size", "settimeofday",
+            "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "vhangup", "fanotify_init",
+            "open_by_handle_at"), EPERM),
+    **each(("iopl", "ioperm", "quotactl_fd", "lookup_dcookie", "nfsservctl", "uselib", "ustat", "sysfs", "_sysctl",
+            "lsm_set_self_attr"), SHUT),
     "nftables-new-table": EPERM,
     "unknown-system-call": ENOSYS,
+    "i386-getpid": ("own pid", "ENOSYS", "SIGSYS", "SIGSEGV"),  # open, but behind the same filter, or shut
+    **each(("mount", "unshare", "keyctl", "bpf", "socketcall", "socket-alg", "userfaultfd", "io_uring_setup", "fsopen",
+            "personality", "clone-new-user", "vmsplice", "socketcall-alg"), (*SHUT, "SIGSYS", "SIGSEGV"), "i386-"),
     **each(("getpid", "mount", "unshare", "keyctl", "bpf"), SHUT, "x32-"),
 }  # fmt: skip
 MEMORY: Table = {
     **each(("query", "linux", "linux32", "uname26", "linux32-uname26"), OK, "personality-"),
+    **each(("no-randomization", "read-implies-exec", "mmap-page-zero"), EPERM, "personality-"),
     **each(("ptrace", "process_vm_readv", "process_vm_writev"), OK),
+    **each(("pidfd_getfd", "kcmp", "vmsplice", "move_pages", "migrate_pages", "mbind", "set_mempolicy",
+            "get_mempolicy", "set_mempolicy_home_node"), SHUT),
+    **each(("tiocsti", "tiocsti-upper-bits", "tioclinux", "tioclinux-upper-bits"), EPERM),
     "prctl-set-mm": EPERM,
     "setuid-file-gains-nothing": ("user 1000",),
-}
+}  # fmt: skip
 DEVICES: Table = {
     **each(("disk", "virtual-disk", "loop", "memory", "port", "kernel-log", "console", "fuse", "null"), EPERM,
            "mknod-"),
