@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+ADVICE = "`mctl check` says what this host lacks and what to do"  # after failures that a poor host explains
+
 
 class MctlError(Exception):
     """A failure with a name on the bus. The message is one sentence for the person who asked."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,14 @@ def test_a_processor_that_is_not_known_is_no_verdict(monkeypatch: pytest.MonkeyP
 def test_a_program_that_the_kernel_refuses_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempt, "ALLOW_ALL", attempt.ALLOW_ALL[:8])  # without an exit
     assert trial.device_rules()
+
+
+def test_the_library_of_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert trial.filter_library() == ""
+    monkeypatch.setitem(sys.modules, "seccomp", None)
+    monkeypatch.delitem(sys.modules, "mctld.runtime.seccomp.program")
+    monkeypatch.delattr(sys.modules["mctld.runtime.seccomp"], "program")
+    assert "seccomp" in trial.filter_library()
 
 
 @needs_root

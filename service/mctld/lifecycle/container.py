@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import (
+    ADVICE,
     AlreadyRunning,
     MctlError,
     NoSuchContainer,
@@ -177,7 +178,7 @@ class Container:
         try:
             return open_stdio(self.record, self.unit, stdin=stdin, attach=attach)
         except OSError as error:
-            raise SetupFailed("connect the output to the journal", error.strerror) from error
+            raise SetupFailed("connect the output to the journal", f"{error.strerror}; {ADVICE}") from error
 
     async def stop(self, *, timeout_usec: int | None = None) -> None:
         """The stop signal, then, after the timeout, SIGKILL; returns when nothing runs any more."""

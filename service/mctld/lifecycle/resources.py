@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from ..errors import NoSuchRootfs, SetupFailed
+from ..errors import ADVICE, NoSuchRootfs, SetupFailed
 from ..runtime import etc, planner, reaper, rootfs, users
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ async def _open_filter(machinery: Machinery, spec: Spec) -> int | None:
     try:
         return await machinery.filters.open(security.seccomp, frozenset(security.capabilities))
     except (OSError, RuntimeError, ImportError) as error:  # libseccomp's binding knows no finer ones
-        raise SetupFailed("compile the system call filter", error) from error
+        raise SetupFailed("compile the system call filter", f"{error}; {ADVICE}") from error
 
 
 def _owners(record: Record) -> Iterator[Owner]:
@@ -140,4 +141,4 @@ def _explain(error: OSError) -> str:
     text = f"{error.strerror}" + (f" ({error.filename!r})" if error.filename else "")
     if "mount_setattr" in str(error.strerror):
         return f"{text}: its file system does not offer idmapped mounts; ext4, xfs and btrfs do"
-    return text
+    return f"{text}; {ADVICE}" if error.errno in (errno.ENODEV, errno.ENOSYS) else text

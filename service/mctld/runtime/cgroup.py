@@ -9,13 +9,12 @@ import stat
 
 from .. import cpuset
 from ..bounds import INFINITY
-from ..errors import SetupFailed
+from ..errors import ADVICE, SetupFailed
 from ..limits import Limits
 
 RATES = ("IOReadBandwidthMax", "IOWriteBandwidthMax", "IOReadIOPSMax", "IOWriteIOPSMax")
 HIERARCHY = "/sys/fs/cgroup"
 CONTROLLERS = f"{HIERARCHY}/cgroup.controllers"
-CHECK = "`mctl check` says why and what to do"
 ONLINE = {"CPUSet": "/sys/devices/system/cpu/online", "CPUSetMems": "/sys/devices/system/node/has_memory"}
 
 CONTROLLER_OF = {
@@ -78,12 +77,12 @@ def _own_group() -> str:
 def check(limits: Limits, controllers: frozenset[str]) -> None:
     """A limit that nothing enforces would be a lie, and a container without a cgroup would be nobody's."""
     if not controllers and not os.path.exists(CONTROLLERS):
-        raise SetupFailed("find the cgroup v2 hierarchy", f"none is mounted at {HIERARCHY}; {CHECK}")
+        raise SetupFailed("find the cgroup v2 hierarchy", f"none is mounted at {HIERARCHY}; {ADVICE}")
     for name, controller in needed(limits).items():
         if controller not in controllers:
             raise SetupFailed(
                 f"enforce {name}",
-                f"this host's cgroup v2 hierarchy has no {controller} controller; {CHECK}",
+                f"this host's cgroup v2 hierarchy has no {controller} controller; {ADVICE}",
             )
     _check_online("CPUSet", limits.cpu_set, "processor")
     _check_online("CPUSetMems", limits.cpu_set_mems, "memory node")

@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CommandNotExecutable, CommandNotFound, SetupFailed, SpawnerUnavailable
+from ..errors import ADVICE, CommandNotExecutable, CommandNotFound, SetupFailed, SpawnerUnavailable
 from .spawner import MESSAGE_MAX, PROTOCOL
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class Spawner:
         waiting = self._send(request, descriptors or [])
         reply, received = await asyncio.shield(waiting)
         if "error" in reply:
-            raise SetupFailed(f"{request['verb']} a process", reply["error"])
+            raise SetupFailed(f"{request['verb']} a process", f"{reply['error']}; {ADVICE}")
         return reply, received
 
     def _send(

@@ -90,6 +90,17 @@ def _why(error: OSError) -> str:
     return str(error.strerror or error)
 
 
+def filter_library() -> str:
+    """Why no system call filter can be compiled, empty if one can."""
+    try:
+        from .seccomp import program  # as a start does: the binding of libseccomp is not loaded before it is needed
+
+        program.library_version()
+    except (ImportError, OSError, RuntimeError) as error:
+        return str(error)
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """Why making a bridge and asking nft(8) failed; empty for what did not, None for an nft that is not there."""

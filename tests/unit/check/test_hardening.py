@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         (Seccomp(filters=True, actions=ACTIONS - {"kill_process"}), Verdict.MISSING),
         (Seccomp(filters=True, actions=None), Verdict.UNKNOWN),
         (Seccomp(filters=False, actions=None), Verdict.MISSING),
+        (Seccomp(filters=True, actions=ACTIONS, library="No module named 'seccomp'"), Verdict.MISSING),
     ],
 )
 def test_seccomp(facts: Seccomp, verdict: Verdict) -> None:
@@ -37,6 +38,7 @@ def test_seccomp_is_read(tmp_path: Path) -> None:
     (tmp_path / "proc/self/status").write_text("Name:\tx\nSeccomp:\t0\nSeccomp_filters:\t0\n")
     (tmp_path / "proc/sys/kernel/seccomp/actions_avail").write_text("kill_process errno allow\n")
     assert hardening.read_seccomp(host) == Seccomp(filters=True, actions=ACTIONS)
+    assert hardening.read_seccomp(host, "no").library == "no"
 
 
 def test_security_modules() -> None:

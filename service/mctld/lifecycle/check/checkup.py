@@ -111,7 +111,7 @@ def of_kernel(host: Host, namespace: str | None) -> list[Finding]:
         *cgroups.controllers(hierarchy),
         cgroups.swap(cgroups.read_swap(host)),
         cgroups.device_rules(trial.device_rules()),
-        hardening.seccomp(hardening.read_seccomp(host)),
+        hardening.seccomp(hardening.read_seccomp(host, trial.filter_library())),
     ]
 
 

@@ -19,16 +19,20 @@ LSM = "/sys/kernel/security/lsm"
 class Seccomp:
     filters: bool
     actions: frozenset[str] | None
+    library: str = ""  # why libseccomp, which makes the filters, cannot be used
 
 
-def read_seccomp(host: Host) -> Seccomp:
+def read_seccomp(host: Host, library: str = "") -> Seccomp:
     status = host.text("/proc/self/status") or ""
-    return Seccomp("\nSeccomp_filters:" in status, host.words("/proc/sys/kernel/seccomp/actions_avail"))
+    return Seccomp("\nSeccomp_filters:" in status, host.words("/proc/sys/kernel/seccomp/actions_avail"), library)
 
 
 def seccomp(facts: Seccomp) -> Finding:
-    without = "Containers cannot be kept from system calls that they do not need."
+    without = "No container can be started but with --security-opt seccomp=unconfined."
     remedy = "install a kernel that is built with CONFIG_SECCOMP_FILTER"
+    if facts.library:
+        found = f"libseccomp cannot be used: {facts.library}"
+        return Finding("seccomp", Verdict.MISSING, found, without, "apt install --reinstall python3-seccomp")
     if facts.actions is None and facts.filters:
         meaning = "Filters can be loaded; the kernel does not tell which actions they may have."
         return Finding("seccomp", Verdict.UNKNOWN, "/proc/sys/kernel/seccomp/actions_avail cannot be read", meaning)
@@ -40,7 +44,7 @@ def seccomp(facts: Seccomp) -> Finding:
             "seccomp", Verdict.MISSING, f"filters without the actions {', '.join(absent)}", without,
             "install a kernel of version 4.14 or newer",
         )  # fmt: skip
-    return Finding("seccomp", Verdict.OK, "filters with all actions", "System calls of containers can be filtered.")
+    return Finding("seccomp", Verdict.OK, "filters with all actions", "System calls of containers are filtered.")
 
 
 def security_modules(text: str | None) -> Finding:
