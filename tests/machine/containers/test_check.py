@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .conftest import Mctl
 
 CONTROLLERS = {f"cgroup.{name}" for name in ("memory", "cpu", "cpuset", "io", "pids")}
-HARDENING = {"tiocsti", "network.forwarding", "lsm"}  # Debian's own settings leave something to be wished for
+WISHES = {"tiocsti", "network.forwarding", "lsm", "cgroup.io.weight"}  # what Debian's own settings leave open
 FEATURES = ("busctl", "-j", "get-property", "org.mctl1", "/org/mctl1", "org.mctl1.Manager", "Features")
 
 
@@ -51,7 +51,7 @@ def test_controllers_that_the_outer_host_keeps_are_missing(mctl: Mctl) -> None:
     for user in (None, "alice"):
         found = check(mctl, status=1, user=user)
         assert with_verdict(found, "missing") == CONTROLLERS
-        assert with_verdict(found, "unknown") - HARDENING == {"swap"}
+        assert with_verdict(found, "unknown") - WISHES == {"swap"}
     assert features(mctl) == {"idmap", "seccomp", "userns"}
     names = [line.split()[0] for line in mctl("check", "-q", check=False).text.splitlines() if line[0] != " "]
     assert set(names) == CONTROLLERS
@@ -77,7 +77,7 @@ def test_the_service_notes_once_what_is_missing(mctl: Mctl) -> None:
 def test_a_whole_host_lacks_nothing(mctl: Mctl) -> None:
     for user in (None, "alice"):
         found = check(mctl, status=0, user=user)
-        assert with_verdict(found, "warning", "unknown") - HARDENING == set()
+        assert with_verdict(found, "warning", "unknown") - WISHES == set()
     assert mctl("check", "-q").text == ""
     assert features(mctl) >= {"idmap", "seccomp", "userns", *CONTROLLERS}
 

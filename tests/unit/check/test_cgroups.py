@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mctld.lifecycle.check import cgroups
-from mctld.lifecycle.check.cgroups import CONTROLLERS, Hierarchy, Legacy, Swap
+from mctld.lifecycle.check.cgroups import CONTROLLERS, Hierarchy, Legacy, Swap, Weighing
 from mctld.lifecycle.check.finding import Verdict
 from mctld.lifecycle.check.host import Host
 
@@ -91,3 +91,27 @@ def test_rules_for_devices() -> None:
     refused = cgroups.device_rules("Operation not permitted")
     assert refused.verdict is Verdict.MISSING
     assert "Operation not permitted" in refused.found
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict"),
+    [
+        (Weighing(controller=True, disks=("sda",)), Verdict.OK),
+        (Weighing(controller=True, disks=()), Verdict.WARNING),
+        (Weighing(controller=False, disks=("sda",)), Verdict.UNKNOWN),
+    ],
+)
+def test_shares_of_disk_traffic(facts: Weighing, verdict: Verdict) -> None:
+    assert cgroups.io_weight(facts).verdict is verdict
+
+
+def test_who_shares_out_disk_traffic_is_read(tmp_path: Path) -> None:
+    host = Host(str(tmp_path))
+    assert cgroups.read_weighing(host) == Weighing(controller=False, disks=())
+    for disk, scheduler in (("sda", "none [bfq]"), ("sdb", "[none] bfq"), ("loop0", "none")):
+        (tmp_path / f"sys/block/{disk}/queue").mkdir(parents=True)
+        (tmp_path / f"sys/block/{disk}/queue/scheduler").write_text(f"{scheduler}\n")
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/cgroup.controllers").write_text("cpu io\n")
+    (tmp_path / "sys/fs/cgroup/io.cost.qos").write_text("8:16 enable=1 ctrl=auto\n8:32 enable=0 ctrl=auto\n")
+    assert cgroups.read_weighing(host) == Weighing(controller=True, disks=("sda", "8:16"))

@@ -11,7 +11,7 @@ from dbus_next.signature import Variant
 from systemd import journal
 
 from mctld.errors import MctlError, SpawnerUnavailable
-from mctld.lifecycle.check import promises
+from mctld.lifecycle.check import checkup, promises
 from mctld.lifecycle.check.checkup import Checkup
 from mctld.lifecycle.check.finding import Finding, Verdict
 from mctld.lifecycle.check.host import Host
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 NAMES = [
     "kernel", "system-calls", "namespaces", "userns", "ids", "cgroup", "cgroup.memory", "cgroup.cpu", "cgroup.cpuset",
-    "cgroup.io", "cgroup.pids", "swap", "cgroup.devices", "seccomp", "idmap", "overlay", "store", "space", "systemd",
+    "cgroup.io", "cgroup.pids", "cgroup.io.weight",
+    "swap", "cgroup.devices", "seccomp", "idmap", "overlay", "store", "space", "systemd",
     "spawner", "polkit", "journal", "journal.storage", "network.bridge", "network.nftables", "network.forwarding",
     "lsm", "dmesg", "tiocsti",
 ]  # fmt: skip
@@ -104,6 +105,21 @@ def test_all_ask_once_and_a_silent_peer_is_a_finding(tmp_path: Path) -> None:
     assert found["idmap"].verdict is Verdict.UNKNOWN
     assert found["store"].found.endswith("state.db: wrong # of entries in index")
     assert found["cgroup"].verdict is Verdict.MISSING
+
+
+@pytest.mark.usefixtures("untried")
+def test_who_asks_later_gets_a_new_answer_and_waits_for_it(tmp_path: Path) -> None:
+    machinery = FakeMachinery(tmp_path, spawner=False)
+
+    async def ask() -> float:
+        made = Checkup(machinery, FakeBus(), Host(str(tmp_path)))  # type: ignore[arg-type]
+        first = await made.findings()
+        before = asyncio.get_running_loop().time()
+        assert await made.findings() is not first
+        return asyncio.get_running_loop().time() - before
+
+    assert asyncio.run(ask()) >= checkup.PAUSE - 0.01
+    assert machinery.spawner.asked == 2
 
 
 @pytest.mark.usefixtures("untried")

@@ -94,6 +94,37 @@ def _why(facts: Hierarchy, name: str) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Weighing:
+    """Who shares out disk traffic by weight: the scheduler bfq, disk by disk, or the model of io.cost."""
+
+    controller: bool
+    disks: tuple[str, ...]
+
+
+def read_weighing(host: Host) -> Weighing:
+    offered = host.words(f"{HIERARCHY}/cgroup.controllers") or ()
+    disks = [d for d in host.names("/sys/block") if "[bfq]" in (host.text(f"/sys/block/{d}/queue/scheduler") or "")]
+    costs = (host.text(f"{HIERARCHY}/io.cost.qos") or "").splitlines()
+    return Weighing("io" in offered, (*disks, *(line.split()[0] for line in costs if "enable=1" in line)))
+
+
+def io_weight(facts: Weighing) -> Finding:
+    name = "cgroup.io.weight"
+    if not facts.controller:
+        return Finding(name, Verdict.UNKNOWN, "not told without the io controller", "See cgroup.io.")
+    if not facts.disks:
+        return Finding(
+            name,
+            Verdict.WARNING,
+            "no disk has the scheduler bfq, and none is managed by io.cost",
+            "Shares of disk traffic (IOWeight) have no effect; limits have.",
+            "modprobe bfq; echo bfq > /sys/block/DISK/queue/scheduler, for each DISK that containers use; "
+            "or enable io.cost.qos, described in the kernel's cgroup-v2.rst",
+        )
+    return Finding(name, Verdict.OK, f"effective on {', '.join(facts.disks)}", "Shares of disk traffic are kept there.")
+
+
+@dataclass(frozen=True, slots=True)
 class Swap:
     memory: bool  # the memory controller watches the service's own cgroup
     counted: bool

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ...errors import MctlError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .finding import Finding
 
 PATIENCE = 5.0  # seconds that others may take to answer
+PAUSE = 0.25  # seconds between two checks: every user may ask for one, and each makes namespaces
 SYSTEMD = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "Version")
 POLKIT = (
     "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
@@ -47,7 +49,11 @@ class Checkup:
         self._bus = bus
         self._host = host or Host()
         self._running: asyncio.Task[tuple[Finding, ...]] | None = None
-        self.features = promises.features(self._host)
+        self._earliest = 0.0
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        return promises.features(self._host)
 
     async def findings(self) -> tuple[Finding, ...]:
         if self._running is None or self._running.done():
@@ -55,6 +61,14 @@ class Checkup:
         return await asyncio.shield(self._running)
 
     async def _check(self) -> tuple[Finding, ...]:
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(self._earliest - clock())
+        try:
+            return await self._findings()
+        finally:
+            self._earliest = clock() + PAUSE
+
+    async def _findings(self) -> tuple[Finding, ...]:
         spawner = await self._ask_spawner()
         failure, namespace = await self._user_namespace() if not spawner else (None, None)
         systemd, polkit = await asyncio.gather(self._version(SYSTEMD), self._version(POLKIT))
@@ -109,6 +123,7 @@ def of_kernel(host: Host, namespace: str | None) -> list[Finding]:
         identities.pool(identities.read_claims(host)),
         cgroups.hierarchy(hierarchy),
         *cgroups.controllers(hierarchy),
+        cgroups.io_weight(cgroups.read_weighing(host)),
         cgroups.swap(cgroups.read_swap(host)),
         cgroups.device_rules(trial.device_rules()),
         hardening.seccomp(hardening.read_seccomp(host, trial.filter_library())),
@@ -116,10 +131,10 @@ def of_kernel(host: Host, namespace: str | None) -> list[Finding]:
 
 
 def of_storage(host: Host, machinery: Machinery, tried: trial.Layers | None) -> list[Finding]:
-    directory = machinery.settings.state_directory
+    directory, layers = machinery.settings.state_directory, machinery.settings.containers
     return [
-        storage.idmap(tried, directory, storage.file_system(host, directory)),
-        storage.overlay(tried, directory),
+        storage.idmap(tried, layers, storage.file_system(host, layers)),
+        storage.overlay(tried, layers),
         storage.database(machinery.settings.database, machinery.store.examine()),
         storage.room(host.room(directory), directory),
     ]
