@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import secrets
@@ -12,7 +13,7 @@ import time
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING
 
-from ..errors import NoSuchNetwork, SetupFailed
+from ..errors import ADVICE, NoSuchNetwork, SetupFailed
 from ..network.connection import Connection
 from ..networking import DEFAULT, Network
 
@@ -59,7 +60,8 @@ class Networks:
             async with self._room:
                 await _in_thread(lambda: self._connect(connections, namespace))
         except OSError as error:
-            raise SetupFailed(f"connect to network {names}", error.strerror or error) from error
+            advice = f"; {ADVICE}" if error.errno == errno.EOPNOTSUPP else ""  # a kernel without bridges, or veth
+            raise SetupFailed(f"connect to network {names}", f"{error.strerror or error}{advice}") from error
 
     def detached(self, record: Record) -> None:
         """Its namespace has ended, or will now."""

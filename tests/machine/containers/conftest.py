@@ -68,12 +68,8 @@ class Mctl:
 
 @pytest.fixture(scope="session")
 def rootfs(session_machine: Machine) -> str:
-<<<<<<< HEAD
-    session_machine.run(["sh", "-c", f"{MAKE_ROOTFS} mctl run --rm /srv/root true"])  # makes the service and mctl0
-=======
-    # The first call starts the service. The time is for qemu without KVM on a busy host.
-    session_machine.run(["sh", "-c", f"{MAKE_ROOTFS} mctl ps"], timeout=300)
->>>>>>> d5f1339 (Failures that a poor host explains point to mctl check; libseccomp is checked too)
+    # The first call makes the service and mctl0. The time is for qemu without KVM on a busy host.
+    session_machine.run(["sh", "-c", f"{MAKE_ROOTFS} mctl run --rm /srv/root true"], timeout=300)
     return "/srv/root"
 
 

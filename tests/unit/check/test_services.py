@@ -10,6 +10,7 @@ import pytest
 from mctld.lifecycle.check import network, services
 from mctld.lifecycle.check.finding import Verdict
 from mctld.lifecycle.check.host import Host, Room
+from mctld.lifecycle.check.network import Forwarding
 from mctld.lifecycle.check.services import PERSISTENT, VOLATILE, Journal
 
 if TYPE_CHECKING:
@@ -85,10 +86,30 @@ def test_where_the_journal_is_kept_is_read(tmp_path: Path) -> None:
 def test_networks() -> None:
     assert network.bridge("").verdict is Verdict.OK
     assert "Package not installed" in network.bridge("Package not installed").found
-    assert network.bridge("Package not installed").verdict is Verdict.WARNING
+    assert network.bridge("Package not installed").verdict is Verdict.MISSING
     assert network.nftables("").verdict is Verdict.OK
     assert network.nftables("not supported").verdict is Verdict.WARNING
     assert network.nftables(None).remedy.startswith("apt install nftables")
-    assert network.forwarding(1).verdict is Verdict.OK
-    assert network.forwarding(0).verdict is Verdict.WARNING
-    assert network.forwarding(None).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict"),
+    [
+        (Forwarding(on=True, writable=True), Verdict.OK),
+        (Forwarding(on=True, writable=False), Verdict.OK),
+        (Forwarding(on=False, writable=True), Verdict.OK),
+        (Forwarding(on=False, writable=False), Verdict.WARNING),
+        (Forwarding(on=None, writable=False), Verdict.UNKNOWN),
+    ],
+)
+def test_forwarding(facts: Forwarding, verdict: Verdict) -> None:
+    assert network.forwarding(facts).verdict is verdict
+
+
+def test_forwarding_is_read(tmp_path: Path) -> None:
+    host, file = Host(str(tmp_path)), tmp_path / network.FORWARDING[1:]
+    assert network.read_forwarding(host) == Forwarding(on=None, writable=False)
+    file.parent.mkdir(parents=True)
+    for text, on in (("0\n", False), ("1\n", True)):
+        file.write_text(text)
+        assert network.read_forwarding(host) == Forwarding(on=on, writable=True)

@@ -30,6 +30,9 @@ class Host:
     def there(self, path: str) -> bool:
         return os.path.exists(f"{self.root}{path}")
 
+    def writable(self, path: str) -> bool:
+        return os.access(f"{self.root}{path}", os.W_OK)
+
     def names(self, path: str) -> tuple[str, ...]:
         try:
             return tuple(sorted(os.listdir(f"{self.root}{path}")))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .finding import Finding, Verdict
@@ -11,17 +12,19 @@ if TYPE_CHECKING:
     from .host import Host
 
 FORWARDING = "/proc/sys/net/ipv4/ip_forward"
-NONE_BUT = "Containers can have no network but their own loopback interface or the host's."
 
 
 def bridge(failure: str) -> Finding:
     """`failure` to make one."""
     if failure:
         return Finding(
-            "network.bridge", Verdict.WARNING, f"none could be made: {failure}", NONE_BUT,
-            "modprobe bridge; where that is no help, install a kernel that is built with CONFIG_BRIDGE",
-        )  # fmt: skip
-    return Finding("network.bridge", Verdict.OK, "one was made", "Networks of containers can be made.")
+            "network.bridge",
+            Verdict.MISSING,
+            f"none could be made: {failure}",
+            "Containers can be started only without a network, or with that of the host.",
+            "modprobe bridge; where that is no help, install a kernel that is built with CONFIG_BRIDGE and CONFIG_VETH",
+        )
+    return Finding("network.bridge", Verdict.OK, "one was made", "Containers are connected to a network.")
 
 
 def nftables(failure: str | None) -> Finding:
@@ -36,18 +39,30 @@ def nftables(failure: str | None) -> Finding:
     return Finding("network.nftables", Verdict.OK, "nft works", "Addresses of containers can be translated.")
 
 
-def read_forwarding(host: Host) -> int | None:
-    return host.number(FORWARDING)
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """Whether the host passes packets on, None where it does not tell; the service switches it on when it is needed."""
+
+    on: bool | None
+    writable: bool
 
 
-def forwarding(allowed: int | None) -> Finding:
+def read_forwarding(host: Host) -> Forwarding:
+    value = host.number(FORWARDING)
+    return Forwarding(None if value is None else value > 0, host.writable(FORWARDING))
+
+
+def forwarding(facts: Forwarding) -> Finding:
     name = "network.forwarding"
-    if allowed is None:
+    if facts.on is None:
         return Finding(name, Verdict.UNKNOWN, f"{FORWARDING} cannot be read", "See the check network.bridge.")
-    if allowed == 0:
+    if not facts.on and not facts.writable:
         return Finding(
-            name, Verdict.WARNING, "net.ipv4.ip_forward is 0",
+            name,
+            Verdict.WARNING,
+            "net.ipv4.ip_forward is 0, and /proc/sys is read-only",
             "Containers on a bridge reach nothing beyond the host.",
-            "sysctl -w net.ipv4.ip_forward=1, and the same line in a file below /etc/sysctl.d",
-        )  # fmt: skip
-    return Finding(name, Verdict.OK, "net.ipv4.ip_forward is 1", "The host passes packets of containers on.")
+            "sysctl -w net.ipv4.ip_forward=1, by whoever has mounted /proc/sys",
+        )
+    found = "on" if facts.on else "off; switched on with the first container on a network"
+    return Finding(name, Verdict.OK, found, "The host passes packets of containers on.")
