@@ -185,6 +185,82 @@ def test_programs_go_on_to_work(program: Callable[..., int]) -> None:
     assert confined(program(), act) == ["renamed", "from a thread", "x", 7, "from a shell"]
 
 
+PROGRAM = """
+import asyncio, os, socket, subprocess, sys, tempfile, threading
+found = []
+thread = threading.Thread(target=lambda: found.append("thread"))
+thread.start(); thread.join()
+with tempfile.TemporaryDirectory() as place:
+    with open(place + "/file", "w") as file:
+        file.write("x" * 10000); file.flush(); os.fsync(file.fileno())
+    os.rename(place + "/file", place + "/other"); os.stat(place + "/other"); os.chmod(place + "/other", 0o600)
+    found.append(str(len(os.listdir(place))))
+shell = subprocess.run(["/bin/sh", "-c", "echo from | cat; exit 3"], capture_output=True, text=True)
+found.append(shell.stdout.strip())
+async def serve():
+    async def answer(reader, writer):
+        writer.write(await reader.readline()); await writer.drain(); writer.close()
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(b"over epoll\\n")
+    found.append((await reader.readline()).decode().strip())
+    writer.close()
+    await asyncio.sleep(0.01)
+asyncio.run(serve())
+try:
+    socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+except OSError as error:
+    found.append(error.strerror)
+print(*found, sep=", ")
+"""
+
+
+@pytest.mark.parametrize("profile", ["default", "strict"])
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (["/bin/sh", "-c", "for n in 1 2 3; do (echo $n &) ; done | sort | tr -d '\\n'; trap 'echo t' 0"], "123t"),
+        (["/bin/sh", "-c", "cd /tmp && ls -la / >/dev/null && sleep 0.01 && id -u >/dev/null && echo $?"], "0"),
+        (["/usr/bin/python3", "-ISc", PROGRAM], "thread, 1, from, over epoll"),
+    ],
+)  # fmt: skip
+def test_programs_work(program: Callable[..., int], profile: str, command: list[str], expected: str) -> None:
+    def act() -> list[str | int]:
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(writer, 1)
+            os.dup2(writer, 2)
+            os.execv(command[0], command)
+        os.close(writer)
+        with os.fdopen(reader) as file:
+            text = file.read().strip()
+        return [text, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
+
+    text, status = confined(program(profile), act)
+    if "thread" in expected:
+        expected += ", Address family not supported by protocol" if profile == "strict" else ""
+    assert (text, status) == (expected, 0)
+
+
+def test_strict_is_stricter(program: Callable[..., int]) -> None:
+    def act() -> list[object]:
+        found: list[object] = []
+        for attempt in (
+            lambda: os.memfd_create("x"), lambda: os.getxattr("/", "user.x"), lambda: socket.socket(16, 3, 0),
+            lambda: os.mkfifo("/tmp/never"), lambda: os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0)),
+        ):  # fmt: skip
+            try:
+                attempt()
+            except OSError as error:
+                found.append(errno.errorcode[error.errno or 0])
+            else:
+                found.append("done")
+        return found
+
+    assert confined(program("strict"), act) == ["EPERM", "ENOTSUP", "EAFNOSUPPORT", "EPERM", "EPERM"]
+
+
 def test_a_filter_is_for_ever(program: Callable[..., int]) -> None:
     """A second one may only take away."""
     descriptor, wide = program(), program("default", frozenset(capability.NUMBERS))

@@ -25,7 +25,7 @@ def compiled(architecture: str, extra: frozenset[str] = frozenset(), profile: st
     machine = "x86_64" if architecture in INTEL else "aarch64" if architecture in ARM else architecture.lower()
     rules = profiles.resolve(profile, DEFAULT | extra, machine)
     assert rules is not None
-    return bpf.Filter(program.compile_profile(rules).code)
+    return bpf.Filter(program.compile_profile(rules))
 
 
 def ask(architecture: str, call: str | int, *arguments: int, caps: str = "") -> str:
@@ -181,7 +181,7 @@ def test_never_whatever_the_capabilities(architecture: str) -> None:
 
 def test_chroot_goes_with_its_capability() -> None:
     rules = default.profile(DEFAULT - {"SYS_CHROOT"}, "x86_64")
-    assert bpf.Filter(program.compile_profile(rules).code).ask("X86_64", "chroot") == "EPERM"
+    assert bpf.Filter(program.compile_profile(rules)).ask("X86_64", "chroot") == "EPERM"
 
 
 def test_each_call_of_x86_64_has_been_thought_of() -> None:
@@ -205,7 +205,7 @@ def test_the_names_are_in_one_list_only() -> None:
 
 def test_the_program_is_of_a_size_that_the_kernel_takes() -> None:
     sizes = {
-        machine: len(program.compile_profile(default.profile(DEFAULT, machine)).code) // 8
+        machine: len(program.compile_profile(default.profile(DEFAULT, machine))) // 8
         for machine in ("x86_64", "aarch64", "riscv64", "ppc64le")
     }
     assert max(sizes.values()) < 2048, sizes

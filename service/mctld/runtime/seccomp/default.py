@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from .profile import ALLOW, ARCHITECTURES, Condition, Profile, Rule, errno_action, is_int
+from .profile import ALLOW, Condition, Profile, Rule, errno_action, is_int, runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,22 +117,21 @@ def allowed(capabilities: Iterable[str]) -> frozenset[str]:
     return frozenset(_ALLOWED.split()).union(*(WITH_CAPABILITY.get(name, "").split() for name in capabilities))
 
 
-def refused(permitted: frozenset[str]) -> frozenset[str]:
-    """Known and not allowed: EPERM."""
-    conditional = " ".join(WITH_CAPABILITY.values())
-    return frozenset(f"{REFUSED} {conditional}".split()) - permitted - {"clone3"}
+def known() -> frozenset[str]:
+    """All names that this table has."""
+    return allowed(WITH_CAPABILITY).union(REFUSED.split())
 
 
 def profile(capabilities: frozenset[str], machine: str) -> Profile:
     permitted = allowed(capabilities)
     restricted = {"personality"} if "SYS_ADMIN" in capabilities else {"personality", "clone"}
     return Profile(
-        architectures=ARCHITECTURES[machine],
+        architectures=runs(machine),
         default=ENOSYS,
         foreign=ENOSYS,
         rules=(
             Rule(tuple(sorted(permitted - restricted)), ALLOW),
-            Rule(tuple(sorted(refused(permitted) | restricted)), EPERM),
+            Rule(tuple(sorted(known() - permitted - {"clone3"} | restricted)), EPERM),
         ),
         exceptions=(
             *(Rule(("personality",), ALLOW, (is_int(0, value),)) for value in PERSONALITIES),

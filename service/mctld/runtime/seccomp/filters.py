@@ -7,15 +7,18 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import stat
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from .profiles import UNCONFINED, resolve
+from .profiles import BUILT_IN, UNCONFINED, resolve
 
 if TYPE_CHECKING:
     from .profile import Profile
+
+log = logging.getLogger(__name__)
 
 HELD_MAX = 32
 FILES_MAX = 64
@@ -34,7 +37,7 @@ class Filters:
         self._directory = directory
         self._machine = os.uname().machine
         self._held: OrderedDict[tuple[bytes, frozenset[str]], int] = OrderedDict()
-        self._making = asyncio.Lock()
+        self._making = {True: asyncio.Lock(), False: asyncio.Lock()}
 
     async def open(self, profile: str, capabilities: frozenset[str]) -> int | None:
         """A descriptor of the compiled program, which the caller closes; None for an unconfined payload.
@@ -44,9 +47,9 @@ class Filters:
         """
         if profile == UNCONFINED:
             return None
-        key = (hashlib.sha256(profile.encode()).digest(), capabilities)
+        key = (hashlib.sha256(profile.encode(errors="surrogatepass")).digest(), capabilities)
         if key not in self._held:
-            async with self._making:  # by many at once, it is made once
+            async with self._making[profile in BUILT_IN]:  # what many ask for at once is made once
                 if key not in self._held:
                     self._hold(key, await asyncio.to_thread(self._program, profile, capabilities))
         self._held.move_to_end(key)
@@ -63,14 +66,16 @@ class Filters:
 
     def _program(self, profile: str, capabilities: frozenset[str]) -> bytes:
         """In a thread. The binding of libseccomp is loaded here and not at the service's start."""
-        from . import program
+        from . import program, worker
 
         rules = resolve(profile, capabilities, self._machine)
         assert rules is not None
         name = _name(rules, program.FORMAT, program.library_version())
         code = self._load(name)
         if code is None:
-            code = program.compile_profile(rules).code
+            log.debug("libseccomp %s does not know: %s", program.library_version(), " ".join(program.unknown(rules)))
+            apart = profile not in BUILT_IN
+            code = worker.compile_apart(profile, capabilities) if apart else program.compile_profile(rules)
             with contextlib.suppress(OSError):  # a full tmpfs costs the next mctld some milliseconds
                 self._save(name, code)
         return code

@@ -23,6 +23,11 @@ ARCHITECTURES = {
 }
 
 
+def runs(machine: str) -> tuple[str, ...]:
+    """Of a machine that we do not know, only what libseccomp takes for native."""
+    return ARCHITECTURES.get(machine, ("NATIVE",))
+
+
 def errno_action(number: int) -> int:
     return 0x00050000 | number
 

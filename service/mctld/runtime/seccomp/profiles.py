@@ -3,18 +3,22 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from . import default
+from . import default, oci, strict
 
 if TYPE_CHECKING:
     from .profile import Profile
 
 UNCONFINED = "unconfined"
+BUILT_IN = {"default": default.profile, "strict": strict.profile}
 
 
 def resolve(profile: str, capabilities: frozenset[str], machine: str) -> Profile | None:
-    """None: no filter. Capabilities are names without CAP_; machine as uname(2) has it."""
+    """None: no filter. profile: a name, or the text of an OCI profile. capabilities: names without CAP_."""
     if profile == UNCONFINED:
         return None
-    return default.profile(capabilities, machine)
+    if profile in BUILT_IN:
+        return BUILT_IN[profile](capabilities, machine)
+    return oci.profile(profile, capabilities, machine, os.uname().release)

@@ -11,7 +11,6 @@ import ctypes
 import errno
 import os
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -40,16 +39,8 @@ LOAD, JUMP, IF_EQUAL, IF_GREATER, IF_AT_LEAST, RETURN = 0x20, 0x05, 0x15, 0x25, 
 NUMBER, ARCHITECTURE = 0, 4  # offsets in struct seccomp_data, linux/seccomp.h
 
 X32_BIT = 0x40000000
-X32_ENTRY = 0x4000003E  # libseccomp's own token; the kernel says x86_64
+X32_ENTRY, X86_64_ENTRY = 0x4000003E, 0xC000003E  # the first is libseccomp's own token, the kernel has only the other
 ARM_PRIVATE = 0xF0000  # __ARM_NR_BASE: cacheflush, set_tls and the like
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """Ready for the kernel. `unknown`: names in the profile that this libseccomp does not know, and so left out."""
-
-    code: bytes
-    unknown: tuple[str, ...]
 
 
 def library_version() -> str:
@@ -59,12 +50,10 @@ def library_version() -> str:
     return ".".join(str(part) for part in version().contents)
 
 
-def compile_profile(profile: Profile) -> Program:
-    known = [Known(rule) for rule in profile.rules]
-    exceptions = [Known(rule) for rule in profile.exceptions]
-    code = _assemble(profile, known, profile.default, profile.foreign)
-    if exceptions:
-        code = chain(_assemble(profile, exceptions, PASS, PASS), code)
+def compile_profile(profile: Profile) -> bytes:
+    code = _assemble(profile, profile.rules, profile.default, profile.foreign)
+    if profile.exceptions:
+        code = chain(_assemble(profile, profile.exceptions, PASS, PASS), code)
     if profile.newer_enosys and profile.default not in (ALLOW, LOG):
         code = refuse_newer(profile) + code
     if len(code) > INSTRUCTIONS_MAX * INSTRUCTION.size:
@@ -72,40 +61,65 @@ def compile_profile(profile: Profile) -> Program:
             f"Seccomp: the profile makes a filter of {len(code) // INSTRUCTION.size} instructions, "
             f"and the kernel takes {INSTRUCTIONS_MAX}: use fewer rules with args"
         )
-    return Program(code, tuple(sorted({name for rule in (*known, *exceptions) for name in rule.unknown})))
+    return code
 
 
-class Known:
-    """A rule with the numbers that its names have here; of another architecture's call it is a negative one."""
-
-    def __init__(self, rule: Rule) -> None:
-        numbers = {name: seccomp.resolve_syscall(seccomp.Arch.NATIVE, name) for name in rule.names}
-        self.rule = rule
-        self.unknown = [name for name, number in numbers.items() if number == UNKNOWN]
-        self.numbers = [number for number in numbers.values() if number != UNKNOWN]
+def unknown(profile: Profile) -> tuple[str, ...]:
+    """Names in the profile that this libseccomp does not know: they are left out, and so are as on an older kernel."""
+    rules = (*profile.rules, *profile.exceptions)
+    return tuple(sorted({name for rule in rules for name in rule.names if _resolve(name) == UNKNOWN}))
 
 
-def _assemble(profile: Profile, rules: Iterable[Known], default: int, foreign: int) -> bytes:
-    draft = seccomp.SyscallFilter(default)
+def _resolve(name: str) -> int:
+    """The number here; of a call that only other architectures have, a negative one."""
+    return int(seccomp.resolve_syscall(seccomp.Arch.NATIVE, name))
+
+
+def _assemble(profile: Profile, rules: Iterable[Rule], default: int, foreign: int) -> bytes:
+    draft = seccomp.SyscallFilter(signed(default))
     _set_architectures(draft, [token(name) for name in profile.architectures])
-    draft.set_attr(seccomp.Attr.ACT_BADARCH, foreign)
+    draft.set_attr(seccomp.Attr.ACT_BADARCH, signed(foreign))
     draft.set_attr(seccomp.Attr.CTL_OPTIMIZE, 2)  # a tree over the numbers instead of a list
-    for known in rules:
-        if known.rule.action == default:
-            continue  # it would change nothing, and libseccomp says EACCES
-        conditions = [
-            seccomp.Arg(c.index, getattr(seccomp, c.operator), c.value, c.value_two) for c in known.rule.conditions
-        ]
-        for number in known.numbers:
-            draft.add_rule(known.rule.action, number, *conditions)
+    for rule in rules:
+        if rule.action != default:  # else it would change nothing, and libseccomp says EACCES
+            _add(draft, rule)
     with open(os.memfd_create("filter", os.MFD_CLOEXEC), "w+b") as file:
         draft.export_bpf(file)
         file.seek(0)
         return file.read()
 
 
+def _add(draft: Any, rule: Rule) -> None:
+    conditions = [seccomp.Arg(c.index, getattr(seccomp, c.operator), c.value, c.value_two) for c in rule.conditions]
+    for name in rule.names:
+        number = _resolve(name)
+        if number == UNKNOWN:
+            continue
+        try:
+            draft.add_rule(signed(rule.action), number, *conditions)
+        except (OSError, RuntimeError) as error:  # pyseccomp raises the one, libseccomp's own binding the other
+            raise InvalidArgs(
+                f"Seccomp: libseccomp does not take a rule for {name} ({error}); "
+                "has another rule the same name and args, and another action?"
+            ) from error
+
+
+def signed(action: int) -> int:
+    """libseccomp's binding takes an int of C: its own KILL_PROCESS is too large for it."""
+    return action - 2**32 if action >= 2**31 else action
+
+
 def token(architecture: str) -> int:
     return int(getattr(seccomp.Arch, architecture))
+
+
+def entry(number: int) -> int:
+    """A token as seccomp_data has it: the bindings differ in signs, and NATIVE is 0."""
+    return number % 2**32 or native()
+
+
+def native() -> int:
+    return int(seccomp.system_arch()) % 2**32
 
 
 def _set_architectures(draft: Any, tokens: Sequence[int]) -> None:
@@ -113,8 +127,7 @@ def _set_architectures(draft: Any, tokens: Sequence[int]) -> None:
     for number in tokens:
         if not draft.exist_arch(number):
             draft.add_arch(number)
-    native = seccomp.system_arch()
-    if all((native - number) % 2**32 for number in tokens):
+    if native() not in {entry(number) for number in tokens}:
         draft.remove_arch(seccomp.Arch.NATIVE)
 
 
@@ -137,20 +150,19 @@ def refuse_newer(profile: Profile) -> bytes:
 
 
 def _refuse_above(architecture: int, names: Iterable[str]) -> bytes:
-    entry = architecture % 2**32 or seccomp.system_arch() % 2**32
-    low, high = (X32_BIT, 2 * X32_BIT) if entry == X32_ENTRY else (0, X32_BIT)
+    is_x32 = entry(architecture) == X32_ENTRY
+    low, high = (X32_BIT, 2 * X32_BIT) if is_x32 else (0, X32_BIT)
     if architecture == seccomp.Arch.ARM:
         high = ARM_PRIVATE
     numbers = [seccomp.resolve_syscall(architecture, name) for name in names]
     top = max((number for number in numbers if low <= number < high), default=None)
     if top is None:
         return b""
-    shown = entry | 0x80000000 if entry == X32_ENTRY else entry
     return b"".join(
         INSTRUCTION.pack(*instruction)
         for instruction in (
             (LOAD, 0, 0, ARCHITECTURE),
-            (IF_EQUAL, 0, 5, shown),
+            (IF_EQUAL, 0, 5, X86_64_ENTRY if is_x32 else entry(architecture)),
             (LOAD, 0, 0, NUMBER),
             (IF_AT_LEAST, 3, 0, high),
             (IF_AT_LEAST, 0, 2, low),
