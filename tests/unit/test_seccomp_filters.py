@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mctld import capability
 from mctld.errors import InvalidArgs
-from mctld.runtime import capabilities
 from mctld.runtime.seccomp import filters as filters_module
 from mctld.runtime.seccomp import program, worker
 from mctld.runtime.seccomp.filters import Filters
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-DEFAULT = frozenset(capabilities.DEFAULT)
+DEFAULT = frozenset(capability.DEFAULT)
 OWN = json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mount"], "action": "SCMP_ACT_TRAP"}]})
 
 
@@ -161,7 +161,7 @@ def test_a_file_that_is_not_wholly_ours_is_made_anew(
 
 
 def test_a_filter_under_the_name_of_another_is_not_taken(directory: Path, opened: Callable[..., bytes]) -> None:
-    wide = opened(caps=frozenset(capabilities.NUMBERS))
+    wide = opened(caps=frozenset(capability.NUMBERS))
     (wide_file,) = directory.iterdir()
     narrow = opened()
     (narrow_file,) = set(directory.iterdir()) - {wide_file}
@@ -175,7 +175,7 @@ def test_what_is_kept_is_bounded(
     monkeypatch.setattr(filters_module, "HELD_MAX", 2)
     monkeypatch.setattr(filters_module, "FILES_MAX", 3)
     service = Filters(str(directory))
-    names = sorted(capabilities.NUMBERS)
+    names = sorted(capability.NUMBERS)
     before = len(os.listdir("/proc/self/fd"))
     for name in names[:6]:
         opened("strict" if name == names[0] else "default", frozenset({name}), service=service)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mctld import capability
 from mctld.errors import InvalidArgs
-from mctld.runtime import capabilities
 from mctld.runtime.seccomp import oci, program
 from mctld.runtime.seccomp.document import TEXT_MAX
 from unit import bpf
@@ -337,5 +337,5 @@ def test_the_program_says_what_the_rules_say(names: set[str], allow: bool) -> No
 def test_the_names_of_capabilities_are_ours_without_a_prefix() -> None:
     text = json.dumps(profile(rule("openat", includes={"caps": ["CAP_NET_RAW"]}), rule("openat2")))
     with_it = oci.profile(text, frozenset({"NET_RAW"}), "x86_64", "6.1")
-    assert "NET_RAW" in capabilities.NUMBERS
+    assert "NET_RAW" in capability.NUMBERS
     assert with_it != oci.profile(text, frozenset(), "x86_64", "6.1")

@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from mctld.runtime import capabilities
+from mctld import capability
 from mctld.runtime.seccomp import default, profiles, program, strict
 from unit import bpf
 
@@ -76,7 +76,7 @@ def test_what_nobody_knows_yet_is_enosys() -> None:
 
 
 def test_capabilities_change_nothing() -> None:
-    everything = compiled("X86_64", frozenset(capabilities.NUMBERS))
+    everything = compiled("X86_64", frozenset(capability.NUMBERS))
     for call, found in bpf.numbers("X86_64"):
         assert everything.ask("X86_64", found) == ask("X86_64", found), call
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ...bounds import shown
 from ...errors import InvalidArgs
-from ...spec import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
