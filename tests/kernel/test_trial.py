@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mctld.kernel import attempt
-from mctld.runtime import trial
+from mctld.kernel import attempt, process
+from mctld.runtime import rootfs, trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +81,22 @@ def test_a_network_is_tried_out_of_sight() -> None:
     assert os.readlink("/proc/self/ns/net") == os.readlink("/proc/thread-self/ns/net")
 
 
+def refuse(_namespaces: int) -> None:
+    raise OSError(errno.ENOSPC, "unshare: No space left on device")
+
+
+def test_a_host_without_namespaces_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where everything fails is where a check is needed most."""
+    monkeypatch.setattr(process, "unshare", refuse)
+    why = "no network namespace: unshare: No space left on device"
+    assert trial.network() == trial.Network(why, why)
+    assert "No such file or directory" in trial.layers(str(tmp_path / "none"), 0).overlay
+    monkeypatch.setattr(rootfs, "lower_mount", lambda _lower, _namespace: os.open("/", os.O_PATH))
+    if os.geteuid() == 0:
+        assert trial.layers(str(tmp_path), 0) == trial.Layers(overlay="there are no mount namespaces")
+        assert os.listdir(tmp_path) == []
+
+
 def test_nft_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "PROGRAMS", str(tmp_path))
     assert trial.ask_nft() is None
@@ -88,3 +105,8 @@ def test_nft_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         nft.write_text(f"#!/bin/sh\n{script}\n")
         nft.chmod(0o755)
         assert trial.ask_nft() == answer
+    nft.write_text("#!/nowhere\n")
+    assert "No such file" in str(trial.ask_nft())
+    nft.write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr(trial, "NFT_SECONDS", 0.1)
+    assert "timed out" in str(trial.ask_nft())

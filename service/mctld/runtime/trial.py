@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from ..kernel import constants as c
 from . import rootfs, users
 
 PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
+NFT_SECONDS = 10
 SIOCBRADDBR = 0x89A0  # linux/sockios.h
 
 
@@ -34,9 +35,15 @@ def layers(directory: str, user_namespace: int) -> Layers:
 
     By the same functions as a start. Blocks for some milliseconds: call it in a thread.
     """
-    place = tempfile.mkdtemp(prefix="trial-", dir=directory)
+    try:
+        place = tempfile.mkdtemp(prefix="trial-", dir=directory)
+    except OSError as error:
+        why = f"no directory can be made in {directory}: {_why(error)}"
+        return Layers(why, why)
     try:
         return _layers(place, user_namespace)
+    except OSError as error:
+        return Layers(_why(error), _why(error))
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -60,6 +67,8 @@ def _overlay(place: str, lower: int, mounted: int) -> str:
         os.close(staging.overlay([mounted], f"{place}/container", volatile=True))
     except OSError as error:
         return _why(error)
+    except BrokenExecutor:  # its thread could not enter a mount namespace of its own
+        return "there are no mount namespaces"
     finally:
         staging.close()
     return ""
@@ -111,8 +120,17 @@ class Network:
 
 def network() -> Network:
     """In a network namespace that is gone afterwards, with the thread that made it."""
-    with ThreadPoolExecutor(1, "trial", lambda: process.unshare(c.CLONE_NEWNET)) as thread:
-        return thread.submit(lambda: Network(_bridge(), ask_nft())).result()
+    with ThreadPoolExecutor(1, "trial") as thread:
+        return thread.submit(_network).result()
+
+
+def _network() -> Network:
+    try:
+        process.unshare(c.CLONE_NEWNET)
+    except OSError as error:
+        why = f"no network namespace: {_why(error)}"
+        return Network(why, why)
+    return Network(_bridge(), ask_nft())
 
 
 def _bridge() -> str:
@@ -128,5 +146,8 @@ def ask_nft() -> str | None:
     nft = shutil.which("nft", path=PROGRAMS)
     if nft is None:
         return None
-    done = subprocess.run([nft, "list", "tables"], capture_output=True, text=True, check=False, timeout=10)
+    try:
+        done = subprocess.run([nft, "list", "tables"], capture_output=True, text=True, check=False, timeout=NFT_SECONDS)
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
     return " ".join(done.stderr.split())[:200] or f"status {done.returncode}" if done.returncode else ""

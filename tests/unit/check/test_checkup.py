@@ -10,7 +10,7 @@ import pytest
 from dbus_next.signature import Variant
 from systemd import journal
 
-from mctld.errors import MctlError, SpawnerUnavailable
+from mctld.errors import ADVICE, MctlError, SpawnerUnavailable
 from mctld.lifecycle.check import checkup, promises
 from mctld.lifecycle.check.checkup import Checkup
 from mctld.lifecycle.check.finding import Finding, Verdict
@@ -46,7 +46,7 @@ class FakeSpawner:
         return {}
 
     async def user_namespace(self, _ids: object) -> int:
-        raise MctlError("no more namespaces")
+        raise MctlError(f"no more namespaces; {ADVICE}")
 
 
 class FakeStore:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ...errors import MctlError
+from ...errors import ADVICE, MctlError
 from ...runtime import trial, users
 from ...systemd import journal as journald
 from ...systemd import properties
@@ -87,7 +87,7 @@ class Checkup:
         try:
             return "", await self._machinery.spawner.user_namespace(users.whole(users.FIRST))
         except (MctlError, OSError) as error:
-            return str(error), None
+            return str(error).removesuffix(f"; {ADVICE}"), None
 
     async def _version(self, where: tuple[str, str, str, str]) -> tuple[str | None, str]:
         try:
