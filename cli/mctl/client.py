@@ -15,6 +15,7 @@ SERVICE = "org.mctl1"
 ROOT = "/org/mctl1"
 MANAGER = "org.mctl1.Manager"
 CONTAINER = "org.mctl1.Container"
+EXEC = "org.mctl1.Exec"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 
 INFINITY = 2**64 - 1  # "no limit" on the bus

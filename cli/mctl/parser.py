@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 VERBS = {
     "check": "say what this host lacks for containers, and what to do",
     "create": "make a container without starting it",
+    "exec": "execute a command in a container that runs",
     "inspect": "show all that is known about containers, as JSON",
     "kill": "send a signal to containers",
     "logs": "show what a container has printed",

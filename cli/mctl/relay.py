@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The foreground of `mctl run`: one poll loop that copies output and input, forwards signals, and awaits the end.
-
-The service has written each chunk into the journal before it comes here: whatever happens to the terminal, the
-line is kept.
+"""The foreground of `mctl run` and `mctl exec`: one poll loop that copies output and input, forwards signals, and
+awaits the end.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ import select
 import signal
 from typing import TYPE_CHECKING
 
-from .client import CONTAINER, MANAGER, ROOT, Call
+from .client import CONTAINER, EXEC, MANAGER, ROOT, Call
 from .failures import CANCELLED, NO_REPLY, Failure
 from .output import complain
 from .streams import Feed, Stream
@@ -72,13 +70,44 @@ class Signals:
         """The wakeup descriptor has it; a handler must exist for that."""
 
 
-class Wait:
-    """WaitContainer in flight; asked again if the service restarts in between, which no container notices."""
+class Attended:
+    """What runs in the foreground: how its end is awaited, where signals go, and what is said where that ends early."""
 
-    def __init__(self, client: Client, identity: str) -> None:
+    __slots__ = ("goes_on", "interface", "path", "service_lost", "wait")
+
+    def __init__(self, path: str, interface: str, wait: Call, *, service_lost: str, goes_on: str) -> None:
+        self.path = path
+        self.interface = interface
+        self.wait = wait
+        self.service_lost = service_lost
+        self.goes_on = goes_on
+
+
+def container(path: str, identity: str) -> Attended:
+    """The service writes its output into the journal first: whatever happens here, the line is kept."""
+    short = identity[:12]
+    return Attended(
+        path,
+        CONTAINER,
+        Call(ROOT, MANAGER, "WaitContainer", "s", identity),
+        service_lost=f"the service has gone away; what is still to come is in the journal: `mctl logs -f {short}`",
+        goes_on=f"container {short} goes on without this command; `mctl stop {short}` ends it",
+    )
+
+
+def executed(path: str) -> Attended:
+    """Its output comes straight from the command, and needs no service."""
+    goes_on = "the command goes on in the container, without anybody who reads its output"
+    return Attended(path, EXEC, Call(path, EXEC, "Wait"), service_lost="", goes_on=goes_on)
+
+
+class Wait:
+    """For the end, in flight; asked again if the service restarts in between, which no container notices."""
+
+    def __init__(self, client: Client, attended: Attended) -> None:
         self._client = client
-        self._id = identity[:12]
-        self._call = Call(ROOT, MANAGER, "WaitContainer", "s", identity)
+        self._call = attended.wait
+        self._service_lost = attended.service_lost
         self._retries = RETRIES
         client.send(self._call)
 
@@ -88,10 +117,8 @@ class Wait:
         except Failure as error:
             if error.name not in RESTARTED or not self._retries:
                 raise
-            if self._retries == RETRIES:
-                complain(
-                    f"the service has gone away; what is still to come is in the journal: `mctl logs -f {self._id}`"
-                )
+            if self._retries == RETRIES and self._service_lost:
+                complain(self._service_lost)
             self._retries -= 1
             self._client.send(self._call)
             return None
@@ -101,12 +128,12 @@ class Wait:
 class Relay:
     """The poll loop and what it serves."""
 
-    def __init__(self, client: Client, path: str, identity: str, streams: list[Stream], feed: int | None) -> None:
+    def __init__(self, client: Client, attended: Attended, streams: list[Stream], feed: int | None) -> None:
         self._client = client
-        self._path = path
+        self._attended = attended
         self._streams = {stream.source: stream for stream in streams}
         self._signals = Signals()
-        self._wait = Wait(client, identity)
+        self._wait = Wait(client, attended)
         self._kills: list[Call] = []
         self._impatience = 0
         self._answer: tuple[str, int] | None = None
@@ -164,7 +191,7 @@ class Relay:
             self._impatience += 1
             if self._impatience >= PATIENCE:
                 raise Left(128 + number)
-        kill = Call(self._path, CONTAINER, "Kill", "it", number, 0)
+        kill = Call(self._attended.path, self._attended.interface, "Kill", "it", number, 0)
         self._client.send(kill)
         self._kills.append(kill)
 
@@ -181,18 +208,17 @@ class Relay:
         self._kills = waiting
 
 
-def attend(client: Client, path: str, identity: str, streams: list[int], *, feed: int | None) -> tuple[str, int]:
-    """Serves a container's streams until its run ends: output and error.
+def attend(client: Client, attended: Attended, streams: list[int], *, feed: int | None) -> tuple[str, int]:
+    """Serves its streams until it ends: output and error.
 
-    Raises Failure where this command has to go earlier; the container then goes on.
+    Raises Failure where this command has to go earlier; what is attended then goes on.
     """
     gc.enable()  # off since the launcher, for the sake of a quick start
     outputs = [Stream(source, sink) for source, sink in zip(streams, (1, 2), strict=True)]
-    relay = Relay(client, path, identity, outputs, feed)
+    relay = Relay(client, attended, outputs, feed)
     try:
         return relay.work()
     except Left as left:
-        goes_on = f"container {identity[:12]} goes on without this command; `mctl stop {identity[:12]}` ends it"
-        raise Failure(goes_on, status=left.status) from None
+        raise Failure(attended.goes_on, status=left.status) from None
     finally:
         relay.close()

@@ -19,6 +19,7 @@ __mctl_options() { # verb
         '') echo "$common --version" ;;
         run) echo "$common $making $limits -d --detach -i --interactive" ;;
         create) echo "$common $making $limits" ;;
+        exec) echo "$common -d --detach -i --interactive -u --user -w --workdir -e --env --env-file" ;;
         start) echo "$common" ;;
         stop) echo "$common -t --time --timeout -f --force" ;;
         kill) echo "$common -s --signal -a --all" ;;
@@ -40,6 +41,7 @@ __mctl_takes_value() { # verb option
         run,--oom-group) return 1 ;;
         run,--memory* | run,--swap | run,--cpu* | run,--pids* | run,--io-* | run,--blkio-weight) ;;
         run,--device-*-?ps | run,--device-*-iops) ;;
+        exec,-[uwe] | exec,--user | exec,--workdir | exec,--env | exec,--env-file) ;;
         stop,-t | stop,--time | stop,--timeout | kill,-s | kill,--signal) ;;
         ps,-f | ps,--filter | ps,--format | inspect,-f | inspect,--format) ;;
         logs,-[no] | logs,--tail | logs,--since | logs,--until | logs,--output) ;;
@@ -49,8 +51,8 @@ __mctl_takes_value() { # verb option
 
 __mctl_values() { # verb option: what can stand there
     case $1,$2 in
-        run,--env-file) compgen -f -- "$cur" ;;
-        run,-e | run,--env) compgen -e -- "$cur" ;;
+        run,--env-file | exec,--env-file) compgen -f -- "$cur" ;;
+        run,-e | run,--env | exec,-e | exec,--env) compgen -e -- "$cur" ;;
         run,-v | run,--volume) compgen -f -- "$cur" ;;
         run,--userns) compgen -W 'auto host' -- "$cur" ;;
         run,--security-opt) compgen -W 'strict seccomp=strict seccomp=unconfined no-new-privileges=false unmask=ALL' -- "$cur" ;;
@@ -65,9 +67,9 @@ __mctl_values() { # verb option: what can stand there
 __mctl_operands() { # verb
     case $1 in
         start) __mctl_names -f state=created -f state=exited ;;
-        stop | kill) __mctl_names ;;
+        stop | kill | exec) __mctl_names ;;
         rm | logs | inspect) __mctl_names -a ;;
-        help) echo 'check create inspect kill logs ps rm run start stop' ;;
+        help) echo 'check create exec inspect kill logs ps rm run start stop' ;;
     esac
 }
 
@@ -88,8 +90,8 @@ _mctl() {
             operands=$((operands + 1))
         fi
     done
-    # After the root directory all belongs to the command in the container.
-    if [[ $family == run && $operands -gt 0 ]]; then
+    # After the root directory, or the container, all belongs to the command in the container.
+    if [[ ($family == run || $family == exec) && $operands -gt 0 ]]; then
         return
     fi
     if [[ -n $skip ]]; then
@@ -97,7 +99,7 @@ _mctl() {
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check create inspect kill logs ps rm run start stop help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'check create exec inspect kill logs ps rm run start stop help' -- "$cur")
     elif [[ $family == run ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")

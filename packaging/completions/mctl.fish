@@ -30,6 +30,7 @@ complete -c mctl -n __mctl_no_verb -l version -d 'Show the version'
 
 complete -c mctl -n __mctl_no_verb -a check -d 'Say what this host lacks for containers'
 complete -c mctl -n __mctl_no_verb -a create -d 'Make a container without starting it'
+complete -c mctl -n __mctl_no_verb -a exec -d 'Execute a command in a container that runs'
 complete -c mctl -n __mctl_no_verb -a inspect -d 'Show all that is known about containers'
 complete -c mctl -n __mctl_no_verb -a kill -d 'Send a signal to containers'
 complete -c mctl -n __mctl_no_verb -a logs -d 'Show what a container has printed'
@@ -39,7 +40,7 @@ complete -c mctl -n __mctl_no_verb -a run -d 'Make a container and start it'
 complete -c mctl -n __mctl_no_verb -a start -d 'Start containers'
 complete -c mctl -n __mctl_no_verb -a stop -d 'Stop containers in good order'
 complete -c mctl -n __mctl_no_verb -a help -d 'Explain a verb'
-complete -c mctl -n '__mctl_is help' -a 'check create inspect kill logs ps rm run start stop'
+complete -c mctl -n '__mctl_is help' -a 'check create exec inspect kill logs ps rm run start stop'
 
 set -l making '__mctl_is run create'
 complete -c mctl -n $making -a '(__fish_complete_directories)'
@@ -106,6 +107,14 @@ complete -c mctl -n $limited -l device-write-iops -x -d 'Most writes in a second
 
 complete -c mctl -n '__mctl_is run' -s d -l detach -d 'Leave it running'
 complete -c mctl -n '__mctl_is run' -s i -l interactive -d 'Pass on standard input'
+
+complete -c mctl -n '__mctl_is exec' -a '(__mctl_names)'
+complete -c mctl -n '__mctl_is exec' -s d -l detach -d 'Do not wait'
+complete -c mctl -n '__mctl_is exec' -s i -l interactive -d 'Pass on standard input'
+complete -c mctl -n '__mctl_is exec' -s u -l user -x -d 'Who runs it'
+complete -c mctl -n '__mctl_is exec' -s w -l workdir -x -d 'Where it begins'
+complete -c mctl -n '__mctl_is exec' -s e -l env -x -a '(set -nx)' -d 'Set a variable or pass on your own'
+complete -c mctl -n '__mctl_is exec' -l env-file -r -F -d 'Variables from a file'
 
 complete -c mctl -n '__mctl_is start' -a '(__mctl_names -f state=created -f state=exited)'
 complete -c mctl -n '__mctl_is stop kill' -a '(__mctl_names)'

@@ -14,12 +14,13 @@ from bus.house import ALICE, BOB, CONTAINER, CONTRACT, MANAGER, PROPERTIES, ROOT
 from bus.polkit import CHALLENGE, NO, YES
 from mctld.bus.authority import presentable
 from mctld.bus.contract import Contract, Property
-from mctld.bus.paths import ROOT, container_path
+from mctld.bus.paths import ROOT, container_path, exec_path
 from mctld.lifecycle.events import Exit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+EXEC_OBJECT = "org.mctl1.Exec"
 INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 DENIED = "org.freedesktop.DBus.Error.AccessDenied"
@@ -28,6 +29,7 @@ INTERACTIVE = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
 INSPECT = ("org.mctl1.inspect-own", "org.mctl1.inspect-all")
 MANAGE = ("org.mctl1.manage-own", "org.mctl1.manage")
 LOGS = ("org.mctl1.logs-own", "org.mctl1.logs")
+EXEC = ("org.mctl1.exec-own", "org.mctl1.exec")
 LIST = ("org.mctl1.inspect-own",)
 CREATE = ("org.mctl1.create", "org.mctl1.create-privileged")
 PUBLIC = ()
@@ -42,6 +44,9 @@ TABLE: dict[str, Row] = {
     f"{CONTAINER}.Kill": (MANAGE, ("it", 15, 0)),
     f"{CONTAINER}.Remove": (MANAGE, ("t", 0)),
     f"{CONTAINER}.OpenLog": (LOGS, ("a{sv}t", {}, 0)),
+    f"{CONTAINER}.Exec": (EXEC, ("asa{sv}t", ["/bin/true"], {}, 0)),
+    f"{EXEC_OBJECT}.Kill": (MANAGE, ("it", 15, 0)),
+    f"{EXEC_OBJECT}.Wait": (INSPECT, ("",)),
     f"{MANAGER}.CreateContainer": (CREATE, ("sa{sv}t", "new", OPTIONS, 0)),
     f"{MANAGER}.RunContainer": (CREATE, ("sa{sv}t", "new", OPTIONS, 0)),
     f"{MANAGER}.GetContainer": (INSPECT, ("s", "web")),
@@ -73,7 +78,7 @@ async def play(client: Client, member: str, rootfs: int, *, interactive: bool = 
     """The name of the error, empty where the call was answered."""
     _, (signature, *body) = TABLE[member]
     interface, _, method = member.rpartition(".")
-    path = ROOT if interface in (MANAGER, OBJECT_MANAGER) else container_path(name)
+    path = path_of(interface, name)
     body = [name if part == "web" else part for part in body]
     fds = [rootfs] if "Rootfs" in str(body) else []
     try:
@@ -81,6 +86,13 @@ async def play(client: Client, member: str, rootfs: int, *, interactive: bool = 
     except Exception as error:
         return getattr(error, "name", repr(error))
     return ""
+
+
+def path_of(interface: str, name: str) -> str:
+    """Container and exec are called the same."""
+    if interface in (MANAGER, OBJECT_MANAGER):
+        return ROOT
+    return exec_path(name) if interface == EXEC_OBJECT else container_path(name)
 
 
 def rootfs_of(owner: int, directory: Path) -> int:
@@ -94,6 +106,7 @@ def rootfs_of(owner: int, directory: Path) -> int:
 async def test_the_table(house: House, tmp_path: Path, member: str) -> None:
     actions, _ = TABLE[member]
     house.registry.add("web", ALICE)
+    house.registry.execs.add("web", "web", ALICE, ALICE).finish(Exit("exited", 0))
     owner, other, root = [await house.client(uid) for uid in (ALICE, BOB, ROOT_UID)]
     rootfs = rootfs_of(ALICE, tmp_path)
     try:
@@ -145,7 +158,8 @@ async def answered(house: House, client: Client, member: str, rootfs: int) -> bo
 @pytest.mark.parametrize("wanted", READABLE, ids=str)
 async def test_every_property_is_guarded(house: House, wanted: Property) -> None:
     house.registry.add("web", ALICE)
-    path = ROOT if wanted.interface == MANAGER else container_path("web")
+    house.registry.execs.add("web", "web", ALICE, ALICE)
+    path = path_of(wanted.interface, "web")
     bob, root = await house.client(BOB), await house.client(ROOT_UID)
     await root.call(path, PROPERTIES, "Get", "ss", wanted.interface, wanted.name)
     if str(wanted) in PUBLIC_PROPERTIES:
@@ -159,7 +173,7 @@ async def test_every_property_is_guarded(house: House, wanted: Property) -> None
 
 @pytest.mark.parametrize("verdict", [NO, CHALLENGE])
 @pytest.mark.parametrize("interactive", [False, True])
-@pytest.mark.parametrize("member", [m for m in TABLE if TABLE[m][0] in (INSPECT, MANAGE, LOGS)])
+@pytest.mark.parametrize("member", [m for m in TABLE if TABLE[m][0] in (INSPECT, MANAGE, LOGS, EXEC)])
 async def test_another_users_container_and_none_at_all_look_the_same(
     house: House, member: str, verdict: tuple[bool, bool], *, interactive: bool
 ) -> None:
@@ -171,14 +185,16 @@ async def test_another_users_container_and_none_at_all_look_the_same(
     for exists in (False, True):
         if exists:
             house.registry.add("web", ALICE, labels=(("team", "secret"),))
+            house.registry.execs.add("web", "web", ALICE, ALICE, "secret")
         house.polkit.asked.clear()
         _, (signature, *body) = TABLE[member]
-        path = ROOT if interface == MANAGER else container_path("web")
+        path = path_of(interface, "web")
         error = await bob.error(path, interface, method, signature, *body, interactive=interactive)
         answers.append((error.name, error.text))
         prompts.append([(a.action, a.details) for a in house.polkit.asked if a.interactive])
     assert answers[0] == answers[1]
-    assert answers[0][1].startswith("there is no container 'web' of yours, and ")
+    noun = "exec" if interface == EXEC_OBJECT else "container"
+    assert answers[0][1].startswith(f"there is no {noun} 'web' of yours, and ")
     assert prompts[0] == prompts[1]
     assert bool(prompts[0]) == (interactive and verdict is CHALLENGE)
 

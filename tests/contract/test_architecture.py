@@ -17,8 +17,8 @@ MAX_LINES, MAX_FUNCTION = 400, 40
 SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 SPECIFICATION = {
-    "errors", "bounds", "capability", "cpuset", "dangers", "encoding", "limits", "mounts", "networking", "security",
-    "spec", "state",
+    "errors", "bounds", "capability", "cpuset", "dangers", "encoding", "execution", "limits", "mounts", "networking",
+    "security", "spec", "state",
 }  # fmt: skip
 PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
 FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
@@ -33,6 +33,7 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "mounts": {"errors", "bounds"},
     "security": {"capability", "errors", "bounds"},
     "spec": {"errors", "bounds", "limits", "mounts", "networking", "security"},
+    "execution": {"spec"},
     "dangers": {"capability", "mounts", "security", "spec"},
     "encoding": {"limits", "mounts", "networking", "security", "spec"},
     "kernel": set(),

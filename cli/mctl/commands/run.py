@@ -61,9 +61,9 @@ def run(arguments: Arguments, client: Client) -> int:
 
 def attend(client: Client, path: str, identity: str, streams: list[int], given: Input | None) -> Any:
     """Relays until the end of the run."""
-    from ..relay import attend as relay
+    from .. import relay
 
-    return relay(client, path, identity, streams, feed=given.feed if given else None)
+    return relay.attend(client, relay.container(path, identity), streams, feed=given.feed if given else None)
 
 
 def exit_status(how: str, status: int, identity: str, *, quiet: bool) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dbus_next.signature import Variant
 
 from ..errors import AccessDenied, InteractiveAuthorizationRequired, MctlError
-from .question import CREATE, CREATE_PRIVILEGED, INSPECT, LIST, LOGS, MANAGE, PUBLIC
+from .question import CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED, INSPECT, LIST, LOGS, MANAGE, PUBLIC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +49,8 @@ RULES: Mapping[str, Rule | None] = {
     LOGS: Rule("org.mctl1.logs-own", "org.mctl1.logs", "reading the output of"),
     CREATE: Rule("org.mctl1.create"),
     CREATE_PRIVILEGED: Rule("org.mctl1.create-privileged"),
+    EXEC: Rule("org.mctl1.exec-own", "org.mctl1.exec", "executing commands in"),
+    EXEC_PRIVILEGED: Rule("org.mctl1.exec", "org.mctl1.exec", "executing commands in"),
 }
 
 
@@ -110,7 +112,7 @@ class Authority:
         else:
             action = rule.other
             sentence = (
-                f"there is no container {presentable(question.container)!r} of yours, "
+                f"there is no {question.noun} {presentable(question.container)!r} of yours, "
                 f"and {rule.doing} other users' containers needs authorization"
             )
             verdict = await self._ask_blindly(call, action, question)
@@ -186,15 +188,16 @@ def _judge(verdict: Verdict, sentence: str, call: Call) -> None:
 
 
 def _details(question: Question) -> dict[str, str]:
-    details = {"container": question.container or "", "verb": question.verb, **question.details}
+    details = {question.noun: question.container or "", "verb": question.verb, **question.details}
     shown = {printable(key): printable(value) for key, value in details.items() if value}
     return {**shown, **_message(question.effect)}
 
 
 def _blind_details(question: Question) -> dict[str, str]:
-    container = presentable(question.container or "")
-    effect = f"{question.verb} the container $(container), which is not yours"
-    return {"container": container, "verb": question.verb, **_message(effect)}
+    name = presentable(question.container or "")
+    effect = question.blind_effect or f"{question.verb} the {question.noun} $({question.noun})"
+    said = {key: printable(value) for key, value in question.said.items() if value}
+    return {question.noun: name, "verb": question.verb, **said, **_message(f"{effect}, which is not yours")}
 
 
 def _message(effect: str) -> dict[str, str]:

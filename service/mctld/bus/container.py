@@ -7,10 +7,10 @@ import shlex
 from typing import TYPE_CHECKING
 
 from ..dangers import dangers
-from ..errors import UnknownObject
+from ..errors import AccessDenied, UnknownObject
 from ..security import SECCOMP_PROFILES
-from . import options
-from .paths import container_path
+from . import entry, options
+from .paths import container_path, exec_path
 from .question import INSPECT, Question
 from .target import Target
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from dbus_next.signature import Variant
 
+    from ..execution import Execution
     from ..lifecycle.logs import LogQuery
     from ..spec import Spec
     from .contract import Interface, Method, Property
@@ -87,6 +88,9 @@ class ContainerObject(Target):
         )
 
     def ask_own(self, call: Call, method: Method, args: Sequence[object]) -> Question:
+        match method.name, args:
+            case "Exec", [list(command), dict(given), int(flags)]:
+                return entry.question(self.ask(call, (), (), "exec"), call, command, given, flags)
         verb, checked = self._checked(method, args)
         return self.ask(call, (method.action,), checked, verb)
 
@@ -134,6 +138,20 @@ class ContainerObject(Target):
 
     async def remove(self, call: Call, force: bool) -> None:  # noqa: FBT001
         await self.container.remove(force=force)
+
+    async def exec(
+        self,
+        call: Call,
+        execution: Execution,
+        stdin: int | None,
+        attach: bool,  # noqa: FBT001
+    ) -> tuple[str, list[int]]:
+        if call.uid != 0 and not self.container.spec.security.has_user_namespace:
+            raise AccessDenied(f"container {self._name!r} has the host's user ids: only root may execute more in it")
+        opened = None if stdin is None else call.fds.peek(stdin)
+        execs = self._registry.execs
+        made, streams = await execs.start(self.container, execution, call.uid, stdin=opened, attach=attach)
+        return exec_path(made.id), list(streams)
 
     def open_log(self, call: Call, query: LogQuery) -> int:
         return self.container.open_log(query, reader_uid=call.uid)

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ..execution import Execution
     from ..lifecycle.check.finding import Finding
     from ..lifecycle.events import Events, Exit
     from ..lifecycle.logs import LogQuery
@@ -62,9 +63,56 @@ class Container(Protocol):
     def open_log(self, query: LogQuery, *, reader_uid: int) -> int: ...
 
 
+class About(Protocol):
+    """What never changes of an exec. owner_uid: of the container; by_uid: who asked for it."""
+
+    @property
+    def container(self) -> str: ...
+    @property
+    def container_id(self) -> str: ...
+    @property
+    def owner_uid(self) -> int: ...
+    @property
+    def by_uid(self) -> int: ...
+    @property
+    def command(self) -> tuple[str, ...]: ...
+    @property
+    def user(self) -> str: ...
+
+
+class Exec(Protocol):
+    """A command executed in a container that runs."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def about(self) -> About: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def end(self) -> Exit | None: ...
+
+    def belongs_to(self, uid: int) -> bool: ...
+    def kill(self, number: int, /) -> None: ...
+    async def wait(self) -> Exit: ...
+
+
+class Execs(Protocol):
+    def get(self, identity: str) -> Exec | None: ...
+    def all(self) -> Iterable[Exec]: ...
+    async def start(
+        self, container: Any, execution: Execution, by_uid: int, *, stdin: int | None, attach: bool
+    ) -> tuple[Exec, tuple[int, ...]]:
+        """`container` is one of the registry's. `stdin` is borrowed; the streams are the caller's."""
+
+
 class Registry(Protocol):
     @property
     def events(self) -> Events: ...
+    @property
+    def execs(self) -> Execs: ...
 
     def get(self, name: str) -> Container | None: ...
     def find(self, name_or_id: str) -> Container | None: ...

@@ -12,8 +12,10 @@ from ..bounds import shown
 from ..dangers import dangers
 from ..errors import NoSuchContainer
 from . import container, openings, options
+from . import exec as bus_exec
 from .container import ContainerObject, container_details, spec_details
-from .paths import ROOT, container_path
+from .exec import ExecObject
+from .paths import ROOT, container_path, exec_path
 from .question import CREATE, CREATE_PRIVILEGED, Question
 from .standard import OBJECT_MANAGER
 from .target import BASIC, Target
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from ..lifecycle.events import Exit
     from ..spec import Spec
     from .contract import Contract, Method
-    from .engine import Checkup, Container, Registry
+    from .engine import Checkup, Container, Exec, Registry
     from .question import Call
     from .signals import Herald
     from .visible import Visible
@@ -38,6 +40,7 @@ class Manager(Target):
     ) -> None:
         super().__init__(ROOT, [contract[name] for name in (INTERFACE, OBJECT_MANAGER, *BASIC)])
         self._container = contract[container.INTERFACE]
+        self._exec = contract[bus_exec.INTERFACE]
         self._registry = registry
         self._checkup = checkup
         self._visible = visible
@@ -63,7 +66,7 @@ class Manager(Target):
 
     async def children(self, call: Call) -> list[str]:
         del call
-        return ["container"]
+        return ["container", "exec"]
 
     async def create_container(self, call: Call, spec: Spec) -> tuple[str, str]:
         made = await self._registry.create(spec, call.uid)
@@ -119,11 +122,16 @@ class Manager(Target):
 
     async def get_managed_objects(self, call: Call) -> dict[str, dict[str, dict[str, Variant]]]:
         await self._herald.subscribe(call)
-        return {container_path(c.name): self.interfaces_of(c) for c in await self._visible.all(call)}
+        found = {container_path(c.name): self.interfaces_of(c) for c in await self._visible.all(call)}
+        return found | {exec_path(e.id): self._interfaces_of_exec(e) for e in await self._visible.execs(call)}
 
     def interfaces_of(self, found: Container) -> dict[str, dict[str, Variant]]:
         """As ObjectManager tells of it."""
         return {self._container.name: self._values(found)}
+
+    def _interfaces_of_exec(self, found: Exec) -> dict[str, dict[str, Variant]]:
+        there = ExecObject(self._registry, [self._exec], found.id, found)
+        return {self._exec.name: there.values(tuple(self._exec.properties.values()))}
 
     def version(self) -> str:
         return VERSION

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import UnknownObject
 from . import container, manager
+from . import exec as bus_exec
 from .container import ContainerObject
-from .paths import CONTAINERS, ROOT, decode_label, encode_label
+from .exec import ExecObject
+from .paths import CONTAINERS, EXECS, ROOT, decode_label, encode_label
 from .standard import OBJECT_MANAGER, PEER
 from .target import BASIC, Target
 
@@ -47,6 +49,17 @@ class Containers(Target):
         return sorted(encode_label(c.name) for c in await self._visible.all(call))
 
 
+class Execs(Target):
+    """The node above the commands executed in containers."""
+
+    def __init__(self, interfaces: Sequence[Interface], visible: Visible) -> None:
+        super().__init__(EXECS, interfaces)
+        self._visible = visible
+
+    async def children(self, call: Call) -> list[str]:
+        return sorted(encode_label(e.id) for e in await self._visible.execs(call))
+
+
 class Nothing(Target):
     """A path without object: there are no secrets here, only Peer answers (D-Bus specification)."""
 
@@ -61,27 +74,31 @@ class Objects:
         self._registry = registry
         self._basic = [contract[name] for name in BASIC]
         self._container = [contract[container.INTERFACE], *self._basic]
+        self._exec = [contract[bus_exec.INTERFACE], *self._basic]
         self._manager = manager
-        self._containers = Containers(self._basic, visible)
+        self._above = {CONTAINERS: Containers(self._basic, visible), EXECS: Execs(self._basic, visible)}
 
     def find(self, path: str) -> Target:
         if path == ROOT:
             return self._manager
-        if path == CONTAINERS:
-            return self._containers
+        if path in self._above:
+            return self._above[path]
         if path in _ABOVE:
             return Node(path, self._basic, _ABOVE[path])
         parent, _, label = path.rpartition("/")
-        if parent == CONTAINERS:
-            name = decode_label(label)
-            found = label if name is None else name
-            return ContainerObject(self._registry, self._container, found, subscribe=self._manager.subscribe)
+        if parent in self._above:
+            decoded = decode_label(label)
+            name = label if decoded is None else decoded
+            if parent == EXECS:
+                return ExecObject(self._registry, self._exec, name, subscribe=self._manager.subscribe)
+            return ContainerObject(self._registry, self._container, name, subscribe=self._manager.subscribe)
         return Nothing(path, self._basic)
 
 
 def check(contract: Contract) -> None:
     """Raises ContractError where a member has no handler."""
     contract[container.INTERFACE].check(ContainerObject)
+    contract[bus_exec.INTERFACE].check(ExecObject)
     contract[manager.INTERFACE].check(manager.Manager)
     contract[OBJECT_MANAGER].check(manager.Manager)
     for name in BASIC:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .. import security
 from ..bounds import check_range, shown
 from ..errors import InvalidArgs
+from ..execution import Execution
 from ..lifecycle.logs import LogQuery
 from ..limits import Limits, rates
 from ..mounts import Bind, Tmpfs
@@ -48,6 +49,7 @@ CREATION = {
 }  # fmt: skip
 RUN = {**CREATION, "Stdin": "h"}
 STOP = {"TimeoutUSec": "t"}
+EXEC = {"User": "s", "WorkingDirectory": "s", "Environment": "as", "Stdin": "h"}
 LOG = {"Follow": "b", "Lines": "t", "Since": "t", "Until": "t", "Output": "s"}
 FILTER = {"States": "as", "OwnerUID": "u", "Names": "as"}
 OUTPUTS = ("cat", "short-iso-precise", "json", "export")
@@ -107,6 +109,16 @@ def spec(name: str, values: Mapping[str, Any], rootfs: Rootfs, sources: Sequence
         hosts=tuple(sorted(values.get("Hosts", {}).items())),
         name_servers=tuple(values.get("NameServers", ())),
         **{"hostname": name, **plain},
+    )
+
+
+def execution(command: Sequence[str], values: Mapping[str, Any]) -> Execution:
+    """From parsed EXEC options."""
+    return Execution(
+        command=tuple(command),
+        environment=tuple(values.get("Environment", ())),
+        user=User.parse(values["User"]) if "User" in values else None,
+        working_directory=values.get("WorkingDirectory"),
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names of containers as object paths and back, escaped like sd_bus_path_encode(3)."""
+"""Names of containers and other objects as object paths and back, escaped like sd_bus_path_encode(3)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import string
 
 ROOT = "/org/mctl1"
 CONTAINERS = f"{ROOT}/container"
+EXECS = f"{ROOT}/exec"
 
 _LETTERS = frozenset(string.ascii_letters.encode())
 _DIGITS = frozenset(string.digits.encode())
@@ -36,3 +37,7 @@ def decode_label(label: str) -> str | None:
 
 def container_path(name: str) -> str:
     return f"{CONTAINERS}/{encode_label(name)}"
+
+
+def exec_path(identity: str) -> str:
+    return f"{EXECS}/{encode_label(identity)}"

@@ -18,8 +18,11 @@ LOGS = "org.mctl1.logs"
 LIST = "org.mctl1.list"
 CREATE = "org.mctl1.create"
 CREATE_PRIVILEGED = "org.mctl1.create-privileged"
+EXEC = "org.mctl1.exec"
+EXEC_PRIVILEGED = "org.mctl1.exec-privileged"
 
-CHANGING = frozenset({MANAGE, CREATE, CREATE_PRIVILEGED})  # a call that changes nothing ends with its caller
+# A call that changes nothing ends with its caller.
+CHANGING = frozenset({MANAGE, CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +48,6 @@ class Question:
     details: Mapping[str, str] = field(default_factory=dict)
     subject: object = None
     again: Callable[[], object] = lambda: None  # looks the subject up anew; after authorization it must be the same
+    noun: str = "container"  # what `container` is; else the name of another kind of object
+    said: Mapping[str, str] = field(default_factory=dict)  # of the details: what the caller said
+    blind_effect: str = ""  # in place of `effect` where only what the caller said may be shown

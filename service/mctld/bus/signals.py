@@ -9,19 +9,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import container as bus_container
+from . import exec as bus_exec
 from . import manager
 from .container import ContainerObject
-from .paths import ROOT, container_path
+from .exec import ExecObject
+from .paths import ROOT, container_path, exec_path
 from .standard import OBJECT_MANAGER, PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from dbus_next.signature import Variant
+
     from ..lifecycle.events import Exit
     from .authority import Authority
     from .connection import Connection
     from .contract import Contract, Property
-    from .engine import Container, Registry
+    from .engine import Container, Exec, Registry
     from .question import Call
 
 log = logging.getLogger(__name__)
@@ -32,8 +36,8 @@ class _Subscriber:
     uid: int
     sees_all: bool
 
-    def may_see(self, container: Container) -> bool:
-        return self.sees_all or container.owner_uid == self.uid
+    def may_see(self, owners: frozenset[int]) -> bool:
+        return self.sees_all or self.uid in owners
 
 
 class Herald:
@@ -45,6 +49,7 @@ class Herald:
         self._registry = registry
         self._authority = authority
         self._interface = contract[bus_container.INTERFACE]
+        self._exec = contract[bus_exec.INTERFACE]
         self._subscribers: dict[str, _Subscriber] = {}
         self._changes: dict[str, tuple[Container, dict[str, None]]] = {}
         self._loop = asyncio.get_running_loop()
@@ -83,6 +88,24 @@ class Herald:
         body = [path, container.id, end.how, end.status]
         self._tell(container, ROOT, manager.INTERFACE, "ContainerExited", lambda: body)
 
+    def exec_added(self, found: Exec) -> None:
+        self._tell_of_exec(found, ROOT, OBJECT_MANAGER, "InterfacesAdded", lambda: [
+            exec_path(found.id), {self._exec.name: self._exec_values(found, *self._exec.properties)}
+        ])  # fmt: skip
+
+    def exec_ended(self, found: Exec) -> None:
+        self._tell_of_exec(found, exec_path(found.id), PROPERTIES, "PropertiesChanged", lambda: [
+            self._exec.name, self._exec_values(found, "State", "PID", "ExitHow", "ExitStatus"), []
+        ])  # fmt: skip
+
+    def exec_removed(self, found: Exec) -> None:
+        body: list[object] = [exec_path(found.id), [self._exec.name]]
+        self._tell_of_exec(found, ROOT, OBJECT_MANAGER, "InterfacesRemoved", lambda: body)
+
+    def _exec_values(self, found: Exec, *names: str) -> dict[str, Variant]:
+        there = ExecObject(self._registry, [self._exec], found.id, found)
+        return there.values([self._exec.properties[name] for name in names])
+
     def flush(self) -> None:
         for container, _ in list(self._changes.values()):
             self._tell_changes(container)
@@ -108,8 +131,19 @@ class Herald:
     def _tell(
         self, container: Container, path: str, interface: str, member: str, body: Callable[[], Sequence[object]]
     ) -> None:
+        self._tell_owners(frozenset((container.owner_uid,)), path, interface, member, body)
+
+    def _tell_of_exec(
+        self, found: Exec, path: str, interface: str, member: str, body: Callable[[], Sequence[object]]
+    ) -> None:
+        owners = frozenset((found.about.owner_uid, found.about.by_uid))
+        self._tell_owners(owners, path, interface, member, body)
+
+    def _tell_owners(
+        self, owners: frozenset[int], path: str, interface: str, member: str, body: Callable[[], Sequence[object]]
+    ) -> None:
         """A listener must not raise: what cannot be told is logged whole."""
-        hearers = [name for name, subscriber in self._subscribers.items() if subscriber.may_see(container)]
+        hearers = [name for name, subscriber in self._subscribers.items() if subscriber.may_see(owners)]
         if not hearers:
             return
         signature = self._contract[interface].signals[member].signature
@@ -118,4 +152,4 @@ class Herald:
             for name in hearers:
                 self._connection.signal(name, path, interface, member, signature, values)
         except Exception:
-            log.exception("%s of %s could not be told", member, container.name)
+            log.exception("%s of %s could not be told", member, path)

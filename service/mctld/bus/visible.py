@@ -9,7 +9,7 @@ from ..errors import InvalidArgs
 
 if TYPE_CHECKING:
     from .authority import Authority
-    from .engine import Container, Registry
+    from .engine import Container, Exec, Registry
     from .question import Call
 
 PREFIX_MIN = 4  # digits of an id
@@ -27,6 +27,13 @@ class Visible:
         own = [c for c in containers if c.owner_uid == call.uid]
         if len(own) == len(containers) or await self._authority.sees_all(call):
             return list(self._registry.all())
+        return own
+
+    async def execs(self, call: Call) -> list[Exec]:
+        execs = list(self._registry.execs.all())
+        own = [e for e in execs if e.belongs_to(call.uid)]
+        if len(own) == len(execs) or await self._authority.sees_all(call):
+            return list(self._registry.execs.all())
         return own
 
     def find(self, uid: int, name_or_id: str) -> Container | None:

@@ -214,6 +214,12 @@ class Container:
                 raise AlreadyRunning(f"container {self.name!r} is {self.state.value}: stop it first, or use force")
             self._forget()
 
+    def open_process(self) -> int:
+        """A pidfd of the first process, for the caller to close."""
+        self._refuse_if_gone()
+        self._refuse_if_not_running()
+        return os.dup(self._pidfd)
+
     async def wait(self) -> Exit:
         """The end of the current run, or of the last."""
         await self._ended.wait()

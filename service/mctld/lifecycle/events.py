@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .container import Container
+    from .exec import Exec
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,12 @@ class Listener(Protocol):
         """`properties` are names of org.mctl1.Container properties."""
 
     def exited(self, container: Container, end: Exit) -> None: ...
+
+    def exec_added(self, found: Exec) -> None: ...
+
+    def exec_ended(self, found: Exec) -> None: ...
+
+    def exec_removed(self, found: Exec) -> None: ...
 
 
 class Events:
@@ -60,3 +67,15 @@ class Events:
     def exited(self, container: Container, end: Exit) -> None:
         for listener in self._listeners:
             listener.exited(container, end)
+
+    def exec_added(self, found: Exec) -> None:
+        for listener in self._listeners:
+            listener.exec_added(found)
+
+    def exec_ended(self, found: Exec) -> None:
+        for listener in self._listeners:
+            listener.exec_ended(found)
+
+    def exec_removed(self, found: Exec) -> None:
+        for listener in self._listeners:
+            listener.exec_removed(found)

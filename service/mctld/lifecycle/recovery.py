@@ -11,6 +11,7 @@ from ..errors import SpawnerUnavailable
 from ..systemd import journal, notify, scope
 from . import stdio
 from .container import kept_name
+from .exec import PREFIX
 
 if TYPE_CHECKING:
     from ..store import Record, Run
@@ -29,6 +30,7 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
         if run.state.is_active:
             sources = _sources(kept, record.id)
             await _find_again(container, run, children.pop(record.id, None), sources)
+    await registry.execs.recover([name for name in children if name.startswith(PREFIX)])
     await _let_go(machinery, children, kept)
     await _renew_spawner(machinery, registry)
     await machinery.networks.restore(c.record for c in registry.all() if c.state.is_active)
@@ -48,8 +50,9 @@ async def _renew_spawner(machinery: Machinery, registry: Registry) -> None:
 
 async def _let_go(machinery: Machinery, children: dict[str, int], kept: dict[str, int]) -> None:
     """What belongs to no run any more: statuses that a crash kept from being acknowledged, unclaimed descriptors."""
-    for identity in children:
-        await machinery.spawner.forget(identity)
+    for name in children:
+        if not name.startswith(PREFIX):
+            await machinery.spawner.forget(name)
     for name, descriptor in kept.items():
         log.info("nobody claims the kept descriptor %s", name)
         notify.drop(name)

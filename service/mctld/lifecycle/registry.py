@@ -16,6 +16,7 @@ from ..runtime import cgroup
 from ..store import Run
 from .container import Container, usec
 from .events import Exit
+from .execs import Execs
 from .resources import check_filter
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ ROOT_UID = 0
 class Registry:
     def __init__(self, machinery: Machinery) -> None:
         self._machinery = machinery
+        self.execs = Execs(machinery)
         self._by_name: dict[str, Container] = {}
         self._departed: OrderedDict[str, tuple[str, int, Exit]] = OrderedDict()
 

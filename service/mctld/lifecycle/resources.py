@@ -56,18 +56,18 @@ async def prepare(machinery: Machinery, record: Record, stage: Stage) -> Resourc
 
 async def check_filter(machinery: Machinery, spec: Spec) -> None:
     """Compiles it already when a container is made: InvalidArgs if it is a profile of the caller's that is wrong."""
-    program = await _open_filter(machinery, spec)
+    program = await open_filter(machinery, spec)
     if program is not None:
         os.close(program)
 
 
 async def _add_filter(machinery: Machinery, record: Record, made: Resources) -> None:
-    program = await _open_filter(machinery, record.spec)
+    program = await open_filter(machinery, record.spec)
     if program is not None:
         made.descriptors["seccomp"] = program
 
 
-async def _open_filter(machinery: Machinery, spec: Spec) -> int | None:
+async def open_filter(machinery: Machinery, spec: Spec) -> int | None:
     """The compiled system call filter, where there is to be one."""
     security = spec.security
     try:

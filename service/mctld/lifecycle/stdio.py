@@ -28,6 +28,12 @@ class Stdio:
     _sources: list[tuple[str, int, int, socket.socket]] = field(default_factory=list)
     _owned: ExitStack = field(default_factory=ExitStack)
 
+    def own(self, stream: socket.socket) -> socket.socket:
+        return self._owned.enter_context(stream)
+
+    def own_descriptor(self, descriptor: int) -> None:
+        self._owned.callback(os.close, descriptor)
+
     def relays(self, credentials: tuple[int, int, int]) -> list[Relay]:
         """From here on the descriptors on our side belong to the relays."""
         sources, self._sources = self._sources, []
@@ -50,23 +56,52 @@ class Stdio:
 
 def open_stdio(record: Record, unit: str, *, stdin: int | None, attach: bool) -> Stdio:
     """Journal streams handed to the payload itself; with `attach`, pipes that a relay reads. `stdin` is borrowed."""
-    owned = ExitStack()
-    payload = {"stdin": os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else os.dup(stdin)}
-    owned.callback(os.close, payload["stdin"])
-    made = Stdio(payload, _owned=owned)
+    made = _open_stdin(stdin)
     try:
         for name, priority in STREAMS:
-            stream = owned.enter_context(journal.open_stream(record.spec.name, unit, priority))
-            payload[name] = _attach(made, name, stream, owned) if attach else stream.fileno()
+            stream = made.own(journal.open_stream(record.spec.name, unit, priority))
+            made.payload[name] = _attach(made, name, stream) if attach else stream.fileno()
     except OSError:
         made.abandon()
         raise
     return made
 
 
-def _attach(made: Stdio, name: str, stream: socket.socket, owned: ExitStack) -> int:
+def open_for_exec(record: Record, unit: str, *, stdin: int | None, attach: bool) -> Stdio:
+    """As open_stdio, but with `attach` the pipes lead straight to the one who watches: the output is theirs alone."""
+    made = _open_stdin(stdin)
+    try:
+        for name, priority in STREAMS:
+            if attach:
+                made.payload[name] = _pipe(made)
+            else:
+                made.payload[name] = made.own(journal.open_stream(record.spec.name, unit, priority)).fileno()
+    except OSError:
+        made.abandon()
+        raise
+    return made
+
+
+def _open_stdin(stdin: int | None) -> Stdio:
+    """What is given is borrowed."""
+    opened = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else os.dup(stdin)
+    made = Stdio({"stdin": opened})
+    made.own_descriptor(opened)
+    return made
+
+
+def _pipe(made: Stdio) -> int:
+    """The writing end; the other is for the watcher."""
+    watched, written = os.pipe2(os.O_CLOEXEC)
+    made.watchers += (watched,)
+    made.own_descriptor(written)
+    os.fchmod(written, 0o666)  # so that the payload, whatever its user, may open /dev/stdout anew
+    return written
+
+
+def _attach(made: Stdio, name: str, stream: socket.socket) -> int:
     source, written = os.pipe2(os.O_CLOEXEC)
-    owned.callback(os.close, written)
+    made.own_descriptor(written)
     with ExitStack() as on_failure:
         on_failure.callback(os.close, source)
         os.fchmod(written, 0o666)  # so that the payload, whatever its user, may open /dev/stdout anew

@@ -36,6 +36,8 @@ SIGNATURES = {
     "Kill": "it",
     "Remove": "t",
     "OpenLog": "a{sv}t",
+    "Exec": "asa{sv}t",
+    "Wait": "",
     "GetAll": "s",
 }
 
@@ -193,24 +195,41 @@ class FakeService:
         container = self.add(name or "chosen", Command=options["Command"])
         return "os", (container.path, container.properties["Id"][1])
 
+    def Exec(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        """A process of its own, as one more container at another path."""
+        self._target(message)
+        command, options, flags = message.body
+        path = f"/org/mctl1/exec/e{len(self.containers)}"
+        made = self.containers[path] = Container("exec", path)
+        self._start(made, command, options, attached=bool(flags))
+        return "oah", (path, self._streams(made) if flags else [])
+
+    def Wait(self, message: Message) -> None:
+        self._wait_for(self._target(message), message)
+
     def RunContainer(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         name, options, flags = message.body
         options["Rootfs"][1].close()
         container = self.add(name or "chosen", Command=options["Command"])
-        given = options["Stdin"][1] if "Stdin" in options else None
-        container.process = subprocess.Popen(
-            options["Command"][1],
-            stdin=given.fileno() if given else subprocess.DEVNULL,
-            stdout=subprocess.PIPE if flags else subprocess.DEVNULL,
-            stderr=subprocess.PIPE if flags else subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        if given:
-            given.close()
+        self._start(container, options["Command"][1], options, attached=bool(flags))
         identity = container.properties["Id"][1]
         if not flags:
             return "osah", (container.path, identity, [])
         return "osah", (container.path, identity, self._streams(container))
+
+    def _start(
+        self, container: Container, command: list[str], options: dict[str, tuple[str, Any]], *, attached: bool
+    ) -> None:
+        given = options["Stdin"][1] if "Stdin" in options else None
+        container.process = subprocess.Popen(
+            command,
+            stdin=given.fileno() if given else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if attached else subprocess.DEVNULL,
+            stderr=subprocess.PIPE if attached else subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        if given:
+            given.close()
 
     def _streams(self, container: Container) -> list[int]:
         if container.process is None or container.process.stdout is None or container.process.stderr is None:
@@ -233,11 +252,12 @@ class FakeService:
         self._waiting[-1].start()
         return reading
 
-    def WaitContainer(self, message: Message) -> tuple[str, tuple[Any, ...]] | None:
-        container = self._find(message.body[0])
+    def WaitContainer(self, message: Message) -> None:
+        self._wait_for(self._find(message.body[0]), message)
+
+    def _wait_for(self, container: Container, message: Message) -> None:
         self._waiting.append(threading.Thread(target=self._wait, args=(container, message)))
         self._waiting[-1].start()
-        return None
 
     def _wait(self, container: Container, message: Message) -> None:
         if container.process is None:

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way of one more command into a container that runs: a child born inside, its plan, the command.
+
+Whatever fails, the child is ended, and the failure names its step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import NotRunning, SetupFailed, SpawnerUnavailable
+from ..runtime import planner
+from .readiness import readable
+from .resources import open_filter
+from .start import inherited
+from .stdio import open_for_exec
+
+if TYPE_CHECKING:
+    from ..runtime.launch import Stage
+    from ..runtime.plan import Plan
+    from ..spec import Spec
+    from .container import Container
+    from .exec import Exec
+    from .machinery import Machinery
+
+HIERARCHY = "/sys/fs/cgroup"
+TIMEOUT = 30.0  # seconds: a container may be frozen meanwhile, or have next to no processor time
+GRACE = 0.5  # seconds in which a container that is ending may prove it
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """streams: the reading ends of its output, if attached."""
+
+    pid: int
+    pidfd: int
+    streams: tuple[int, ...]
+
+
+async def enter(
+    machinery: Machinery, container: Container, spec: Spec, made: Exec, *, stdin: int | None, attach: bool
+) -> Entered:
+    """Returns when the command executes. `spec` is the container's with this command; `stdin` is borrowed."""
+    try:
+        return await _enter(machinery, container, spec, made, stdin=stdin, attach=attach)
+    except SetupFailed as error:
+        raise await _explained(container, error) from error
+    except OSError as error:  # no descriptors, no memory; or the cgroup is gone
+        raise await _explained(container, SetupFailed("prepare the command", error.strerror or error)) from error
+
+
+async def _enter(
+    machinery: Machinery, container: Container, spec: Spec, made: Exec, *, stdin: int | None, attach: bool
+) -> Entered:
+    plan = planner.exec_plan(spec, last_capability=machinery.last_capability)
+    with ExitStack() as opened:
+        first = _owned(opened, container.open_process())
+        cgroup = _owned(opened, _open_cgroup(container))
+        program = await open_filter(machinery, container.spec)
+        filters = {} if program is None else {"seccomp": _owned(opened, program)}
+        stdio = open_for_exec(container.record, container.unit, stdin=stdin, attach=attach)
+        opened.callback(stdio.close_payload)
+        on_failure = opened.enter_context(ExitStack())
+        on_failure.callback(stdio.abandon)
+        note = made.about.note()
+        stage = await machinery.spawner.join(made.name, first, cgroup, note, inherited(container.spec))
+        opened.callback(stage.close)
+        on_failure.callback(_abandon, machinery, made, stage)
+        stage.begin(plan, {"container": first, **filters, **stdio.payload})
+        await _executed(stage, plan)
+        on_failure.pop_all()
+        return Entered(stage.pid, stage.pidfd, stdio.watchers)
+
+
+def _owned(opened: ExitStack, descriptor: int) -> int:
+    opened.callback(os.close, descriptor)
+    return descriptor
+
+
+def _open_cgroup(container: Container) -> int:
+    """The scope's directory. Nothing would come of a process in a frozen one before somebody thaws it."""
+    directory = os.open(f"{HIERARCHY}{container.control_group}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        events = os.open("cgroup.events", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+        with os.fdopen(events, encoding="ascii") as file:
+            if "frozen 1\n" in file:
+                raise NotRunning(f"container {container.name!r} is frozen: thaw it first")
+    except BaseException:
+        os.close(directory)
+        raise
+    return directory
+
+
+async def _executed(stage: Stage, plan: Plan) -> None:
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            await stage.executed(plan)
+    except TimeoutError:
+        why = f"it did not get there within {TIMEOUT:.0f} s: is the container frozen, or short of processor time?"
+        raise SetupFailed(plan.steps[-1].does, why) from None
+
+
+def _abandon(machinery: Machinery, made: Exec, stage: Stage) -> None:
+    """The child is ended; that it does end is awaited by nobody but a task."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(stage.pidfd, signal.SIGKILL)
+    machinery.tasks.start(_buried(machinery, made, stage.pidfd), f"forget {made.name}")
+
+
+async def _buried(machinery: Machinery, made: Exec, pidfd: int) -> None:
+    try:
+        await readable(pidfd)
+    finally:
+        os.close(pidfd)
+    with contextlib.suppress(SpawnerUnavailable):  # it is gone, and what it knew with it
+        await machinery.spawner.forget(made.name)
+
+
+async def _explained(container: Container, error: SetupFailed) -> Exception:
+    """What failed in a container that is ending, failed because of that: kernels answer ESRCH, ENOMEM or ENODEV."""
+    try:
+        await asyncio.wait_for(container.wait(), GRACE)
+    except TimeoutError:
+        return error
+    return NotRunning(f"container {container.name!r} has ended meanwhile ({error})")
