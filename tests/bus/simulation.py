@@ -32,6 +32,7 @@ class SimulatedContainer:
     state: State = State.CREATED
     main_pid: int = 0
     uid_shift: int = 1_000_000
+    warnings: tuple[str, ...] = ()
     created_usec: int = 1
     started_usec: int = 0
     started_monotonic_usec: int = 0

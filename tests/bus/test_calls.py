@@ -91,8 +91,9 @@ async def test_run_hands_over_streams_and_reads_stdin(client: Client, house: Hou
     message = await client.run("web", header_options, 1, [rootfs, reader])
     os.close(reader)
     os.close(writer)
-    path, identity, streams = message.body()
+    path, identity, streams, warnings = message.body()
     assert streams == [0, 1]
+    assert warnings == []
     assert len(message.fds) == 2
     assert os.read(message.fds.peek(1), 10) == b""
     message.fds.close()

@@ -46,10 +46,12 @@ def run(arguments: Arguments, client: Client) -> int:
     options = container_options(arguments, open_rootfs(arguments.operands[0]))
     if given:
         options["Stdin"] = ("h", given.given)
-    path, identity, streams = client.manager(
+    path, identity, streams, warnings = client.manager(
         "RunContainer", "sa{sv}t", arguments.get("name", ""), options, 0 if detached else ATTACH
     )
     os.close(options["Rootfs"][1])
+    for warning in warnings if not arguments.get("quiet") else ():
+        complain(warning)
     if given:
         given.sent()
     if detached:

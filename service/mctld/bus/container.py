@@ -298,6 +298,9 @@ class ContainerObject(Target):
     def name_servers(self) -> list[str]:
         return list(self.container.spec.name_servers)
 
+    def warnings(self) -> list[str]:
+        return list(self.container.warnings)
+
     def uid_shift(self) -> int:
         return self.container.uid_shift
 

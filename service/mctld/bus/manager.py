@@ -78,10 +78,10 @@ class Manager(Target):
         spec: Spec,
         stdin: int | None,
         attach: bool,  # noqa: FBT001 (as in the question)
-    ) -> tuple[str, str, list[int]]:
+    ) -> tuple[str, str, list[int], list[str]]:
         opened = None if stdin is None else call.fds.peek(stdin)
         made, streams = await self._registry.run(spec, call.uid, stdin=opened, attach=attach)
-        return container_path(made.name), made.id, list(streams)
+        return container_path(made.name), made.id, list(streams), list(made.warnings)
 
     def get_container(self, call: Call, key: str) -> str:
         return container_path(self._find(call, key).name)

@@ -62,6 +62,7 @@ class Container:
         self._memory_events: int | None = None
         self._relays: list[Relay] = []
         self._gone = False
+        self.warnings: tuple[str, ...] = ()  # of the current run or the last, while the service runs
         if not run.state.is_active:
             self._ended.set()
 
@@ -164,12 +165,13 @@ class Container:
             self._must_become(before, "State")
             self._machinery.retirement.add([self.unit])
             raise
-        self._pidfd, self._memory_events = started.pidfd, started.memory_events
+        self._pidfd, self._memory_events, self.warnings = started.pidfd, started.memory_events, started.warnings
         self.relay(stdio.relays((started.pid, self.uid_shift, self.uid_shift)))
         stdio.close_payload()
         self._must_become(
             Run(State.RUNNING, started.pid, usec(time.time_ns()), usec(time.monotonic_ns())),
             "State", "MainPID", "ControlGroup", "StartTimestamp", "StartTimestampMonotonic", "ExitHow", "ExitStatus",
+            "Warnings",
         )  # fmt: skip
         self._watch()
         return stdio.watchers

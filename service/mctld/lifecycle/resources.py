@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ..errors import ADVICE, NoSuchRootfs, SetupFailed
-from ..runtime import etc, planner, reaper, rootfs, users
+from ..runtime import copies, etc, planner, reaper, rootfs, users
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +24,18 @@ if TYPE_CHECKING:
     Owner = tuple[int, int] | None
 
 
+COPIED = (
+    "the file system of {} offers no idmapped mounts, so the directory was copied: what changes in it later does not "
+    "show; on ext4, xfs and btrfs it is used as it is"
+)
+
+
 class Resources:
     """Descriptors by the names that the plan uses. Whoever asked for them closes them."""
 
     def __init__(self) -> None:
         self.descriptors: dict[str, int] = {}
+        self.warnings: tuple[str, ...] = ()  # what is not as the user might think
 
     def close(self) -> None:
         for descriptor in self.descriptors.values():
@@ -36,8 +43,8 @@ class Resources:
         self.descriptors.clear()
 
 
-async def prepare(machinery: Machinery, record: Record, stage: Stage) -> Resources:
-    """In a thread where it can take time: a file system may be slow, or gone."""
+async def prepare(machinery: Machinery, record: Record, stage: Stage, made: Resources) -> None:
+    """Fills `made`. In a thread where it can take time: a file system may be slow, or gone."""
     with ExitStack() as opened:
         views: dict[Owner, int | None] = {}
         for owner in dict.fromkeys(_owners(record)):
@@ -45,13 +52,10 @@ async def prepare(machinery: Machinery, record: Record, stage: Stage) -> Resourc
             if view is not None:
                 opened.callback(os.close, view)
         addresses = [str(lease.address) for lease in machinery.networks.leases(record)]
-        made = await asyncio.to_thread(_build, machinery, record, views, addresses)
-    try:
-        await _add_filter(machinery, record, made)
-    except BaseException:
-        made.close()
-        raise
-    return made
+        await asyncio.to_thread(_build, machinery, record, views, addresses, made)
+    program = await open_filter(machinery, record.spec)
+    if program is not None:
+        made.descriptors["seccomp"] = program
 
 
 async def check_filter(machinery: Machinery, spec: Spec) -> None:
@@ -59,12 +63,6 @@ async def check_filter(machinery: Machinery, spec: Spec) -> None:
     program = await open_filter(machinery, spec)
     if program is not None:
         os.close(program)
-
-
-async def _add_filter(machinery: Machinery, record: Record, made: Resources) -> None:
-    program = await open_filter(machinery, record.spec)
-    if program is not None:
-        made.descriptors["seccomp"] = program
 
 
 async def open_filter(machinery: Machinery, spec: Spec) -> int | None:
@@ -89,12 +87,15 @@ async def _id_view(machinery: Machinery, record: Record, stage: Stage, owner: Ow
 
 
 def _build(
-    machinery: Machinery, record: Record, views: Mapping[Owner, int | None], addresses: Sequence[str]
-) -> Resources:
-    spec, made = record.spec, Resources()
-    directory = f"{machinery.settings.containers}/{record.id}"
+    machinery: Machinery,
+    record: Record,
+    views: Mapping[Owner, int | None],
+    addresses: Sequence[str],
+    made: Resources,
+) -> None:
+    spec, directory = record.spec, f"{machinery.settings.containers}/{record.id}"
     try:
-        made.descriptors["root"] = _root(machinery, record, directory, views[spec.rootfs.owner])
+        made.descriptors["root"] = _root(machinery, record, directory, views[spec.rootfs.owner], made)
         files = etc.contents(spec, etc.host_resolv_conf(), addresses)
         made.descriptors |= etc.write(f"{directory}/etc", files, record.uid_shift)
         for number, bind in enumerate(spec.binds):
@@ -105,23 +106,33 @@ def _build(
         if spec.init:
             made.descriptors[planner.INIT] = reaper.open_reaper()
     except OSError as error:
-        made.close()
         raise SetupFailed(f"build the root file system of {spec.rootfs.path!r}", _explain(error)) from error
-    except BaseException:
-        made.close()
-        raise
-    return made
 
 
-def _root(machinery: Machinery, record: Record, directory: str, view: int | None) -> int:
+def _root(machinery: Machinery, record: Record, directory: str, view: int | None, made: Resources) -> int:
     """One detached mount: the authorized directory, idmapped, below the container's own layer."""
     with ExitStack() as opened:
         lower = rootfs.open_lower(record.spec.rootfs)
         opened.callback(os.close, lower)
         rootfs.make_layers(directory, lower, record.uid_shift, owned=record.spec.rootfs.owner is not None)
-        mounted = rootfs.lower_mount(lower, view)
+        mounted = _lower_mount(record, lower, directory, view, made)
         opened.callback(os.close, mounted)
         return machinery.staging.overlay([mounted], directory, volatile=record.spec.auto_remove)
+
+
+def _lower_mount(record: Record, lower: int, directory: str, view: int | None, made: Resources) -> int:
+    """Shown with the container's ids; where the file system offers no idmapped mounts, a copy on ours is."""
+    try:
+        return rootfs.lower_mount(lower, view)
+    except OSError as error:
+        if view is None or error.errno != errno.EINVAL:
+            raise
+    copy = copies.copy_of(lower, directory)
+    made.warnings += (COPIED.format(record.spec.rootfs.path),)
+    try:
+        return rootfs.lower_mount(copy, view)
+    finally:
+        os.close(copy)
 
 
 def _host_mount(source: HostPath, view: int | None, *, read_only: bool, recursive: bool) -> int:

@@ -21,6 +21,7 @@ from ..runtime.launch import Inherited
 from ..systemd import journal, scope
 from . import resources
 from .readiness import readable
+from .resources import Resources
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -39,6 +40,7 @@ class Started:
     pid: int
     pidfd: int
     memory_events: int | None  # watched; None where there is no memory controller
+    warnings: tuple[str, ...]
 
 
 async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
@@ -54,16 +56,18 @@ async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
         on_failure.push_async_callback(_abandon, machinery, record, stage)
         on_failure.callback(machinery.networks.detached, record)
         journal.publish(scope.unit_name(record.spec.name), log_fields(record))
+        made = Resources()
+        undo.callback(made.close)
         await _side_by_side(
             _attach_scope(machinery, record, stage),
-            _prepare(machinery, record, stage, plan, stdio),
+            _prepare(machinery, record, stage, plan, stdio, made),
             machinery.networks.attach(record, stage),
         )
         memory_events = watch_memory(machinery, record)  # soon the payload may be gone, and the cgroup with it
         on_failure.callback(unwatch_memory, machinery, memory_events)
         await stage.finish(plan)  # past the gate: the scope with all its limits holds the child
         on_failure.pop_all()
-        return Started(stage.pid, stage.pidfd, memory_events)
+        return Started(stage.pid, stage.pidfd, memory_events, made.warnings)
 
 
 def inherited(spec: Spec) -> Inherited:
@@ -96,12 +100,12 @@ async def _attach_scope(machinery: Machinery, record: Record, stage: Stage) -> N
         raise SetupFailed(f"start {scope.unit_name(spec.name)}", error) from error
 
 
-async def _prepare(machinery: Machinery, record: Record, stage: Stage, plan: Plan, stdio: Stdio) -> None:
-    made = await resources.prepare(machinery, record, stage)
-    try:
-        stage.begin(plan, {**made.descriptors, **stdio.payload})
-    finally:
-        made.close()
+async def _prepare(
+    machinery: Machinery, record: Record, stage: Stage, plan: Plan, stdio: Stdio, made: Resources
+) -> None:
+    await resources.prepare(machinery, record, stage, made)
+    stage.begin(plan, {**made.descriptors, **stdio.payload})
+    made.close()
 
 
 def watch_memory(machinery: Machinery, record: Record) -> int | None:

@@ -118,6 +118,7 @@ class FakeService:
         self.version = VERSION
         self.findings: list[dict[str, tuple[str, str]]] = []
         self.late = 0.0  # seconds by which output follows
+        self.warnings: list[str] = []
         self._to_close: list[int] = []
         self._waiting: list[threading.Thread] = []
         self._connection.send_and_get_reply(message_bus.RequestName("org.mctl1", NAME_FLAGS))
@@ -214,8 +215,8 @@ class FakeService:
         self._start(container, options["Command"][1], options, attached=bool(flags))
         identity = container.properties["Id"][1]
         if not flags:
-            return "osah", (container.path, identity, [])
-        return "osah", (container.path, identity, self._streams(container))
+            return "osahas", (container.path, identity, [], self.warnings)
+        return "osahas", (container.path, identity, self._streams(container), self.warnings)
 
     def _start(
         self, container: Container, command: list[str], options: dict[str, tuple[str, Any]], *, attached: bool

@@ -180,3 +180,9 @@ def test_usage_is_refused_before_anything_is_sent(
     assert result.returncode == 125
     assert part in result.stderr.decode()
     assert service.calls == []
+
+
+def test_warnings_are_told_unless_quiet(mctl: Mctl, service: FakeService) -> None:
+    service.warnings = ["the directory was copied"]
+    assert mctl("run", "/", "true").stderr == b"mctl: the directory was copied\n"
+    assert mctl("run", "-q", "--name", "quiet", "/", "true").stderr == b""
