@@ -95,7 +95,7 @@ OPTIONS = (
 # What docker and podman have and this version has not: refused as such, not as unknown.
 # fmt: off
 LATER = frozenset((
-    "-t", "--tty", "-p", "--publish", "-P", "--publish-all", "--network-alias", "--device", "--restart",
+    "-t", "--tty", "-P", "--publish-all", "--network-alias", "--device", "--restart",
     "--entrypoint", "--pull", "--ip6", "--dns-search", "--dns-option", "--expose", "--link", "--mac-address",
     "--gpus", "--group-add", "--health-cmd", "--health-interval", "--health-timeout", "--health-retries",
     "--health-start-period", "--no-healthcheck", "--credential", "--secret", "--cidfile", "--log-driver",

@@ -47,6 +47,7 @@ TABLE: dict[str, tuple[str, str, int | None]] = {
     MCTL + "NoSuchRootfs": ("", "", None),
     MCTL + "NoSuchNetwork": ("", "", None),
     MCTL + "AddressInUse": ("", "", None),
+    MCTL + "PortInUse": ("", "", None),
     MCTL + "SubnetInUse": ("", "", None),
     MCTL + "CommandNotFound": ("", "", NOT_FOUND),
     MCTL + "CommandNotExecutable": ("", "", NOT_EXECUTABLE),

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from .parser import Arguments
 
 NONE = "none"
+ANY = ("0.0.0.0", "*")  # all addresses of the host, of both families
+PROTOCOLS = ("tcp", "udp", "sctp")
+PORT_MAX = 65_535
 
 
 def network(flag: str, text: str) -> str:
@@ -28,9 +31,55 @@ def ipv4(flag: str, text: str) -> str:
     return text
 
 
+def published(flag: str, text: str) -> tuple[str, str, int, int, int]:
+    """[[IP:][HOST]:]CONTAINER[/PROTOCOL], ports also as FIRST-LAST: as docker's -p. An IPv6 address in brackets."""
+    wanted = f"{flag} {text[:80]!r} is not [IP:][HOST:]CONTAINER[/PROTOCOL], as in 8080:80 or 127.0.0.2:53:53/udp"
+    rest, slash, protocol = text.partition("/")
+    if slash and protocol not in PROTOCOLS:
+        raise UsageError(f"{flag} {text[:80]!r}: protocol {protocol!r} is not known: give {', '.join(PROTOCOLS)}")
+    address, host, container = _split(rest, wanted)
+    inside, count = _range(container, wanted)
+    outside, outer_count = _range(host, wanted) if host else (0, count)
+    if outer_count != count or (count > 1 and not outside):
+        raise UsageError(f"{flag} {text[:80]!r}: both ranges must have the same length")
+    return protocol or PROTOCOLS[0], address, outside, inside, count
+
+
+def _split(text: str, wanted: str) -> tuple[str, str, str]:
+    """Address, host's and container's ports."""
+    address = ""
+    if text.startswith("["):
+        address, bracket, text = text[1:].partition("]:")
+        if not bracket:
+            raise UsageError(wanted)
+        parts = text.split(":")
+    else:
+        parts = text.split(":")
+        if len(parts) == 3:
+            address = parts.pop(0)
+            if not address:
+                raise UsageError(wanted)
+    if not 1 <= len(parts) <= 2 or (address and len(parts) < 2):
+        raise UsageError(wanted)
+    return "" if address in ANY else address, parts[0] if len(parts) == 2 else "", parts[-1]
+
+
+def _range(text: str, wanted: str) -> tuple[int, int]:
+    """First and how many."""
+    first, dash, last = text.partition("-")
+    for number in (first, last) if dash else (first,):
+        if not (number.isascii() and number.isdigit() and len(number) <= 5 and 0 < int(number) <= PORT_MAX):
+            raise UsageError(f"{wanted}: ports are from 1 to {PORT_MAX}")
+    count = int(last) - int(first) + 1 if dash else 1
+    if count < 1:
+        raise UsageError(f"{wanted}: {text} runs backwards")
+    return int(first), count
+
+
 OPTIONS = (
     Option(("--network", "--net"), "a network, or none; else bridge", value="NAME", convert=network, repeat=True),
     Option(("--ip",), "a fixed IPv4 address on the first network", value="ADDRESS", convert=ipv4),
+    Option(("-p", "--publish"), "a port of the host", value="[IP:]HOST:CTR[/PROTO]", convert=published, repeat=True),
 )
 
 
@@ -41,6 +90,8 @@ def network_options(arguments: Arguments) -> dict[str, tuple[str, Any]]:
         found["Networks"] = ("as", _names(arguments.options["network"]))
     if "ip" in arguments.options:
         found["Address"] = ("s", arguments.options["ip"])
+    if "publish" in arguments.options:
+        found["Ports"] = ("a(ssqqq)", arguments.options["publish"])
     return found
 
 

@@ -8,7 +8,7 @@ __mctl_names() { # [mctl ps options]
 __mctl_options() { # verb
     local common='--no-ask-password --no-pager -h --help'
     local making='--name --hostname -e --env --env-file -w --workdir -u --user -l --label
-        --network --net --ip --stop-signal --stop-timeout --cap-add --cap-drop --security-opt --privileged --userns
+        --network --net --ip -p --publish --stop-signal --stop-timeout --cap-add --cap-drop --security-opt --privileged --userns
         --ulimit --sysctl --oom-score-adj --init -v --volume --mount --tmpfs --read-only --shm-size --add-host --dns
         --rm -q --quiet'
     local limits='-m --memory --memory-high --memory-low --memory-reservation --swap --memory-swap --oom-group
@@ -34,7 +34,7 @@ __mctl_options() { # verb
 __mctl_takes_value() { # verb option
     case $1,$2 in
         run,--name | run,--hostname | run,-[ewulm] | run,--env | run,--env-file | run,--workdir | run,--user) ;;
-        run,--label | run,--network | run,--net | run,--ip | run,--stop-signal | run,--stop-timeout) ;;
+        run,--label | run,--network | run,--net | run,--ip | run,-p | run,--publish | run,--stop-signal | run,--stop-timeout) ;;
         run,--cap-add | run,--cap-drop | run,--security-opt | run,--userns | run,--ulimit | run,--sysctl) ;;
         run,--oom-score-adj | run,-v | run,--volume | run,--mount | run,--tmpfs | run,--shm-size) ;;
         run,--add-host | run,--dns) ;;

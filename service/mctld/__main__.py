@@ -23,7 +23,7 @@ def main() -> int:
             case []:
                 asyncio.run(serve(Settings()))
             case ["--take-down-networks"]:
-                take_down_networks(Settings())
+                asyncio.run(take_down_networks(Settings()))
             case _:
                 logging.getLogger(__name__).critical("usage: mctld [--take-down-networks]")
                 return EX_USAGE

@@ -42,7 +42,7 @@ STOP_TIMEOUT = 5.0  # seconds for what goes on behind callers' backs
 async def serve(settings: Settings) -> None:
     """Until SIGTERM, or until the bus goes away: then BusGone, and systemd starts us anew. No container notices."""
     connection = await Connection.open()
-    store = _store(settings)
+    store, tasks = _store(settings), Tasks()
     machinery = Machinery(
         settings=settings,
         store=store,
@@ -54,9 +54,9 @@ async def serve(settings: Settings) -> None:
         logs=LogReaders(),
         disposal=Disposal(),
         memory=MemoryWatch(),
-        networks=Networks(store, settings.network_record),
+        networks=Networks(store, settings.network_record, tasks),
         events=Events(),
-        tasks=Tasks(),
+        tasks=tasks,
         relays=Tasks(),
         last_capability=capabilities.last(),
         controllers=cgroup.available(),
@@ -87,10 +87,10 @@ async def _stop(door: Door, machinery: Machinery) -> None:
     machinery.store.close()
 
 
-def take_down_networks(settings: Settings) -> None:
+async def take_down_networks(settings: Settings) -> None:
     """Before the package is removed: the host is then as it was before the first container."""
     store = _store(settings)
-    Networks(store, settings.network_record).take_down()
+    await Networks(store, settings.network_record, Tasks()).take_down()
     store.close()
 
 

@@ -10,13 +10,14 @@ from .security import RLIMITS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .networking import Networking
     from .security import Security
     from .spec import Spec
 
 
 def dangers(spec: Spec) -> tuple[str, ...]:
     """Empty for what an ordinary user may do unasked: a container that has no more than everybody's walls allow."""
-    return (*_host_files(spec), *_security(spec.security))
+    return (*_host_files(spec), *_security(spec.security), *_network(spec.networking))
 
 
 def _host_files(spec: Spec) -> Iterator[str]:
@@ -25,6 +26,12 @@ def _host_files(spec: Spec) -> Iterator[str]:
     for bind in spec.binds:
         if bind.source.owner is None:
             yield f"files of other users in {bind.source.path}" + (" (read-only)" if bind.read_only else "")
+
+
+def _network(networking: Networking) -> Iterator[str]:
+    for port in networking.ports:
+        if port.is_privileged:
+            yield f"the host's port {port}"
 
 
 def _security(security: Security) -> Iterator[str]:

@@ -80,6 +80,12 @@ class AddressInUse(MctlError):
     bus_name = "org.mctl1.Error.AddressInUse"
 
 
+class PortInUse(MctlError):
+    """Another container, or a process of the host, has a port that was to be published."""
+
+    bus_name = "org.mctl1.Error.PortInUse"
+
+
 class SubnetInUse(MctlError):
     """The host has a route into the subnet that a network would take."""
 

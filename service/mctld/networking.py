@@ -10,6 +10,7 @@ from typing import Any
 
 from .bounds import shown
 from .errors import InvalidArgs
+from .ports import Port, check_ports
 
 DEFAULT = "bridge"
 NETWORKS_MAX = 16  # of one container
@@ -35,11 +36,12 @@ def check_address(key: str, text: str) -> IPv4Address:
 class Networking:
     """The networks of a container; none: only a loopback interface.
 
-    address: a fixed one on the first network, or empty: then one of the pool.
+    address: a fixed one on the first network, or empty: then one of the pool. ports: published on the host.
     """
 
     networks: tuple[str, ...] = (DEFAULT,)
     address: str = ""
+    ports: tuple[Port, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.networks) > NETWORKS_MAX:
@@ -52,11 +54,17 @@ class Networking:
             check_address("Address", self.address)
             if not self.networks:
                 raise InvalidArgs(f"Address {self.address} needs a network: the container is connected to none")
+        if self.ports and not self.networks:
+            raise InvalidArgs(f"Ports {self.ports[0]} needs a network: the container is connected to none")
+        check_ports(self.ports)
 
 
 def restored(found: dict[str, Any] | None) -> Networking:
     """From JSON, which knows no tuples; containers of the first version had no network."""
-    return Networking(**{**found, "networks": tuple(found["networks"])}) if found else Networking(())
+    if not found:
+        return Networking(())
+    ports = tuple(Port(**port) for port in found["ports"])
+    return Networking(tuple(found["networks"]), found["address"], ports)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 SPECIFICATION = {
     "errors", "bounds", "capability", "cpuset", "dangers", "encoding", "execution", "limits", "mounts", "networking",
-    "security", "spec", "state",
+    "ports", "security", "spec", "state",
 }  # fmt: skip
 PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
 FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
@@ -29,12 +29,13 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "bounds": {"errors"},
     "cpuset": {"errors", "bounds"},
     "limits": {"errors", "bounds", "cpuset"},
-    "networking": {"errors", "bounds"},
+    "ports": {"errors", "bounds"},
+    "networking": {"errors", "bounds", "ports"},
     "mounts": {"errors", "bounds"},
     "security": {"capability", "errors", "bounds"},
     "spec": {"errors", "bounds", "limits", "mounts", "networking", "security"},
     "execution": {"spec"},
-    "dangers": {"capability", "mounts", "security", "spec"},
+    "dangers": {"capability", "mounts", "networking", "security", "spec"},
     "encoding": {"limits", "mounts", "networking", "security", "spec"},
     "kernel": set(),
     "settings": SPECIFICATION,

@@ -17,8 +17,8 @@ from machine import host
 DISTROS = ("trixie", "bookworm")
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "polkitd", "libpam-systemd",
-    "python3", "python3-dbus-next", "python3-systemd", "python3-prctl", "python3-pyroute2", "python3-jeepney",
-    "python3-seccomp",
+    "python3", "python3-dbus-next", "python3-systemd", "python3-prctl", "python3-pyroute2", "python3-nftables",
+    "python3-jeepney", "python3-seccomp",
     "busybox-static", "iproute2", "nftables", "procps", "tini", "util-linux", "libglib2.0-bin", "strace", "man-db",
 )  # fmt: skip
 KERNEL = ("linux-image-cloud-amd64", "initramfs-tools", "kmod", "udev")

@@ -41,6 +41,7 @@ def spec_details(spec: Spec) -> dict[str, str]:
         "privileged": "yes" if found else "no",
         "dangers": "; ".join(found),
         "network": " ".join(spec.networking.networks) or "none",
+        "ports": " ".join(map(str, spec.networking.ports)),
         **labels,
     }
 
@@ -194,6 +195,12 @@ class ContainerObject(Target):
 
     def addresses(self) -> list[list[str]]:
         return [[lease.network, str(lease.address), str(lease.address6)] for lease in self.container.leases]
+
+    def ports(self) -> list[list[str | int]]:
+        return [
+            [port.protocol, port.address, port.host, port.container, port.count]
+            for port in self.container.spec.networking.ports
+        ]
 
     def auto_remove(self) -> bool:
         return self.container.spec.auto_remove

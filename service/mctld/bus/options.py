@@ -13,6 +13,7 @@ from ..lifecycle.logs import LogQuery
 from ..limits import Limits, rates
 from ..mounts import Bind, Tmpfs
 from ..networking import Networking
+from ..ports import Port
 from ..security import Security
 from ..spec import Spec, User
 from ..state import State
@@ -43,7 +44,7 @@ _PLAIN = {
 _SECURITY = {"Seccomp": "s", "NoNewPrivileges": "b", "UserNamespace": "s", "OOMScoreAdjust": "i"}
 CREATION = {
     "Rootfs": "h", "Command": "as", "Environment": "as", "User": "s", "Labels": "a{ss}", **_PLAIN, **LIMITS,
-    "Networks": "as", "Address": "s",
+    "Networks": "as", "Address": "s", "Ports": "a(ssqqq)",
     "AddCapabilities": "as", "DropCapabilities": "as", "Unmask": "as", "Rlimits": "a{s(tt)}", "Sysctls": "a{ss}",
     **_SECURITY, "Mounts": "a(hss)", "Tmpfs": "a{ss}", "Hosts": "a{ss}", "NameServers": "as",
 }  # fmt: skip
@@ -59,6 +60,7 @@ _WORDS = {
     "t": "an unsigned 64-bit integer", "as": "an array of strings", "h": "a file descriptor",
     "a{ss}": "a dictionary of strings", "a{st}": "a dictionary of strings to unsigned 64-bit integers",
     "a{s(tt)}": "a dictionary of pairs of unsigned 64-bit integers",
+    "a(ssqqq)": "an array of protocol, address, host port, container port and count",
     "a(hss)": "an array of a file descriptor and two strings",
 }  # fmt: skip
 
@@ -157,7 +159,8 @@ def check_signal(number: int) -> int:
 
 
 def _networking(values: Mapping[str, Any]) -> Networking:
-    given: dict[str, Any] = {"address": values.get("Address", "")}
+    ports = tuple(Port(*port) for port in values.get("Ports", ()))
+    given: dict[str, Any] = {"address": values.get("Address", ""), "ports": ports}
     if "Networks" in values:
         given["networks"] = tuple(values["Networks"])
     return Networking(**given)

@@ -10,20 +10,26 @@ import os
 import secrets
 import threading
 import time
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING
 
-from ..errors import ADVICE, NoSuchNetwork, SetupFailed
+from ..errors import ADVICE, MctlError, NoSuchNetwork, SetupFailed
+from ..network import reservation
 from ..network.connection import Connection
 from ..networking import DEFAULT, Network
+from .publishing import Publishing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ..network.host import Host
     from ..networking import Lease
+    from ..ports import Port
     from ..runtime.launch import Stage
+    from ..spec import Spec
     from ..store import Record, Store
+    from .tasks import Tasks
 
 AT_ONCE = 4  # threads; the kernel lets only one change interfaces at a time
 DEFAULT_INTERFACE = "mctl0"
@@ -34,13 +40,19 @@ log = logging.getLogger(__name__)
 
 
 class Networks:
-    def __init__(self, store: Store, record: str) -> None:
+    def __init__(self, store: Store, record: str, tasks: Tasks) -> None:
         """`record`: the file that remembers the host's own settings."""
         self._store = store
+        self._publishing = Publishing(store.leases.networks, tasks)
         self._record = record
         self._host: Host | None = None
         self._opening = threading.Lock()
         self._room = asyncio.Semaphore(AT_ONCE)
+
+    async def settle(self, spec: Spec) -> Spec:
+        """With a number for each port whose number on the host was left to us."""
+        ports = [await asyncio.to_thread(_numbered, port) for port in spec.networking.ports]
+        return replace(spec, networking=replace(spec.networking, ports=tuple(ports)))
 
     def find(self, names: Iterable[str]) -> list[Network]:
         """The default one comes into being when it is first asked for."""
@@ -54,6 +66,9 @@ class Networks:
         connections = self._connections(record)
         if not connections:
             return
+        await self._publishing.secure()
+        if record.spec.networking.ports:
+            await self._publishing.publish(record, connections[0].lease)
         namespace = stage.open_namespace("net")
         names = ", ".join(connection.network.name for connection in connections)
         try:
@@ -65,6 +80,7 @@ class Networks:
 
     def detached(self, record: Record) -> None:
         """Its namespace has ended, or will now."""
+        self._publishing.withdraw(record)
         if self._host is not None:
             self._host.disconnected(self._connections(record))
 
@@ -72,18 +88,24 @@ class Networks:
         """After a start of the service: what runs keeps its network, what crashes have left behind goes."""
         if not self._store.leases.networks():
             return
-        connections = [connection for record in running for connection in self._connections(record)]
+        connected = [(record, found) for record in running if (found := self._connections(record))]
+        connections = [connection for _, found in connected for connection in found]
         try:
+            await self._publishing.restore([(r, c[0].lease) for r, c in connected if r.spec.networking.ports])
             for name in await asyncio.to_thread(lambda: self._opened().restore(connections)):
                 log.info("the link %s belonged to no container that runs, and is removed", name)
-        except OSError as error:
-            log.warning("networks cannot be restored: %s", error.strerror or error)
+        except (OSError, MctlError) as error:
+            log.warning("networks cannot be restored: %s", error)
 
-    def take_down(self) -> None:
-        """The host as it was before the first network. Blocking."""
-        self._opened().take_down(self._store.leases.networks())
+    async def take_down(self) -> None:
+        """The host as it was before the first network."""
+        networks = self._store.leases.networks()
+        if networks:
+            await asyncio.to_thread(lambda: self._opened().take_down(networks))
+            await self._publishing.take_down()
 
     def close(self) -> None:
+        self._publishing.close()
         if self._host is not None:
             self._host.close()
 
@@ -117,6 +139,10 @@ class Networks:
 
                 self._host = Host(self._record)
             return self._host
+
+
+def _numbered(port: Port) -> Port:
+    return port if port.host else replace(port, host=reservation.choose(port))
 
 
 def _local_subnet6() -> IPv6Network:

@@ -84,6 +84,7 @@ class Registry:
         self._check_room(spec.name, owner_uid)
         cgroup.check(spec.limits, self._machinery.controllers)
         await check_filter(self._machinery, spec)
+        spec = await self._machinery.networks.settle(spec)
         self._check_room(spec.name, owner_uid)  # again: others were served meanwhile
         record = self._machinery.store.add(
             identity=secrets.token_hex(16), owner_uid=owner_uid, created_usec=usec(time.time_ns()), spec=spec,

@@ -30,7 +30,8 @@ def find_bridge(netlink: Netlink, network: Network) -> Link | None:
 def make_bridge(netlink: Netlink, network: Network) -> Link:
     routes.check_free(netlink, network)
     netlink.do(messages.add_bridge(network.interface, _mac(network), routes.outer_mtu(netlink)))
-    kernel_settings.ignore_advertisements(network.interface)
+    kernel_settings.rely_on_ours(network.interface)
+    kernel_settings.write(f"ipv4/conf/{network.interface}/route_localnet", "1")  # why: see ruleset
     made = find_link(netlink, network.interface)
     if made is None:
         raise OSError(errno.ENODEV, f"the bridge {network.interface} was removed while it was made")

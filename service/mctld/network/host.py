@@ -117,7 +117,7 @@ def _set_up(inside: Netlink, connection: Connection, *, ipv6: bool) -> None:
         messages.add_address(found.index, connection.address),
     ]
     if ipv6:
-        kernel_settings.ignore_advertisements(connection.inside)
+        kernel_settings.rely_on_ours(connection.inside)
         requests.append(messages.add_address(found.index, connection.address6))
     if connection.leads_out:
         requests.append(messages.add_default_route(found.index, network.gateway))

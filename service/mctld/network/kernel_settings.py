@@ -36,10 +36,15 @@ def write(name: str, value: str) -> None:
         file.write(value)
 
 
-def ignore_advertisements(interface: str) -> None:
-    """A container must not be able to give others, or the host, a router: CVE-2020-13401."""
-    if read(f"ipv6/conf/{interface}/accept_ra") is not None:
-        write(f"ipv6/conf/{interface}/accept_ra", "0")
+def rely_on_ours(interface: str) -> None:
+    """All addresses and routes come from us, so what neighbours say of them is not listened to.
+
+    A container must not be able to give others, or the host, a router: CVE-2020-13401. Duplicate address detection
+    would keep the link-local address, and with it neighbour discovery for others, waiting for seconds.
+    """
+    for name in ("accept_ra", "accept_dad"):
+        if read(f"ipv6/conf/{interface}/{name}") is not None:
+            write(f"ipv6/conf/{interface}/{name}", "0")
 
 
 class Forwarding:

@@ -77,8 +77,14 @@ def add_veth(name: str, *, bridge: int, mtu: int, inside: str, mac: str, namespa
 
 
 def raise_veth(name: str, alias: str) -> Request:
-    """Separate, since what makes a link ignores IFLA_IFALIAS, and a pair can be raised only once it is one."""
-    attributes = [["IFLA_IFNAME", name], ["IFLA_IFALIAS", alias]]
+    """Separate, since what makes a link ignores IFLA_IFALIAS, and a pair can be raised only once it is one.
+
+    Hairpin: with br_netfilter a container that uses its own published port gets its packets back through the bridge.
+    """
+    hairpin = [["IFLA_INFO_SLAVE_KIND", "bridge"], ["IFLA_INFO_SLAVE_DATA", {"attrs": [["IFLA_BRPORT_MODE", 1]]}]]
+    attributes: Attributes = [
+        ["IFLA_IFNAME", name], ["IFLA_IFALIAS", alias], ["IFLA_LINKINFO", {"attrs": hairpin}]
+    ]  # fmt: skip
     return _request(f"raise the link {name}", RTM_NEWLINK, 0, _link(attributes, up=True))
 
 

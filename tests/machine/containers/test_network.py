@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+pytestmark = pytest.mark.both
+
 if TYPE_CHECKING:
     from .conftest import Mctl
 
@@ -110,7 +112,7 @@ def test_a_subnet_that_the_host_uses_is_refused(mctl: Mctl) -> None:
 def test_a_link_that_a_crash_has_left_behind_is_removed(mctl: Mctl) -> None:
     mctl.shell("ip link add mctl0123456789 type veth peer name mctlabcdef0123")
     mctl.shell(f"kill -9 {mctl.service_pid()}")
-    mctl("ps")
+    mctl.run("true", options=["--rm"])
     assert "mctl0123456789" not in mctl.shell("ip link").text
 
 

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Published ports and the way out, with a network namespace in the machine as the world outside.
+
+The machine has 192.0.2.1 and 2001:db8::1 on its uplink; outside, 192.0.2.2 and 2001:db8::2, knows no other route.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .test_network import KILLED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .conftest import Mctl
+
+pytestmark = pytest.mark.both
+
+MENDED = "somebody has removed the nftables table"
+SERVE = "while :; do nc -l -p 80 -e sh -c 'echo hello from $(hostname)'; done"
+
+
+@pytest.fixture
+def outside(mctl: Mctl) -> Iterator[None]:
+    mctl.shell("ip netns add outside")
+    for command in (
+        "ip link add uplink type veth peer name eth0 netns outside",
+        "ip addr add 192.0.2.1/24 dev uplink",
+        "ip addr add 2001:db8::1/64 dev uplink nodad",
+        "ip link set uplink up",
+        "ip -n outside addr add 192.0.2.2/24 dev eth0",
+        "ip -n outside addr add 2001:db8::2/64 dev eth0 nodad",
+        "ip -n outside link set eth0 up",
+        "ip -n outside link set lo up",
+    ):
+        mctl.shell(command)
+    yield
+    mctl.shell("ip netns pids outside | xargs -r kill -9; ip link delete uplink; ip netns delete outside")
+    mctl.shell("umount /run/netns; rmdir /run/netns")
+
+
+def ask(mctl: Mctl, address: str, port: int, where: str = "", options: str = "") -> str:
+    """What a connection brings, from outside or, with another `where`, from elsewhere; empty if none is answered."""
+    run = {"": "ip netns exec outside ", "host": ""}[where]
+    script = f"{run}busybox timeout 3 busybox nc -w 2 {options} {address} {port} </dev/null"
+    return mctl.shell(script, check=False).text.strip()
+
+
+def serve(mctl: Mctl, name: str, *options: str, script: str = SERVE) -> None:
+    mctl.run("sh", "-c", script, options=["-d", "--name", name, *options])
+    ready = "i=0; until busybox grep -q ':0050' /proc/{pid}/net/tcp6; do i=$((i+1)); [ $i -lt 100 ]; sleep .1; done"
+    if script == SERVE:
+        mctl.shell(ready.format(pid=mctl.properties(name)["MainPID"]))
+
+
+def check_all_ways(mctl: Mctl) -> None:
+    for address in ("192.0.2.1", "2001:db8::1"):
+        assert ask(mctl, address, 8080) == "hello from web"
+        assert ask(mctl, address, 8080, "host") == "hello from web"
+    assert ask(mctl, "127.0.0.1", 8080, "host") == "hello from web"
+    script = "nc -w 2 192.0.2.1 8080 </dev/null"
+    assert mctl.run("sh", "-c", script, options=["--rm", "-q"]).text == "hello from web\n"
+    assert ask(mctl, "192.0.2.1", 80) == ""
+
+
+@pytest.mark.allow_journal(KILLED)
+def test_a_published_port_whatever_becomes_of_the_service(mctl: Mctl, outside: None) -> None:
+    serve(mctl, "web", "-p", "8080:80")
+    check_all_ways(mctl)
+    mctl.shell(f"kill -9 {mctl.service_pid()}")
+    assert ask(mctl, "192.0.2.1", 8080) == "hello from web"
+    mctl("ps")
+    check_all_ways(mctl)
+    refused = mctl.run("true", options=["--rm", "-p", "8080:80"], check=False)
+    assert "port 8080:80/tcp cannot be published: container 'web' has it" in refused.stderr.decode()
+    mctl("rm", "-f", "web")
+    assert ask(mctl, "192.0.2.1", 8080) == ""
+    assert ask(mctl, "127.0.0.1", 8080, "host") == ""
+    assert "8080" not in mctl.shell("nft list table inet mctl").text
+
+
+def test_the_way_out_is_under_the_hosts_address(mctl: Mctl, outside: None) -> None:
+    """Outside knows no route to containers: an answer can only have gone to the host's own address."""
+    mctl.shell("ip netns exec outside busybox nc -ll -p 7 -e /bin/echo from outside >/dev/null 2>&1 &")
+    for address in ("192.0.2.2", "2001:db8::2"):
+        found = mctl.run("sh", "-c", f"nc -w 3 {address} 7 </dev/null", options=["--rm", "-q"])
+        assert found.text == "from outside\n"
+
+
+def test_a_range(mctl: Mctl, outside: None) -> None:
+    serve(mctl, "web", "-p", "9000-9002:79-81")
+    assert [ask(mctl, "192.0.2.1", port) for port in (9000, 9001, 9002)] == ["", "hello from web", ""]
+
+
+def test_a_port_that_the_service_chooses(mctl: Mctl, outside: None) -> None:
+    serve(mctl, "web", "-p", "80")
+    ((protocol, address, host, container, count),) = mctl.properties("web")["Ports"]
+    assert (protocol, address, container, count) == ("tcp", "", 80, 1)
+    assert host >= 1024
+    assert ask(mctl, "192.0.2.1", host) == "hello from web"
+
+
+@pytest.mark.allow_journal(MENDED)
+def test_rules_that_somebody_flushed_come_back(mctl: Mctl, outside: None) -> None:
+    serve(mctl, "web", "-p", "8080:80")
+    mctl.shell("nft add table inet theirs; nft flush ruleset")
+    mctl.shell("i=0; until nft list table inet mctl >/dev/null 2>&1; do i=$((i+1)); [ $i -lt 50 ]; sleep .1; done")
+    check_all_ways(mctl)
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0", "127.0.0.1"])
+def test_a_port_of_the_hosts_is_refused_and_nothing_is_left(mctl: Mctl, listen: str) -> None:
+    code = f"import socket, time; s = socket.create_server(('{listen}', 8080)); time.sleep(60)"
+    mctl.shell(f'python3 -c "{code}" >/dev/null 2>&1 & echo $! >/run/listener; sleep .5')
+    refused = mctl.run("true", options=["-p", "8080:80"], check=False)
+    mctl.shell("kill $(cat /run/listener); rm /run/listener")
+    assert refused.returncode == 125
+    assert "port 8080/tcp cannot be published: a process of the host has it" in refused.stderr.decode()
+    assert mctl("ps", "-a", "-q").text == ""
+    mctl.run("true", options=["--rm", "-p", "8080:80"])
+
+
+def test_a_host_process_cannot_take_a_published_port(mctl: Mctl) -> None:
+    mctl.run("sleep", "100", options=["-d", "--name", "web", "-p", "8080:80"])
+    taken = mctl.shell("busybox timeout 1 busybox nc -l -p 8080 </dev/null", check=False)
+    assert "in use" in taken.stderr.decode()
+
+
+def test_users_may_publish_but_not_below_1024(mctl: Mctl, alice_may_create: None) -> None:
+    mctl("run", "--rm", "-p", "8080:80", "/srv/alice", "true", user="alice")
+    refused = mctl("run", "--rm", "-p", "80:80", "/srv/alice", "true", user="alice", check=False)
+    assert refused.returncode == 125
+    assert "create-privileged" in refused.stderr.decode()
+
+
+def test_others_names_are_not_told(mctl: Mctl, alice_may_create: None) -> None:
+    mctl.run("sleep", "100", options=["-d", "--name", "secret", "-p", "8080:80"])
+    refused = mctl("run", "--rm", "-p", "8080:80", "/srv/alice", "true", user="alice", check=False)
+    assert "another user's container has it" in refused.stderr.decode()
+    assert b"secret" not in refused.stderr
+
+
+def test_removal_of_the_package_leaves_the_host_as_it_was(mctl: Mctl) -> None:
+    mctl.run("true", options=["--rm", "-p", "8080:80"])
+    mctl.shell("systemctl stop mctld.service; /usr/libexec/mctld --take-down-networks")
+    assert "mctl" not in mctl.shell("ip link; nft list tables").text
+    assert mctl.shell("cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding").text == "0\n0\n"
+    mctl.run("true", options=["--rm"])
