@@ -44,6 +44,8 @@ TABLE: dict[str, tuple[str, str, int | None]] = {
     MCTL + "NameTaken": ("", "", None),
     MCTL + "NotRunning": ("", "", None),
     MCTL + "AlreadyRunning": ("", "", None),
+    MCTL + "Paused": ("", "`mctl unpause` lets it go on", None),
+    MCTL + "NotPaused": ("", "", None),
     MCTL + "NoSuchRootfs": ("", "", None),
     MCTL + "NoSuchNetwork": ("", "", None),
     MCTL + "AddressInUse": ("", "", None),

@@ -24,13 +24,16 @@ VERBS = {
     "inspect": "show all that is known about containers, as JSON",
     "kill": "send a signal to containers",
     "logs": "show what a container has printed",
+    "pause": "freeze containers where they are",
     "ps": "list containers",
     "rm": "remove containers",
     "run": "make a container, start it, and wait for it or leave it running",
     "start": "start containers that were made before or have ended",
     "stop": "stop containers in good order",
+    "unpause": "let paused containers go on",
+    "update": "change the limits of containers, also while they run",
 }
-ALIASES = {"list": "ps", "ls": "ps"}
+ALIASES = {"freeze": "pause", "thaw": "unpause", "list": "ps", "ls": "ps"}
 
 
 def keep(flag: str, text: str) -> object:

@@ -24,6 +24,8 @@ __mctl_options() { # verb
         stop) echo "$common -t --time --timeout -f --force" ;;
         kill) echo "$common -s --signal -a --all" ;;
         rm) echo "$common -f --force" ;;
+        update) echo "$common $limits" ;;
+        pause | freeze | unpause | thaw) echo "$common" ;;
         ps | list | ls) echo "$common -a --all -q --quiet -f --filter --format --no-trunc --json --json=short --json=pretty" ;;
         logs) echo "$common -f --follow -n --tail --since --until -t --timestamps -o --output --raw" ;;
         check) echo "$common -q --quiet --json --json=short --json=pretty" ;;
@@ -38,10 +40,10 @@ __mctl_takes_value() { # verb option
         run,--cap-add | run,--cap-drop | run,--security-opt | run,--userns | run,--ulimit | run,--sysctl) ;;
         run,--oom-score-adj | run,-v | run,--volume | run,--mount | run,--tmpfs | run,--shm-size) ;;
         run,--add-host | run,--dns) ;;
-        run,--oom-group) return 1 ;;
+        run,--oom-group | update,--oom-group) return 1 ;;
         run,--memory* | run,--swap | run,--cpu* | run,--pids* | run,--io-* | run,--blkio-weight) ;;
-        run,--device-*-?ps | run,--device-*-iops) ;;
         exec,-[uwe] | exec,--user | exec,--workdir | exec,--env | exec,--env-file) ;;
+        run,--device-*-?ps | run,--device-*-iops | update,-m | update,--*) ;;
         stop,-t | stop,--time | stop,--timeout | kill,-s | kill,--signal) ;;
         ps,-f | ps,--filter | ps,--format | inspect,-f | inspect,--format) ;;
         logs,-[no] | logs,--tail | logs,--since | logs,--until | logs,--output) ;;
@@ -59,7 +61,7 @@ __mctl_values() { # verb option: what can stand there
         run,--network | run,--net) compgen -W 'bridge none' -- "$cur" ;;
         run,--stop-signal | kill,*) compgen -W "$(compgen -A signal | sed -n 's/^SIG//p')" -- "${cur#SIG}" ;;
         ps,--format) compgen -W 'table json ids' -- "$cur" ;;
-        ps,*) compgen -W 'state=created state=starting state=running state=stopping state=exited name=' -- "$cur" ;;
+        ps,*) compgen -W 'state=created state=starting state=running state=paused state=stopping state=exited name=' -- "$cur" ;;
         logs,-o | logs,--output) compgen -W 'cat short-iso-precise json export' -- "$cur" ;;
     esac
 }
@@ -68,8 +70,10 @@ __mctl_operands() { # verb
     case $1 in
         start) __mctl_names -f state=created -f state=exited ;;
         stop | kill | exec) __mctl_names ;;
-        rm | logs | inspect) __mctl_names -a ;;
-        help) echo 'check create exec inspect kill logs ps rm run start stop' ;;
+        pause | freeze) __mctl_names -f state=running ;;
+        unpause | thaw) __mctl_names -f state=paused ;;
+        rm | logs | inspect | update) __mctl_names -a ;;
+        help) echo 'check create exec inspect kill logs pause ps rm run start stop unpause update' ;;
     esac
 }
 
@@ -85,7 +89,7 @@ _mctl() {
         elif [[ -z $verb ]]; then
             verb=$word
             family=$word
-            case $verb in create) family=run ;; list | ls) family=ps ;; esac
+            case $verb in create) family=run ;; freeze) family=pause ;; thaw) family=unpause ;; list | ls) family=ps ;; esac
         else
             operands=$((operands + 1))
         fi
@@ -99,7 +103,7 @@ _mctl() {
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check create exec inspect kill logs ps rm run start stop help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'check create exec inspect kill logs pause ps rm run start stop unpause update help' -- "$cur")
     elif [[ $family == run ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")

@@ -18,11 +18,11 @@ from .lifecycle.disposal import Disposal
 from .lifecycle.events import Events
 from .lifecycle.logs import LogReaders
 from .lifecycle.machinery import Machinery
-from .lifecycle.memory import MemoryWatch
 from .lifecycle.networks import Networks
 from .lifecycle.recovery import recover
 from .lifecycle.registry import Registry
 from .lifecycle.tasks import Tasks
+from .lifecycle.watch import Watch
 from .runtime import capabilities, cgroup, users
 from .runtime.launch import Spawner
 from .runtime.rootfs import Staging
@@ -53,8 +53,8 @@ async def serve(settings: Settings) -> None:
         retirement=Retirement(lambda unit: registry.uses_unit(unit)),
         logs=LogReaders(),
         disposal=Disposal(),
-        memory=MemoryWatch(),
         networks=Networks(store, settings.network_record, tasks),
+        watch=Watch(),
         events=Events(),
         tasks=tasks,
         relays=Tasks(),
@@ -79,7 +79,7 @@ async def _stop(door: Door, machinery: Machinery) -> None:
     await door.close()
     await machinery.relays.finish(0)
     await machinery.tasks.finish(STOP_TIMEOUT)
-    machinery.memory.close()
+    machinery.watch.close()
     machinery.spawner.close()
     machinery.staging.close()
     machinery.filters.close()

@@ -92,6 +92,16 @@ class SubnetInUse(MctlError):
     bus_name = "org.mctl1.Error.SubnetInUse"
 
 
+class Paused(MctlError):
+    """The container is frozen, and what is asked for needs it to run."""
+
+    bus_name = "org.mctl1.Error.Paused"
+
+
+class NotPaused(MctlError):
+    bus_name = "org.mctl1.Error.NotPaused"
+
+
 class NoSuchRootfs(MctlError):
     """The root directory is missing, is no directory, or is no longer the one that was authorized."""
 

@@ -69,11 +69,11 @@ class Limits:
         for key, value in (
             ("MemoryMax", self.memory_max),
             ("MemoryHigh", self.memory_high),
-            ("MemoryLow", self.memory_low),
             ("MemorySwapMax", self.memory_swap_max),
         ):
             if value != INFINITY:
                 check_range(key, value, 0, BYTES_MAX)
+        check_range("MemoryLow", self.memory_low, 0, BYTES_MAX)
         if INFINITY != self.memory_high > self.memory_max:
             raise InvalidArgs(
                 f"MemoryHigh {self.memory_high} is above MemoryMax {self.memory_max}: what slows down must come first"

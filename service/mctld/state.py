@@ -12,6 +12,7 @@ class State(Enum):
     CREATED = "created"
     STARTING = "starting"
     RUNNING = "running"
+    PAUSED = "paused"
     STOPPING = "stopping"
     EXITED = "exited"
 
@@ -21,7 +22,7 @@ class State(Enum):
 
     @property
     def can_be_signalled(self) -> bool:
-        return self in (State.RUNNING, State.STOPPING)
+        return self in (State.RUNNING, State.PAUSED, State.STOPPING)
 
     @property
     def can_remove(self) -> bool:
@@ -30,4 +31,4 @@ class State(Enum):
     @property
     def is_active(self) -> bool:
         """A process of the container exists or is about to."""
-        return self in (State.STARTING, State.RUNNING, State.STOPPING)
+        return self in (State.STARTING, State.RUNNING, State.PAUSED, State.STOPPING)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from . import leases
@@ -46,7 +46,7 @@ VERSION = len(_MIGRATIONS)
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What never changes of a container.
+    """What a container is. Only the limits in its spec ever change.
 
     reserved: the first of the 65,536 ids that nobody else gets while it exists; it uses them unless it shares the
     host's.
@@ -167,6 +167,14 @@ class Store:
             self._database.execute(f"UPDATE container SET {assignments} WHERE id = ?", (*values, record.id))
         except sqlite3.Error as error:
             raise self._failed("store the state of container", record.spec.name, error) from error
+
+    def amend(self, record: Record, spec: Spec) -> Record:
+        """The record with `spec` in place of its own. The name cannot change."""
+        try:
+            self._database.execute("UPDATE container SET spec = ? WHERE id = ?", (encode(spec), record.id))
+        except sqlite3.Error as error:
+            raise self._failed("store the limits of container", record.spec.name, error) from error
+        return replace(record, spec=spec)
 
     def remove(self, record: Record) -> None:
         try:

@@ -6,17 +6,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from mctld.errors import AlreadyRunning, InvalidArgs, NameTaken, NotRunning
 from mctld.lifecycle.check.finding import Finding, Verdict
 from mctld.lifecycle.events import Events, Exit
+from mctld.runtime.cgroup import differences
 from mctld.spec import Rootfs, Spec
 from mctld.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mctld.execution import Execution
     from mctld.lifecycle.logs import LogQuery
@@ -76,6 +77,17 @@ class SimulatedContainer:
         self.done.append(("kill", number, everyone))
         if not self.state.can_be_signalled:
             raise NotRunning(f"container {self.name!r} is not running")
+
+    async def freeze(self) -> None:
+        self.done.append(("freeze",))
+
+    async def thaw(self) -> None:
+        self.done.append(("thaw",))
+
+    async def update(self, changes: Mapping[str, Any], /) -> None:
+        before = self.spec.limits
+        self.spec = replace(self.spec, limits=before.changed(changes))
+        self.registry.events.changed(self, *differences(before, self.spec.limits))  # type: ignore[arg-type]
 
     async def remove(self, *, force: bool) -> None:
         self.done.append(("remove", force))

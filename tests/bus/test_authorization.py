@@ -28,6 +28,7 @@ INTERACTIVE = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
 
 INSPECT = ("org.mctl1.inspect-own", "org.mctl1.inspect-all")
 MANAGE = ("org.mctl1.manage-own", "org.mctl1.manage")
+SET_LIMITS = ("org.mctl1.set-limits-own", "org.mctl1.set-limits")
 LOGS = ("org.mctl1.logs-own", "org.mctl1.logs")
 EXEC = ("org.mctl1.exec-own", "org.mctl1.exec")
 LIST = ("org.mctl1.inspect-own",)
@@ -43,6 +44,9 @@ TABLE: dict[str, Row] = {
     f"{CONTAINER}.Stop": (MANAGE, ("a{sv}t", {}, 0)),
     f"{CONTAINER}.Kill": (MANAGE, ("it", 15, 0)),
     f"{CONTAINER}.Remove": (MANAGE, ("t", 0)),
+    f"{CONTAINER}.Freeze": (MANAGE, ("t", 0)),
+    f"{CONTAINER}.Thaw": (MANAGE, ("t", 0)),
+    f"{CONTAINER}.Update": (SET_LIMITS, ("a{sv}t", {"TasksMax": Variant("t", 9)}, 0)),
     f"{CONTAINER}.OpenLog": (LOGS, ("a{sv}t", {}, 0)),
     f"{CONTAINER}.Exec": (EXEC, ("asa{sv}t", ["/bin/true"], {}, 0)),
     f"{EXEC_OBJECT}.Kill": (MANAGE, ("it", 15, 0)),
@@ -173,7 +177,7 @@ async def test_every_property_is_guarded(house: House, wanted: Property) -> None
 
 @pytest.mark.parametrize("verdict", [NO, CHALLENGE])
 @pytest.mark.parametrize("interactive", [False, True])
-@pytest.mark.parametrize("member", [m for m in TABLE if TABLE[m][0] in (INSPECT, MANAGE, LOGS, EXEC)])
+@pytest.mark.parametrize("member", [m for m in TABLE if TABLE[m][0] in (INSPECT, MANAGE, SET_LIMITS, LOGS, EXEC)])
 async def test_another_users_container_and_none_at_all_look_the_same(
     house: House, member: str, verdict: tuple[bool, bool], *, interactive: bool
 ) -> None:

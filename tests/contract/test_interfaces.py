@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "dbus").glob("*.xml"))
 DOC = "org.gtk.GDBus.DocString"
 EMITS = "org.freedesktop.DBus.Property.EmitsChangedSignal"
-KEEPING_IS_NO_WAY_TO_BECOME_ROOT = {"org.mctl1.inspect-all", "org.mctl1.manage", "org.mctl1.logs"}
+KEEPING_IS_NO_WAY_TO_BECOME_ROOT = {
+    f"org.mctl1.{action}" for action in ("inspect-all", "manage", "logs", "set-limits")
+}
 
 
 def policy() -> dict[str, ET.Element]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..client import Client
     from ..parser import Arguments
 
-ACTIVE = ["starting", "running", "stopping"]
+ACTIVE = ["starting", "running", "paused", "stopping"]
 HEADS = ("NAME", "ID", "STATE", "OWNER", "COMMAND", "CREATED")
 ID_DIGITS = 12
 COMMAND_WIDTH = 30

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dbus_next.signature import Variant
 
 from ..errors import AccessDenied, InteractiveAuthorizationRequired, MctlError
-from .question import CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED, INSPECT, LIST, LOGS, MANAGE, PUBLIC
+from .question import CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED, INSPECT, LIST, LOGS, MANAGE, PUBLIC, SET_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,6 +47,7 @@ RULES: Mapping[str, Rule | None] = {
     INSPECT: Rule("org.mctl1.inspect-own", "org.mctl1.inspect-all", "seeing"),
     MANAGE: Rule("org.mctl1.manage-own", "org.mctl1.manage", "managing"),
     LOGS: Rule("org.mctl1.logs-own", "org.mctl1.logs", "reading the output of"),
+    SET_LIMITS: Rule("org.mctl1.set-limits-own", "org.mctl1.set-limits", "changing the limits of"),
     CREATE: Rule("org.mctl1.create"),
     CREATE_PRIVILEGED: Rule("org.mctl1.create-privileged"),
     EXEC: Rule("org.mctl1.exec-own", "org.mctl1.exec", "executing commands in"),

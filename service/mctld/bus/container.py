@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from ..dangers import dangers
 from ..errors import AccessDenied, UnknownObject
@@ -15,7 +16,7 @@ from .question import INSPECT, Question
 from .target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from dbus_next.signature import Variant
 
@@ -48,6 +49,17 @@ def spec_details(spec: Spec) -> dict[str, str]:
 
 def container_details(container: Container) -> dict[str, str]:
     return {"id": container.id, "owner": str(container.owner_uid), **spec_details(container.spec)}
+
+
+def limit_details(given: Mapping[str, Variant]) -> dict[str, str]:
+    """Limits as asked for; a rule may say how much is too much."""
+    return {f"limits.{key}": _limit_text(variant.value) for key, variant in given.items()}
+
+
+def _limit_text(value: object) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{path}:{rate}" for path, rate in sorted(value.items()))
+    return str(value)
 
 
 class ContainerObject(Target):
@@ -93,7 +105,11 @@ class ContainerObject(Target):
             case "Exec", [list(command), dict(given), int(flags)]:
                 return entry.question(self.ask(call, (), (), "exec"), call, command, given, flags)
         verb, checked = self._checked(method, args)
-        return self.ask(call, (method.action,), checked, verb)
+        question = self.ask(call, (method.action,), checked, verb)
+        match method.name, args:
+            case "Update", [dict(given), _]:
+                return replace(question, details={**question.details, **limit_details(given)})
+        return question
 
     def introspection_actions(self) -> tuple[str, ...]:
         return (INSPECT,)
@@ -117,6 +133,12 @@ class ContainerObject(Target):
             case "Remove", [int(flags)]:
                 options.check_flags(flags, {options.FORCE: "kill it first if it runs"})
                 return "remove", (bool(flags & options.FORCE),)
+            case "Freeze" | "Thaw", [int(flags)]:
+                options.check_flags(flags, {})
+                return method.handler, ()
+            case "Update", [dict(given), int(flags)]:
+                options.check_flags(flags, {})
+                return "update", (options.update(options.parse(given, options.LIMITS)),)
             case "OpenLog", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return "logs", (options.log_query(options.parse(given, options.LOG)),)
@@ -153,6 +175,15 @@ class ContainerObject(Target):
         execs = self._registry.execs
         made, streams = await execs.start(self.container, execution, call.uid, stdin=opened, attach=attach)
         return exec_path(made.id), list(streams)
+
+    async def freeze(self, call: Call) -> None:
+        await self.container.freeze()
+
+    async def thaw(self, call: Call) -> None:
+        await self.container.thaw()
+
+    async def update(self, call: Call, changes: Mapping[str, Any]) -> None:
+        await self.container.update(changes)
 
     def open_log(self, call: Call, query: LogQuery) -> int:
         return self.container.open_log(query, reader_uid=call.uid)

@@ -179,6 +179,12 @@ def _security(values: Mapping[str, Any]) -> Security:
     )
 
 
+def update(values: Mapping[str, Any]) -> dict[str, Any]:
+    if not values:
+        raise InvalidArgs(f"there is nothing to change: name one of {', '.join(sorted(LIMITS))}")
+    return limit_changes(values)
+
+
 def limit_changes(values: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of Limits, from parsed LIMITS options."""
     given = {key: values[key] for key in LIMITS if key in values}

@@ -15,6 +15,7 @@ PUBLIC = "public"
 INSPECT = "org.mctl1.inspect"
 MANAGE = "org.mctl1.manage"
 LOGS = "org.mctl1.logs"
+SET_LIMITS = "org.mctl1.set-limits"
 LIST = "org.mctl1.list"
 CREATE = "org.mctl1.create"
 CREATE_PRIVILEGED = "org.mctl1.create-privileged"
@@ -22,7 +23,7 @@ EXEC = "org.mctl1.exec"
 EXEC_PRIVILEGED = "org.mctl1.exec-privileged"
 
 # A call that changes nothing ends with its caller.
-CHANGING = frozenset({MANAGE, CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED})
+CHANGING = frozenset({MANAGE, SET_LIMITS, CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED})
 
 
 @dataclass(frozen=True, slots=True)

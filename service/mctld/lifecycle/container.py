@@ -10,30 +10,30 @@ import os
 import signal
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import (
     ADVICE,
     AlreadyRunning,
     MctlError,
-    NoSuchContainer,
-    NotRunning,
     SetupFailed,
     SpawnerUnavailable,
     StoreFailed,
 )
+from ..runtime import cgroup
 from ..state import State
 from ..store import Run
-from ..systemd import notify, scope
-from . import start, supervise
+from ..systemd import notify
+from . import freezer, limits, start, supervise
 from .events import Exit
+from .observation import Observation
+from .standing import Standing
 from .stdio import open_stdio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ..networking import Lease
-    from ..spec import Spec
     from ..store import Record
     from .logs import LogQuery
     from .machinery import Machinery
@@ -46,97 +46,27 @@ DRAIN_TIMEOUT = 5.0  # seconds for attached output whose writing end has left th
 KILL_TIMEOUT = 10.0  # seconds a killed process may take to die: longer means stuck in the kernel
 
 
-class Container:
+class Container(Standing):
     """`removed` is called once, when nothing of it is left to be found."""
 
     def __init__(
         self, record: Record, run: Run, machinery: Machinery, removed: Callable[[Container, Exit | None], None]
     ) -> None:
-        self.record = record
-        self._run = run
+        super().__init__(record, run)
         self._machinery = machinery
         self._removed = removed
         self._lock = asyncio.Lock()
         self._ended = asyncio.Event()
         self._pidfd = -1
-        self._memory_events: int | None = None
+        self._observation: Observation | None = None
         self._relays: list[Relay] = []
-        self._gone = False
         self.warnings: tuple[str, ...] = ()  # of the current run or the last, while the service runs
         if not run.state.is_active:
             self._ended.set()
 
-    # What it is
-
-    @property
-    def id(self) -> str:
-        return self.record.id
-
-    @property
-    def name(self) -> str:
-        return self.record.spec.name
-
-    @property
-    def spec(self) -> Spec:
-        return self.record.spec
-
-    @property
-    def owner_uid(self) -> int:
-        return self.record.owner_uid
-
-    @property
-    def uid_shift(self) -> int:
-        return self.record.uid_shift
-
-    @property
-    def created_usec(self) -> int:
-        return self.record.created_usec
-
     @property
     def leases(self) -> tuple[Lease, ...]:
         return self._machinery.networks.leases(self.record)
-
-    @property
-    def unit(self) -> str:
-        return scope.unit_name(self.name)
-
-    @property
-    def slice(self) -> str:
-        return scope.slice_name(self.owner_uid)
-
-    # Where it stands
-
-    @property
-    def state(self) -> State:
-        return self._run.state
-
-    @property
-    def main_pid(self) -> int:
-        return self._run.main_pid
-
-    @property
-    def control_group(self) -> str:
-        return scope.control_group(self.name, self.owner_uid) if self._run.main_pid else ""
-
-    @property
-    def started_usec(self) -> int:
-        return self._run.started_usec
-
-    @property
-    def started_monotonic_usec(self) -> int:
-        return self._run.started_monotonic_usec
-
-    @property
-    def exited_usec(self) -> int:
-        return self._run.exited_usec
-
-    @property
-    def exited_monotonic_usec(self) -> int:
-        return self._run.exited_monotonic_usec
-
-    @property
-    def end(self) -> Exit | None:
-        return Exit(self._run.how, self._run.status) if self._run.how else None
 
     # What can be done with it
 
@@ -165,7 +95,7 @@ class Container:
             self._must_become(before, "State")
             self._machinery.retirement.add([self.unit])
             raise
-        self._pidfd, self._memory_events, self.warnings = started.pidfd, started.memory_events, started.warnings
+        self._pidfd, self.warnings = started.pidfd, started.warnings
         self.relay(stdio.relays((started.pid, self.uid_shift, self.uid_shift)))
         stdio.close_payload()
         self._must_become(
@@ -173,7 +103,7 @@ class Container:
             "State", "MainPID", "ControlGroup", "StartTimestamp", "StartTimestampMonotonic", "ExitHow", "ExitStatus",
             "Warnings",
         )  # fmt: skip
-        self._watch()
+        self._watch(started.observation)
         return stdio.watchers
 
     def _open_stdio(self, stdin: int | None, *, attach: bool) -> Stdio:
@@ -187,10 +117,13 @@ class Container:
         async with self._lock:
             self._refuse_if_gone()
             self._refuse_if_not_running()
+            paused = self.state is State.PAUSED
             self._become(replace(self._run, state=State.STOPPING), "State")
         timeout = self.spec.timeout_stop_usec if timeout_usec is None else timeout_usec
         if timeout:
             self._signal(self.spec.stop_signal)
+            if paused:
+                await freezer.let_go(self._machinery.systemd, self.unit)
         if not await self._ends_within(timeout / 1_000_000):
             await self._kill_now()
 
@@ -201,6 +134,30 @@ class Container:
             await self._machinery.systemd.kill(self.unit, number)
         else:
             self._signal(number)
+
+    async def freeze(self) -> None:
+        """Returns when no process of it runs any more."""
+        async with self._lock:
+            self._refuse_if_gone()
+            freezer.refuse_to_freeze(self)
+            await freezer.freeze(self._machinery.systemd, self.unit)
+            self._look_at_freezer()
+
+    async def thaw(self) -> None:
+        async with self._lock:
+            self._refuse_if_gone()
+            freezer.refuse_to_thaw(self)
+            await self._machinery.systemd.thaw(self.unit)
+            self._look_at_freezer()
+            freezer.refuse_to_stay_frozen(self)
+
+    async def update(self, changes: Mapping[str, Any]) -> None:
+        """`changes` are fields of Limits. In force when it returns; where it fails, all is as before."""
+        async with self._lock:
+            self._refuse_if_gone()
+            before = self.spec.limits
+            self.record = await limits.change(self._machinery, self.record, changes, running=self.state.is_active)
+            self._machinery.events.changed(self, *cgroup.differences(before, self.spec.limits))
 
     async def remove(self, *, force: bool = False) -> None:
         """Returns when its name is free; what lies on disk is removed behind the caller's back."""
@@ -236,13 +193,11 @@ class Container:
         """Take over a run that an earlier instance of the service has started."""
         self._run = replace(self._run, state=State.RUNNING, main_pid=pid)
         self._pidfd = pidfd
-        self._memory_events = start.watch_memory(self._machinery, self.record)
-        self._watch()
+        self._watch(Observation(self._machinery.watch, self.control_group))
 
     async def conclude(self) -> None:
         """The run is over: say how it ended, to everybody and for good."""
-        kills = start.unwatch_memory(self._machinery, self._memory_events)
-        self._memory_events = None
+        kills = self._observe_no_more()
         await self._drain()
         try:
             status = await self._machinery.spawner.status(self.id)
@@ -284,9 +239,26 @@ class Container:
         supervise.note(self.record, end)
         return stored
 
-    def _watch(self) -> None:
+    def _watch(self, observation: Observation) -> None:
         self._ended.clear()
+        self._observation = observation
+        observation.on_frozen(self._follow_freezer)
         asyncio.get_running_loop().add_reader(self._pidfd, self._on_exit)
+
+    def _observe_no_more(self) -> int:
+        """How many processes have been killed for want of memory."""
+        if self._observation is None:  # it ended before this instance of the service began
+            return 0
+        self._observation.close()
+        kills, self._observation = self._observation.kills, None
+        return kills
+
+    def _follow_freezer(self) -> None:
+        """Also where an administrator has frozen or thawed the scope, or a slice above it."""
+        frozen = self._observation is not None and self._observation.frozen
+        before, after = (State.RUNNING, State.PAUSED) if frozen else (State.PAUSED, State.RUNNING)
+        if self.state is before:
+            self._must_become(replace(self._run, state=after), "State")
 
     def _on_exit(self) -> None:
         loop = asyncio.get_running_loop()
@@ -332,6 +304,11 @@ class Container:
             return False
         return True
 
+    def _look_at_freezer(self) -> None:
+        """The event loop has not come to it yet."""
+        if self._observation is not None:
+            self._observation.look()
+
     def _signal(self, number: int) -> None:
         """To the first process, by its pidfd: no other can ever be hit."""
         try:
@@ -352,14 +329,6 @@ class Container:
         except TimeoutError:
             return False
         return True
-
-    def _refuse_if_gone(self) -> None:
-        if self._gone:
-            raise NoSuchContainer(f"container {self.name!r} has been removed")
-
-    def _refuse_if_not_running(self) -> None:
-        if not self.state.can_be_signalled:
-            raise NotRunning(f"container {self.name!r} is not running: it is {self.state.value}")
 
 
 def kept_name(identity: str, stream: str) -> str:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from .disposal import Disposal
     from .events import Events
     from .logs import LogReaders
-    from .memory import MemoryWatch
     from .networks import Networks
     from .tasks import Tasks
+    from .watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class Machinery:
     retirement: Retirement
     logs: LogReaders
     disposal: Disposal
-    memory: MemoryWatch
     networks: Networks
+    watch: Watch
     events: Events
     tasks: Tasks  # end by themselves
     relays: Tasks  # end with what they serve

@@ -19,7 +19,8 @@ from ..errors import MctlError, SetupFailed
 from ..runtime import cgroup, planner, users
 from ..runtime.launch import Inherited
 from ..systemd import journal, scope
-from . import resources
+from . import limits, resources
+from .observation import Observation
 from .readiness import readable
 from .resources import Resources
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 class Started:
     pid: int
     pidfd: int
-    memory_events: int | None  # watched; None where there is no memory controller
+    observation: Observation
     warnings: tuple[str, ...]
 
 
@@ -63,11 +64,11 @@ async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
             _prepare(machinery, record, stage, plan, stdio, made),
             machinery.networks.attach(record, stage),
         )
-        memory_events = watch_memory(machinery, record)  # soon the payload may be gone, and the cgroup with it
-        on_failure.callback(unwatch_memory, machinery, memory_events)
+        observation = Observation(machinery.watch, scope.control_group(record.spec.name, record.owner_uid))
+        on_failure.callback(observation.close)  # made now: soon the payload may be gone, and the cgroup with it
         await stage.finish(plan)  # past the gate: the scope with all its limits holds the child
         on_failure.pop_all()
-        return Started(stage.pid, stage.pidfd, memory_events, made.warnings)
+        return Started(stage.pid, stage.pidfd, observation, made.warnings)
 
 
 def inherited(spec: Spec) -> Inherited:
@@ -98,6 +99,7 @@ async def _attach_scope(machinery: Machinery, record: Record, stage: Stage) -> N
         raise
     except MctlError as error:
         raise SetupFailed(f"start {scope.unit_name(spec.name)}", error) from error
+    limits.complete(scope.control_group(spec.name, record.owner_uid), spec.limits)
 
 
 async def _prepare(
@@ -106,30 +108,6 @@ async def _prepare(
     await resources.prepare(machinery, record, stage, made)
     stage.begin(plan, {**made.descriptors, **stdio.payload})
     made.close()
-
-
-def watch_memory(machinery: Machinery, record: Record) -> int | None:
-    """An open memory.events that is being watched; None where there is no memory controller."""
-    group = scope.control_group(record.spec.name, record.owner_uid)
-    try:
-        events = os.open(f"/sys/fs/cgroup{group}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        machinery.memory.add(events)
-    except OSError:
-        os.close(events)
-        raise
-    return events
-
-
-def unwatch_memory(machinery: Machinery, events: int | None) -> int:
-    """How many processes have been killed for want of memory."""
-    if events is None:
-        return 0
-    kills = machinery.memory.remove(events)
-    os.close(events)
-    return kills
 
 
 async def _abandon(machinery: Machinery, record: Record, stage: Stage) -> None:

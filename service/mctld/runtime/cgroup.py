@@ -47,6 +47,11 @@ def needed(limits: Limits) -> dict[str, str]:
     }
 
 
+def differences(one: Limits, other: Limits) -> list[str]:
+    """Names of the limits in which they differ."""
+    return [name for name, (field, _) in CONTROLLER_OF.items() if getattr(one, field) != getattr(other, field)]
+
+
 def available() -> frozenset[str]:
     """Without cgroup v2 nothing is. The service starts all the same, so that somebody can ask it what is missing."""
     try:

@@ -16,6 +16,7 @@ NAME = "org.freedesktop.systemd1"
 PATH = "/org/freedesktop/systemd1"
 INTERFACE = f"{NAME}.Manager"
 UNIT_EXISTS = f"{NAME}.UnitExists"
+RUNTIME = True  # not beyond the next boot, and for a transient unit not beyond its end
 LEFTOVER_TIMEOUT = 10.0  # seconds that PID 1 may take to let go of a unit whose processes are all gone
 
 
@@ -100,6 +101,19 @@ class Manager:
     async def kill(self, unit: str, signal: int) -> None:
         """A signal to every process of the unit."""
         await self._call("KillUnit", "ssi", unit, "all", signal)
+
+    async def freeze(self, unit: str) -> None:
+        """Answered when the kernel has frozen every process of the unit."""
+        await self._call("FreezeUnit", "s", unit)
+
+    async def thaw(self, unit: str) -> None:
+        await self._call("ThawUnit", "s", unit)
+
+    async def set_properties(self, unit: str, properties: list[list[Any]]) -> None:
+        """All of them or none, until the unit ends. In force when it returns: PID 1 takes messages in turn, and writes
+        to the cgroup before it takes the next one (manager_dispatch_cgroup_realize_queue)."""
+        await self._call("SetUnitProperties", "sba(sv)", unit, RUNTIME, properties)
+        await self._bus.call(NAME, PATH, "org.freedesktop.DBus.Peer", "Ping")
 
     def _on_job_removed(self, _path: str, body: list[Any]) -> None:
         _, _, unit, result = body

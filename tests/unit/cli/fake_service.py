@@ -35,6 +35,9 @@ SIGNATURES = {
     "Stop": "a{sv}t",
     "Kill": "it",
     "Remove": "t",
+    "Freeze": "t",
+    "Thaw": "t",
+    "Update": "a{sv}t",
     "OpenLog": "a{sv}t",
     "Exec": "asa{sv}t",
     "Wait": "",
@@ -291,7 +294,7 @@ class FakeService:
         self._target(message)
         return "", ()
 
-    Stop = Remove = Start
+    Stop = Remove = Freeze = Thaw = Update = Start
 
     def Kill(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         container = self._target(message)

@@ -43,7 +43,7 @@ def section(verb: str) -> str:
     text = re.sub(r"\\f.|\\~", " ", PAGE.read_text().replace(r"\-", "-"))
     parts = dict(re.findall(r"^\.SS mctl (\w+)[^\n]*\n(.*?)(?=^\.S[SH])", text, re.MULTILINE | re.DOTALL))
     body: str = parts[verb]
-    return body + (parts["run"] if verb == "create" else "")
+    return body + (parts["run"] if verb in ("create", "update") else "")
 
 
 @pytest.mark.parametrize("verb", VERBS)

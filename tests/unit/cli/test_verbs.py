@@ -132,7 +132,7 @@ def test_ps(mctl: Mctl, service: FakeService) -> None:
 @pytest.mark.parametrize(
     ("words", "asked"),
     [
-        ([], {"States": ("as", ["starting", "running", "stopping"])}),
+        ([], {"States": ("as", ["starting", "running", "paused", "stopping"])}),
         (["-a"], {}),
         (["-f", "name=web", "--filter=name=db", "-a"], {"Names": ("as", ["web", "db"])}),
         (["-f", "status=created"], {"States": ("as", ["created"])}),

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mctl update: limits of containers, also while they run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..each import do_to_each
+from ..failures import UsageError
+from ..limits import OPTIONS, limit_options
+from ..parser import Verb
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..parser import Arguments
+
+VERB = Verb(
+    usage="OPTION... NAME...",
+    options=OPTIONS,
+    notes="What is not named stays as it is. The rates of disks that are given replace all of their kind.",
+)
+
+
+def run(arguments: Arguments, client: Client) -> int:
+    limits = limit_options(arguments)
+    if not limits:
+        raise UsageError("there is nothing to change: give a limit, as in `mctl update --memory 256m NAME`")
+    return do_to_each(arguments, client, "Update", "a{sv}t", limits, 0)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Limits, completed at a start and changed while a container runs: the store says what the kernel enforces."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import MctlError, SetupFailed
+from ..runtime import cgroup, enforcement
+from ..systemd import scope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..limits import Limits
+    from ..store import Record
+    from .machinery import Machinery
+
+GONE = "org.freedesktop.systemd1.NoSuchUnit"
+
+
+def complete(control_group: str, limits: Limits) -> None:
+    """What PID 1 does not do for a new scope: the one limit that it has no property for, and a look at all of them."""
+    if limits.oom_group:
+        enforcement.set_oom_group(control_group, kill_all=True)
+    enforcement.check(control_group, limits)
+
+
+async def change(machinery: Machinery, record: Record, changes: Mapping[str, Any], *, running: bool) -> Record:
+    """The record with its limits changed; they are in force where it runs. If anything fails nothing has changed."""
+    before, after = record.spec.limits, record.spec.limits.changed(changes)
+    cgroup.check(after, machinery.controllers)
+    if running:
+        await _enforce(machinery, record, before, after)
+    try:
+        return machinery.store.amend(record, replace(record.spec, limits=after))
+    except MctlError:
+        if running:
+            await _apply(machinery, record, after, before)
+        raise
+
+
+async def _enforce(machinery: Machinery, record: Record, before: Limits, after: Limits) -> None:
+    try:
+        await _apply(machinery, record, before, after)
+        enforcement.check(_control_group(record), after)
+    except (MctlError, OSError) as error:
+        if getattr(error, "name", "") == GONE or not enforcement.exists(_control_group(record)):
+            return  # it has just ended: the next start begins with what the store will say
+        with contextlib.suppress(MctlError, OSError):
+            await _apply(machinery, record, after, before)
+        if isinstance(error, SetupFailed):
+            raise
+        raise SetupFailed(f"change the limits of {scope.unit_name(record.spec.name)}", error) from error
+
+
+async def _apply(machinery: Machinery, record: Record, before: Limits, after: Limits) -> None:
+    properties = scope.changed_properties(before, after)
+    if properties:
+        await machinery.systemd.set_properties(scope.unit_name(record.spec.name), properties)
+    if before.oom_group != after.oom_group:
+        enforcement.set_oom_group(_control_group(record), kill_all=after.oom_group)
+
+
+def _control_group(record: Record) -> str:
+    return scope.control_group(record.spec.name, record.owner_uid)

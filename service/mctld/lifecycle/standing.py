@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a container is and where it stands: what its store record and its run say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import NoSuchContainer, NotRunning
+from ..systemd import scope
+from .events import Exit
+
+if TYPE_CHECKING:
+    from ..spec import Spec
+    from ..state import State
+    from ..store import Record, Run
+
+
+class Standing:
+    """Read by everybody, changed by Container alone."""
+
+    def __init__(self, record: Record, run: Run) -> None:
+        self.record = record
+        self._run = run
+        self._gone = False
+
+    # What it is
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def name(self) -> str:
+        return self.record.spec.name
+
+    @property
+    def spec(self) -> Spec:
+        return self.record.spec
+
+    @property
+    def owner_uid(self) -> int:
+        return self.record.owner_uid
+
+    @property
+    def uid_shift(self) -> int:
+        return self.record.uid_shift
+
+    @property
+    def created_usec(self) -> int:
+        return self.record.created_usec
+
+    @property
+    def unit(self) -> str:
+        return scope.unit_name(self.name)
+
+    @property
+    def slice(self) -> str:
+        return scope.slice_name(self.owner_uid)
+
+    # Where it stands
+
+    @property
+    def state(self) -> State:
+        return self._run.state
+
+    @property
+    def main_pid(self) -> int:
+        return self._run.main_pid
+
+    @property
+    def control_group(self) -> str:
+        return scope.control_group(self.name, self.owner_uid) if self._run.main_pid else ""
+
+    @property
+    def started_usec(self) -> int:
+        return self._run.started_usec
+
+    @property
+    def started_monotonic_usec(self) -> int:
+        return self._run.started_monotonic_usec
+
+    @property
+    def exited_usec(self) -> int:
+        return self._run.exited_usec
+
+    @property
+    def exited_monotonic_usec(self) -> int:
+        return self._run.exited_monotonic_usec
+
+    @property
+    def end(self) -> Exit | None:
+        return Exit(self._run.how, self._run.status) if self._run.how else None
+
+    # What it refuses
+
+    def _refuse_if_gone(self) -> None:
+        if self._gone:
+            raise NoSuchContainer(f"container {self.name!r} has been removed")
+
+    def _refuse_if_not_running(self) -> None:
+        if not self.state.can_be_signalled:
+            raise NotRunning(f"container {self.name!r} is not running: it is {self.state.value}")
