@@ -11,6 +11,20 @@ import pytest
 from dbus_next.signature import Variant
 
 from bus.house import ALICE, BOB, CONTAINER, CONTRACT, MANAGER, PROPERTIES, ROOT_UID, Client, House
+from bus.permissions import (
+    EXEC,
+    EXEC_OBJECT,
+    INSPECT,
+    INTROSPECTABLE,
+    LOGS,
+    MANAGE,
+    NEVER_ALLOWED,
+    OBJECT_MANAGER,
+    OPTIONS,
+    PUBLIC_PROPERTIES,
+    SET_LIMITS,
+    TABLE,
+)  # fmt: skip
 from bus.polkit import CHALLENGE, NO, YES
 from mctld.bus.authority import presentable
 from mctld.bus.contract import Contract, Property
@@ -20,54 +34,8 @@ from mctld.lifecycle.events import Exit
 if TYPE_CHECKING:
     from pathlib import Path
 
-EXEC_OBJECT = "org.mctl1.Exec"
-INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
-OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 INTERACTIVE = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
-
-INSPECT = ("org.mctl1.inspect-own", "org.mctl1.inspect-all")
-MANAGE = ("org.mctl1.manage-own", "org.mctl1.manage")
-SET_LIMITS = ("org.mctl1.set-limits-own", "org.mctl1.set-limits")
-LOGS = ("org.mctl1.logs-own", "org.mctl1.logs")
-EXEC = ("org.mctl1.exec-own", "org.mctl1.exec")
-LIST = ("org.mctl1.inspect-own",)
-CREATE = ("org.mctl1.create", "org.mctl1.create-privileged")
-PUBLIC = ()
-
-Row = tuple[tuple[str, ...], tuple[Any, ...]]
-OPTIONS = {"Rootfs": Variant("h", 0), "Command": Variant("as", ["/bin/true"])}
-
-# member: the polkit actions for one's own and for others', and arguments for a call
-TABLE: dict[str, Row] = {
-    f"{CONTAINER}.Start": (MANAGE, ("t", 0)),
-    f"{CONTAINER}.Stop": (MANAGE, ("a{sv}t", {}, 0)),
-    f"{CONTAINER}.Kill": (MANAGE, ("it", 15, 0)),
-    f"{CONTAINER}.Remove": (MANAGE, ("t", 0)),
-    f"{CONTAINER}.Freeze": (MANAGE, ("t", 0)),
-    f"{CONTAINER}.Thaw": (MANAGE, ("t", 0)),
-    f"{CONTAINER}.Update": (SET_LIMITS, ("a{sv}t", {"TasksMax": Variant("t", 9)}, 0)),
-    f"{CONTAINER}.OpenLog": (LOGS, ("a{sv}t", {}, 0)),
-    f"{CONTAINER}.Exec": (EXEC, ("asa{sv}t", ["/bin/true"], {}, 0)),
-    f"{EXEC_OBJECT}.Kill": (MANAGE, ("it", 15, 0)),
-    f"{EXEC_OBJECT}.Wait": (INSPECT, ("",)),
-    f"{MANAGER}.CreateContainer": (CREATE, ("sa{sv}t", "new", OPTIONS, 0)),
-    f"{MANAGER}.RunContainer": (CREATE, ("sa{sv}t", "new", OPTIONS, 0)),
-    f"{MANAGER}.GetContainer": (INSPECT, ("s", "web")),
-    f"{MANAGER}.ListContainers": (LIST, ("a{sv}t", {}, 0)),
-    f"{MANAGER}.WaitContainer": (INSPECT, ("s", "web")),
-    f"{MANAGER}.Check": (LIST, ("",)),
-    f"{MANAGER}.Subscribe": (LIST, ("",)),
-    f"{MANAGER}.Unsubscribe": (LIST, ("",)),
-    f"{OBJECT_MANAGER}.GetManagedObjects": (LIST, ("",)),
-    "org.freedesktop.DBus.Peer.Ping": (PUBLIC, ("",)),
-    "org.freedesktop.DBus.Peer.GetMachineId": (PUBLIC, ("",)),
-    f"{INTROSPECTABLE}.Introspect": (INSPECT, ("",)),
-    f"{PROPERTIES}.Get": (INSPECT, ("ss", CONTAINER, "Name")),
-    f"{PROPERTIES}.GetAll": (INSPECT, ("s", CONTAINER)),
-}
-NEVER_ALLOWED = {f"{PROPERTIES}.Set"}  # no property is writable
-PUBLIC_PROPERTIES = {f"{MANAGER}.Version", f"{MANAGER}.Features"}
 
 CONTRACT_MEMBERS = [member for i in Contract(CONTRACT).interfaces.values() for member in i.members]
 METHODS = [str(m) for m in CONTRACT_MEMBERS if not isinstance(m, Property)]

@@ -16,6 +16,7 @@ from ..errors import (
     ADVICE,
     AlreadyRunning,
     MctlError,
+    Paused,
     SetupFailed,
     SpawnerUnavailable,
     StoreFailed,
@@ -177,6 +178,8 @@ class Container(Standing):
         """A pidfd of the first process, for the caller to close."""
         self._refuse_if_gone()
         self._refuse_if_not_running()
+        if self.state is State.PAUSED:
+            raise Paused(f"container {self.name!r} is paused: what is executed in it would be frozen too")
         return os.dup(self._pidfd)
 
     async def wait(self) -> Exit:

@@ -65,6 +65,7 @@ def test_words_that_make_no_sense_are_refused(ice: Mctl) -> None:
     assert refused.returncode == 1
     assert "'ice' is paused already" in refused.stderr.decode()
     assert "is paused already" in ice("start", "ice", check=False).stderr.decode()
+    assert "is paused" in ice("exec", "ice", "true", check=False).stderr.decode()
     assert "stop it first" in ice("rm", "ice", check=False).stderr.decode()
     ice("rm", "-f", "ice")
     assert "'ice'" in ice("pause", "ice", check=False).stderr.decode()
