@@ -15,6 +15,7 @@ _setns = function("setns", Int, Int)  # os.setns came with Python 3.12
 _unshare = function("unshare", Int)
 _keyctl = call(c.SYS_KEYCTL, "keyctl", Int, Pointer)
 _sethostname = function("sethostname", Bytes, Size)
+_capget = function("capget", Pointer, Pointer)
 _capset = function("capset", Bytes, Bytes)
 _ioprio_set = call(c.SYS_IOPRIO_SET, "ioprio_set", Int, Int, Int)
 _personality = function("personality", ULong)
@@ -80,6 +81,14 @@ def set_hostname(name: str) -> None:
 def close_on_exec(first: int) -> None:
     """Mark every descriptor from `first` on close-on-exec, those of C libraries included."""
     _close_range(first, 0xFFFFFFFF, c.CLOSE_RANGE_CLOEXEC)
+
+
+def permitted_capabilities() -> int:
+    """The bit set of capabilities(7) that this thread could use."""
+    header = ctypes.create_string_buffer(b"".join(n.to_bytes(4, "little") for n in (_CAPABILITY_VERSION_3, 0)), 8)
+    words = ctypes.create_string_buffer(24)
+    _capget(ctypes.addressof(header), ctypes.addressof(words))
+    return int.from_bytes(words.raw[4:8], "little") | int.from_bytes(words.raw[16:20], "little") << 32
 
 
 def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:

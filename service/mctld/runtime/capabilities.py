@@ -36,15 +36,21 @@ def set_capabilities(_: Descriptors, keep: list[str], ambient: list[str], loader
     """Root's effective and permitted sets become `keep`, inheritable and ambient stay empty (CVE-2022-29162).
 
     A command of another user gets `ambient` in all four sets: without the ambient set execve(2) would take them away.
+    Where the user namespace is the host's, what its services may not have cannot be given either.
     `loader` is what the stage itself needs until execve(2), which takes it away: the bounding set does not have it.
     """
+    permitted = process.permitted_capabilities()
     process.clear_ambient()
-    kept = mask(keep if os.geteuid() == 0 else ambient)
-    inherited = 0 if os.geteuid() == 0 else kept
-    held = kept | mask(loader)
-    process.set_capabilities(held, held, inherited)
-    for name in ambient if inherited else ():
-        process.raise_ambient(capability.NUMBERS[name])
+    if os.geteuid() == 0:
+        held = (mask(keep) | mask(loader)) & permitted
+        process.set_capabilities(held, held, 0)
+        return
+    kept = mask(ambient) & permitted
+    held = kept | mask(loader) & permitted
+    process.set_capabilities(held, held, kept)
+    for name in ambient:
+        if kept >> capability.NUMBERS[name] & 1:
+            process.raise_ambient(capability.NUMBERS[name])
 
 
 def forbid_new_privileges(_: Descriptors) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .stage import Descriptors
 
 NULL_DEVICE = os.makedev(1, 3)
+_NODE = c.MOUNT_ATTR_RDONLY | c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NOEXEC  # it is the host's: nobody shall chmod it
 _COVER = c.MOUNT_ATTR_RDONLY | c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC
 
 
@@ -45,6 +46,7 @@ def hide(descriptors: Descriptors, paths: list[str]) -> None:
                 continue
         else:
             cover = mount.clone_tree(null)
+            mount.set_attributes(cover, _NODE)
             mount.attach(cover, target)
         os.close(cover)
     for descriptor in (null, empty):
