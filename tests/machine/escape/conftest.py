@@ -13,6 +13,7 @@ from machine.containers.conftest import RELOAD, RULE, RULE_FILE, Mctl
 from machine.guest import PASSED
 
 from . import root
+from .profiles import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +32,17 @@ class Walls:
         self._machine = machine
         self._found: dict[str, dict[str, dict[str, Any]]] = {}
 
+    def warm(self) -> None:
+        """What a first run makes stays: the service's memory and its compiled filters, until it is restarted."""
+        for profile in PROFILES:
+            self._machine.run(profile.argv(command=("/bin/busybox", "true")), user=profile.caller)
+
     def of(self, profile: Profile) -> dict[str, dict[str, Any]]:
         if profile.name not in self._found:
             self._found[profile.name] = {}  # a program that did not run is not tried once per probe
-            result = self._machine.run(profile.argv(), user=profile.caller, check=False, timeout=SECONDS)
-            self._found[profile.name] = parse(result)
+            results = [self._machine.run(argv, user=profile.caller, check=False, timeout=SECONDS)
+                       for argv in profile.scripts()]  # fmt: skip
+            self._found[profile.name] = parse(results[-2])
         return self._found[profile.name]
 
 
@@ -51,7 +58,6 @@ def parse(result: Result) -> dict[str, dict[str, Any]]:
 def walls(session_machine: Machine) -> Iterator[Walls]:
     root.make(session_machine)
     session_machine.run(["sh", "-c", f"cat > {RULE_FILE}; {RELOAD}"], input=RULE.encode())
-    session_machine.run(["mctl", "run", "--rm", root.ROOT, "/bin/busybox", "true"])
     yield Walls(session_machine)
     session_machine.run(["sh", "-c", f"rm {RULE_FILE}; {RELOAD}"])
 
@@ -59,7 +65,7 @@ def walls(session_machine: Machine) -> Iterator[Walls]:
 @pytest.fixture(scope="module")
 def mctl(request: pytest.FixtureRequest, session_machine: Machine, walls: Walls) -> Iterator[Mctl]:
     """The command line with the directory that has Python; after a whole module nothing may be left behind."""
-    session_machine.run(["mctl", "run", "--rm", root.ROOT, "/bin/busybox", "true"])  # what a first run makes stays
+    walls.warm()
     before = leaks.snapshot(session_machine)
     yield with_root(session_machine, root.ROOT)
     names = session_machine.run(["mctl", "ps", "-a", "-q"]).text.split()

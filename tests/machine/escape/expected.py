@@ -27,10 +27,11 @@ UNLIMITED = -1
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DECLARED = ["DECLARED=yes", "HOME=/", f"PATH={PATH}", "container=mctl"]
 HOSTNAME = "box"
-DEV = ["fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom",
-       "zero"]  # fmt: skip
+DEV = ["console", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty",
+       "urandom", "zero"]  # fmt: skip
 ALLOWED_CAPABILITIES = "00000000800405fb"
 NO_CAPABILITIES = "0000000000000000"
+ALL_CAPABILITIES = "000001ffffffffff"
 
 
 def each(names: Iterable[str], outcomes: tuple[Any, ...], prefix: str = "") -> dict[str, tuple[Any, ...]]:
@@ -121,6 +122,7 @@ DEVICES: Table = {
     "mknod-fifo": OK,
     "dev": (DEV,),
     "dev-kinds": NONE,
+    "nodes-of-the-host-changed": NONE,
     "dev-null-is-null": ("character 1:3",),
     "block-devices-of-sys": ("none opens",),
     "terminal-works": OK,
@@ -128,11 +130,13 @@ DEVICES: Table = {
     "terminals-of-others": NONE,
 }
 PATHS: Table = {
-    **each(("/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/kmsg", "/proc/latency_stats", "/proc/pagetypeinfo",
-            "/proc/sched_debug", "/proc/scsi", "/proc/slabinfo", "/proc/sysrq-trigger", "/proc/timer_list",
-            "/proc/timer_stats", "/proc/vmallocinfo", "/sys/fs/bpf", "/sys/fs/selinux", "/sys/kernel/debug",
-            "/sys/kernel/tracing"), UNSEEN, "masked:"),
-    **each(("/proc/acpi", "/proc/apm", "/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/scsi",
+    **each(("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/key-users",
+            "/proc/kmsg", "/proc/kallsyms", "/proc/latency_stats", "/proc/pagetypeinfo", "/proc/sched_debug",
+            "/proc/scsi", "/proc/slabinfo", "/proc/sysrq-trigger", "/proc/timer_list", "/proc/timer_stats",
+            "/proc/vmallocinfo", "/sys/devices/virtual/powercap", "/sys/firmware", "/sys/fs/bpf", "/sys/fs/selinux",
+            "/sys/kernel/debug", "/sys/kernel/security", "/sys/kernel/tracing", "/sys/module", "thermal_throttle"),
+           UNSEEN, "masked:"),
+    **each(("/proc/acpi", "/proc/apm", "/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/scsi", "/proc/sys",
             "/proc/sysrq-trigger", "/sys", "/sys/fs/cgroup"), HELD, "read-only:"),
     **each(("core-pattern", "modprobe-path", "hotplug-path", "uevent-helper", "binfmt_misc", "panic-on-oom",
             "hostname-sysctl", "ip_forward", "sysrq-trigger", "mtrr", "cgroup-procs", "cgroup-memory-max",
@@ -143,11 +147,10 @@ PATHS: Table = {
 }  # fmt: skip
 NEIGHBOURS: Table = {
     "root-of-process-1": ("own",),
-    "mounts-show-host-paths": NONE,
     "mounts-propagate": NONE,
     "abstract-sockets": NONE,  # CVE-2020-15257
     "hostname": (HOSTNAME,),
-    "interfaces": (["lo"],),
+    "interfaces": (["eth0", "lo"],),
     "shared-memory": NONE,
     "service-sockets": NONE,
     "descriptors-lead-out": NONE,
@@ -176,6 +179,57 @@ USER: Table = {
             "works-becoming-another-user", "setuid-file-gains-nothing"), EPERM),
     "works-low-port": ("EACCES", "ok"),  # ip_unprivileged_port_start of the network namespace decides
 }  # fmt: skip
+
+# No capability, also not in the bounding set, and about half of the calls.
+NO_FAMILY = ("EAFNOSUPPORT", "EPERM")
+STRICT: Table = {
+    **DEFAULT,
+    **each(("socket-alg", "socket-vsock", "socket-packet", "nftables-new-table", "interfaces", "works-sockets"),
+           NO_FAMILY),
+    **each(("query", "linux", "linux32", "uname26", "linux32-uname26"), EPERM, "personality-"),
+    **each(("ptrace", "process_vm_readv", "process_vm_writev", "mknod-fifo", "io-priority", "works-events"), EPERM),
+    **each(("permitted", "effective", "bounding"), (NO_CAPABILITIES,), "capabilities-"),
+    **each(("chroot-and-climb-out", "chroot-and-climb-out-by-a-descriptor", "works-chroot", "works-owners",
+            "works-becoming-another-user"), EPERM),
+    "works-low-port": ("EACCES", "ok"),
+    "setuid-file-gains-nothing": ("could not be tried",),
+}  # fmt: skip
+
+# With everything allowed the user namespace is the wall: this must hold still.
+PRIVILEGED: Table = {
+    **{name: outcomes for name, outcomes in BIRTH.items() if name not in ("no-new-privileges", "seccomp")},
+    **each(("permitted", "effective", "bounding"), (ALL_CAPABILITIES,), "capabilities-"),
+    "no-new-privileges": ("0",),
+    **each(("swapon", "swapoff", "acct", "kexec_load", "kexec_file_load", "iopl", "ioperm", "init_module",
+            "finit_module", "delete_module", "syslog-read", "syslog-size", "settimeofday", "clock_adjtime", "adjtimex",
+            "vhangup", "fanotify_init", "open_by_handle_at", "nfsservctl"), SHUT),
+    "reboot": ("EINVAL",),  # its own processes only: reboot(2) in a PID namespace
+    "unknown-system-call": ENOSYS,
+    "mount-cgroup-v1": ("EPERM", "EINVAL", "ENODEV"),
+    **each(("chroot-and-climb-out", "chroot-and-climb-out-by-a-descriptor"), ("contained",)),
+    **DEVICES,
+    **each(("core-pattern", "modprobe-path", "hotplug-path", "uevent-helper", "binfmt_misc", "panic-on-oom",
+            "sysrq-trigger", "mtrr", "kernel-log", "own-uid-map"), UNWRITABLE, "write-"),
+    **each(("/proc/kcore", "/proc/kmsg", "/proc/pagetypeinfo", "/proc/slabinfo", "/proc/sysrq-trigger",
+            "/proc/timer_list", "/proc/vmallocinfo", "/sys/kernel/debug", "/sys/kernel/tracing"), UNSEEN, "masked:"),
+    "masked:/proc/interrupts": ("READABLE",),  # nothing is masked
+    "release-agent": ("none",),
+    "kernel-addresses": ("hidden",),
+    **NEIGHBOURS,
+    **FACILITIES,
+}  # fmt: skip
+
+# Root inside is the host's root: no user namespace stands behind the other walls.
+HOST_USERS: Table = {
+    **{name: outcomes for name, outcomes in DEFAULT.items() if name != "nodes-of-the-host-changed"},
+    "user-namespace": ([[0, 0, 2**32 - 1]],),
+}
+
+# By `mctl exec`: the same walls, and the container's first process beside it.
+EXECUTED: Table = {
+    **DEFAULT,
+    "processes": (["busybox", "python3"], ["python3", "sleep"]),
+}
 
 # What a process hands on to its children and through execve(2), and the runtime sets back.
 INHERITABLE = (

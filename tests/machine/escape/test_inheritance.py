@@ -59,8 +59,8 @@ def test_the_services_are_poisoned(poisoned: Machine) -> None:
     for service in SERVICES:
         pid = poisoned.run(["systemctl", "show", "-P", "MainPID", service]).text.strip()
         status = status_of(poisoned, pid)
-        assert (status["Groups"], status["Cpus_allowed_list"]) == ("4 6", "0")
-        assert int(status["SigIgn"], 16) & int(status["CapAmb"], 16) == 0 != int(status["SigBlk"], 16)
+        assert status["Groups"] == "4 6"
+        assert all(int(status[name], 16) for name in ("SigIgn", "SigBlk", "CapAmb", "CapInh"))
         assert len(poisoned.run(["ls", f"/proc/{pid}/fd"]).text.split()) > 480
 
 

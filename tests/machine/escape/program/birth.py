@@ -64,6 +64,12 @@ def _pointed(option: int) -> int:
     return answer.value
 
 
+def _stat(field: int) -> int:
+    """proc_pid_stat(5), numbered as there; the second field is a name in brackets."""
+    with open("/proc/self/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[field - 3])
+
+
 def _file(name: str) -> str:
     with open(f"/proc/self/{name}") as file:
         return file.read().strip()
@@ -77,9 +83,8 @@ FOUND: dict[str, object] = {
     "environment": _environment(),
     "groups": os.getgroups(),
     "ids": [list(os.getresuid()), list(os.getresgid())],
-    "nice": os.getpriority(os.PRIO_PROCESS, 0),
-    "scheduler": os.sched_getscheduler(0),
-    "processors": sorted(os.sched_getaffinity(0)),
+    "nice": _stat(19),
+    "scheduler": _stat(41),
     "child-subreaper": _pointed(PR_GET_CHILD_SUBREAPER),
     "parent-death-signal": _pointed(PR_GET_PDEATHSIG),
     "session-is-own": os.getsid(0) == os.getpid(),
@@ -89,6 +94,7 @@ FIELDS = {  # proc_pid_status(5)
     "capabilities-bounding": "CapBnd", "capabilities-ambient": "CapAmb", "no-new-privileges": "NoNewPrivs",
     "seccomp": "Seccomp", "seccomp-filters": "Seccomp_filters", "signals-blocked": "SigBlk",
     "speculative-store-bypass": "Speculation_Store_Bypass", "tracer": "TracerPid",
+    "processors": "Cpus_allowed_list",
 }  # fmt: skip
 FILES = {
     "oom-score-adj": "oom_score_adj", "timer-slack": "timerslack_ns", "personality": "personality",

@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 
-from .calls import MINUS_ONE, UNKNOWN, call, call_number
+from .calls import MINUS_ONE, UNKNOWN, call, call_number, isolate
 from .registry import probe
 
 TYPE_CHECKING = False
@@ -32,6 +32,7 @@ ADJ_TICK = struct.pack("i", 0x4000).ljust(TIMEX, b"\0")
 
 def _call(name: str, *arguments: int | bytes) -> Probe:
     def attempt() -> None:
+        isolate()
         call(name, *arguments)
 
     return attempt

@@ -114,6 +114,7 @@ def setuid_file_gains_nothing() -> str:
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
+        os.close(reading)
         os.dup2(writing, 1)
         os.setgroups([])
         os.setresgid(1000, 1000, 1000)
@@ -123,7 +124,7 @@ def setuid_file_gains_nothing() -> str:
     answer = os.read(reading, 64).decode().strip()
     os.waitpid(child, 0)
     os.unlink("/tmp/setuid")
-    return "gained root" if answer == "0" else f"user {answer}"
+    return {"0": "gained root", "": "could not be tried"}.get(answer, f"user {answer}")
 
 
 @probe("prctl-set-mm")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import struct
 
-from .calls import MINUS_ONE, call
+from .calls import MINUS_ONE, call, isolate
 from .registry import probe
 
 TYPE_CHECKING = False
@@ -22,6 +22,7 @@ PLACE = b"/tmp"
 
 def _mount(source: bytes, target: bytes, kind: bytes, flags: int = 0, data: bytes | int = 0) -> Probe:
     def attempt() -> None:
+        isolate()
         call("mount", source, target, kind, flags, data)
 
     return attempt
@@ -29,6 +30,7 @@ def _mount(source: bytes, target: bytes, kind: bytes, flags: int = 0, data: byte
 
 def _call(name: str, *arguments: int | bytes) -> Probe:
     def attempt() -> None:
+        isolate()
         call(name, *arguments)
 
     return attempt
