@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from . import limits, mounts, networking, walls
+from . import devices, limits, mounts, networking, walls
 from .failures import UsageError
 from .mounts import mount_options
 from .names import new_name
@@ -88,6 +88,7 @@ OPTIONS = (
     Option(("--stop-timeout",), "how long stop waits before killing", value="SEC", convert=seconds),
     *walls.OPTIONS,
     *mounts.OPTIONS,
+    *devices.OPTIONS,
     Option(("--rm",), "remove it when it ends"),
     Option(("-q", "--quiet"), "no remarks, only errors"),
 )
@@ -95,7 +96,7 @@ OPTIONS = (
 # What docker and podman have and this version has not: refused as such, not as unknown.
 # fmt: off
 LATER = frozenset((
-    "-t", "--tty", "-P", "--publish-all", "--network-alias", "--device", "--restart",
+    "-t", "--tty", "-P", "--publish-all", "--network-alias", "--restart",
     "--entrypoint", "--pull", "--ip6", "--dns-search", "--dns-option", "--expose", "--link", "--mac-address",
     "--gpus", "--group-add", "--health-cmd", "--health-interval", "--health-timeout", "--health-retries",
     "--health-start-period", "--no-healthcheck", "--credential", "--secret", "--cidfile", "--log-driver",
@@ -126,6 +127,7 @@ def container_options(arguments: Arguments, rootfs: int) -> dict[str, tuple[str,
         found["Environment"] = ("as", environment)
     if "label" in arguments.options:
         found["Labels"] = ("a{ss}", dict(arguments.options["label"]))
+    found |= devices.device_options(arguments)
     return found | limits.limit_options(arguments) | networking.network_options(arguments)
 
 

@@ -9,7 +9,7 @@ __mctl_options() { # verb
     local common='--no-ask-password --no-pager -h --help'
     local making='--name --hostname -e --env --env-file -w --workdir -u --user -l --label
         --network --net --ip -p --publish --stop-signal --stop-timeout --cap-add --cap-drop --security-opt --privileged --userns
-        --ulimit --sysctl --oom-score-adj --init -v --volume --mount --tmpfs --read-only --shm-size --add-host --dns
+        --ulimit --sysctl --oom-score-adj --init --device -v --volume --mount --tmpfs --read-only --shm-size --add-host --dns
         --rm -q --quiet'
     local limits='-m --memory --memory-high --memory-low --memory-reservation --swap --memory-swap --oom-group
         --cpu --cpus --cpu-quota --cpu-period --cpu-weight --cpu-shares --cpuset --cpuset-cpus --cpuset-mems
@@ -38,7 +38,7 @@ __mctl_takes_value() { # verb option
         run,--name | run,--hostname | run,-[ewulm] | run,--env | run,--env-file | run,--workdir | run,--user) ;;
         run,--label | run,--network | run,--net | run,--ip | run,-p | run,--publish | run,--stop-signal | run,--stop-timeout) ;;
         run,--cap-add | run,--cap-drop | run,--security-opt | run,--userns | run,--ulimit | run,--sysctl) ;;
-        run,--oom-score-adj | run,-v | run,--volume | run,--mount | run,--tmpfs | run,--shm-size) ;;
+        run,--oom-score-adj | run,--device | run,-v | run,--volume | run,--mount | run,--tmpfs | run,--shm-size) ;;
         run,--add-host | run,--dns) ;;
         run,--oom-group | update,--oom-group) return 1 ;;
         run,--memory* | run,--swap | run,--cpu* | run,--pids* | run,--io-* | run,--blkio-weight) ;;
@@ -55,7 +55,7 @@ __mctl_values() { # verb option: what can stand there
     case $1,$2 in
         run,--env-file | exec,--env-file) compgen -f -- "$cur" ;;
         run,-e | run,--env | exec,-e | exec,--env) compgen -e -- "$cur" ;;
-        run,-v | run,--volume) compgen -f -- "$cur" ;;
+        run,-v | run,--volume | run,--device) compgen -f -- "$cur" ;;
         run,--userns) compgen -W 'auto host' -- "$cur" ;;
         run,--security-opt) compgen -W 'strict seccomp=strict seccomp=unconfined no-new-privileges=false unmask=ALL' -- "$cur" ;;
         run,--network | run,--net) compgen -W 'bridge none' -- "$cur" ;;

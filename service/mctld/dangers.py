@@ -21,6 +21,8 @@ def dangers(spec: Spec) -> tuple[str, ...]:
 
 
 def _host_files(spec: Spec) -> Iterator[str]:
+    for device in spec.devices:
+        yield f"the device {device.path}" + ("" if "w" in device.permissions else " (read-only)")
     if spec.rootfs.owner is None:
         yield f"files of other users in {spec.rootfs.path}"
     for bind in spec.binds:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from . import limits, networking
+from .device import Device
 from .mounts import Bind, HostPath, Tmpfs
 from .security import Security
 from .spec import Rootfs, Spec, User
@@ -29,6 +30,7 @@ def decode(text: str) -> Spec:
         Bind(**{**bind, "source": HostPath(**_frozen(bind["source"]))}) for bind in found.get("binds", ())
     )
     found["tmpfs"] = tuple(Tmpfs(**tmpfs) for tmpfs in found.get("tmpfs", ()))
+    found["devices"] = tuple(Device(**device) for device in found.get("devices", ()))
     return Spec(**found)
 
 

@@ -9,6 +9,7 @@ import signal
 from dataclasses import dataclass, field
 
 from .bounds import INFINITY, check_address, check_printable, check_range, check_text, shown
+from .device import Device, check_devices
 from .errors import InvalidArgs
 from .limits import Limits
 from .mounts import TMPFS_BYTES, TMPFS_SIZE_LEAST, TMPFS_SIZE_MAX, Bind, HostPath, Tmpfs, check_targets
@@ -106,6 +107,7 @@ class Spec:
     init: bool = False
     hosts: tuple[tuple[str, str], ...] = ()  # name, address
     name_servers: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -120,6 +122,7 @@ class Spec:
         check_range("StopSignal", self.stop_signal, 1, 64)
         check_range("TimeoutStopUSec", self.timeout_stop_usec, 0, INFINITY)
         check_targets(self.binds, self.tmpfs)
+        check_devices(self.devices)
         check_range("ShmSize", self.shm_size, TMPFS_SIZE_LEAST, TMPFS_SIZE_MAX)
         self._check_user()
         self._check_hosts()

@@ -17,8 +17,8 @@ MAX_LINES, MAX_FUNCTION = 400, 40
 SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 SPECIFICATION = {
-    "errors", "bounds", "capability", "cpuset", "dangers", "encoding", "execution", "limits", "mounts", "networking",
-    "ports", "security", "spec", "state",
+    "errors", "bounds", "capability", "cpuset", "dangers", "device", "encoding", "execution", "limits", "mounts",
+    "networking", "ports", "security", "spec", "state",
 }  # fmt: skip
 PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
 FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
@@ -32,11 +32,12 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "ports": {"errors", "bounds"},
     "networking": {"errors", "bounds", "ports"},
     "mounts": {"errors", "bounds"},
+    "device": {"errors", "bounds"},
     "security": {"capability", "errors", "bounds"},
-    "spec": {"errors", "bounds", "limits", "mounts", "networking", "security"},
+    "spec": {"errors", "bounds", "device", "limits", "mounts", "networking", "security"},
     "execution": {"spec"},
     "dangers": {"capability", "mounts", "networking", "security", "spec"},
-    "encoding": {"limits", "mounts", "networking", "security", "spec"},
+    "encoding": {"device", "limits", "mounts", "networking", "security", "spec"},
     "kernel": set(),
     "settings": SPECIFICATION,
     "leases": SPECIFICATION,

@@ -318,6 +318,9 @@ class ContainerObject(Target):
     def read_only(self) -> bool:
         return self.container.spec.read_only
 
+    def devices(self) -> list[list[str]]:
+        return [[device.path, device.target, device.permissions] for device in self.container.spec.devices]
+
     def mounts(self) -> list[list[str]]:
         return [[bind.source.path, bind.target, bind.options] for bind in self.container.spec.binds]
 

@@ -153,7 +153,8 @@ class Manager(Target):
         options.required(values, "Rootfs", "Command")
         rootfs = openings.rootfs(call.fds.peek(int(str(values["Rootfs"]))), call.uid)
         sources = [openings.mount_source(call.fds.peek(fd), call.uid) for fd, _, _ in values.get("Mounts", ())]
-        spec = options.spec(name or self._registry.generate_name(rootfs.path), values, rootfs, sources)
+        given = [openings.device(call.fds.peek(fd), *words) for fd, *words in values.get("Devices", ())]
+        spec = options.spec(name or self._registry.generate_name(rootfs.path), values, rootfs, sources, given)
         granted = " that has $(dangers)" if dangers(spec) else ""
         return Question(
             (CREATE_PRIVILEGED if granted else CREATE,),

@@ -8,6 +8,7 @@ import os
 import stat
 
 from ..bounds import shown
+from ..device import Device
 from ..errors import InvalidArgs, NoSuchRootfs
 from ..mounts import HostPath
 from ..spec import Rootfs
@@ -43,6 +44,16 @@ def mount_source(fd: int, uid: int) -> HostPath:
     if not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode) or stat.S_ISSOCK(found.st_mode)):
         raise InvalidArgs("Mounts has something that is neither a directory nor a file nor a socket")
     return HostPath(_path(fd, found, "Mounts"), found.st_dev, found.st_ino, _owner(found, uid), _boot())
+
+
+def device(fd: int, target: str, permissions: str) -> Device:
+    """The device node behind `fd`, which may well be opened with O_PATH: opening some devices does something."""
+    found = os.fstat(fd)
+    if not (stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)):
+        raise InvalidArgs("Devices has something that is not a device node")
+    path = _path(fd, found, "Devices")
+    numbers = os.major(found.st_rdev), os.minor(found.st_rdev)
+    return Device(path, *numbers, stat.S_ISBLK(found.st_mode), target or path, permissions or "rw")
 
 
 def _found(fd: int, uid: int, what: str) -> os.stat_result:

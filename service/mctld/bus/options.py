@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from dbus_next.signature import Variant
 
+    from ..device import Device
     from ..mounts import HostPath
     from ..spec import Rootfs
 
@@ -46,7 +47,7 @@ CREATION = {
     "Rootfs": "h", "Command": "as", "Environment": "as", "User": "s", "Labels": "a{ss}", **_PLAIN, **LIMITS,
     "Networks": "as", "Address": "s", "Ports": "a(ssqqq)",
     "AddCapabilities": "as", "DropCapabilities": "as", "Unmask": "as", "Rlimits": "a{s(tt)}", "Sysctls": "a{ss}",
-    **_SECURITY, "Mounts": "a(hss)", "Tmpfs": "a{ss}", "Hosts": "a{ss}", "NameServers": "as",
+    **_SECURITY, "Mounts": "a(hss)", "Devices": "a(hss)", "Tmpfs": "a{ss}", "Hosts": "a{ss}", "NameServers": "as",
 }  # fmt: skip
 RUN = {**CREATION, "Stdin": "h"}
 STOP = {"TimeoutUSec": "t"}
@@ -90,8 +91,14 @@ def check_flags(flags: int, known: Mapping[int, str]) -> int:
     return flags
 
 
-def spec(name: str, values: Mapping[str, Any], rootfs: Rootfs, sources: Sequence[HostPath] = ()) -> Spec:
-    """From parsed CREATION options; `sources` are what the descriptors of Mounts hold, in order."""
+def spec(
+    name: str,
+    values: Mapping[str, Any],
+    rootfs: Rootfs,
+    sources: Sequence[HostPath] = (),
+    devices: Sequence[Device] = (),
+) -> Spec:
+    """From parsed CREATION options; `sources` and `devices` are what the descriptors of those hold, in order."""
     plain = {snake(key): values[key] for key in _PLAIN if key in values}
     return Spec(
         name=name,
@@ -110,6 +117,7 @@ def spec(name: str, values: Mapping[str, Any], rootfs: Rootfs, sources: Sequence
         tmpfs=tuple(Tmpfs.parse(target, given) for target, given in sorted(values.get("Tmpfs", {}).items())),
         hosts=tuple(sorted(values.get("Hosts", {}).items())),
         name_servers=tuple(values.get("NameServers", ())),
+        devices=tuple(devices),
         **{"hostname": name, **plain},
     )
 

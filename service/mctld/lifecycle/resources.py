@@ -103,6 +103,9 @@ def _build(
             made.descriptors[planner.bind_name(number)] = _host_mount(
                 bind.source, view, read_only=bind.read_only, recursive=bind.recursive
             )
+        if spec.devices:
+            given = machinery.staging.device_nodes(spec.devices, record.uid_shift)
+            made.descriptors |= {planner.device_name(number): node for number, node in enumerate(given)}
         if spec.init:
             made.descriptors[planner.INIT] = reaper.open_reaper()
     except OSError as error:

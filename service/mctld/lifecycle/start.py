@@ -19,7 +19,7 @@ from ..errors import MctlError, SetupFailed
 from ..runtime import cgroup, planner, users
 from ..runtime.launch import Inherited
 from ..systemd import journal, scope
-from . import limits, resources
+from . import devices, limits, resources
 from .observation import Observation
 from .readiness import readable
 from .resources import Resources
@@ -93,13 +93,16 @@ async def _attach_scope(machinery: Machinery, record: Record, stage: Stage) -> N
     """The cgroup with all its limits holds the child before the child may do anything."""
     spec = record.spec
     properties = scope.properties(spec.name, record.owner_uid, stage.pid, spec.limits, spec.timeout_stop_usec)
+    properties += devices.properties(spec)
     try:
         await machinery.systemd.start_transient(scope.unit_name(spec.name), properties)
     except SetupFailed:
         raise
     except MctlError as error:
         raise SetupFailed(f"start {scope.unit_name(spec.name)}", error) from error
-    limits.complete(scope.control_group(spec.name, record.owner_uid), spec.limits)
+    group = scope.control_group(spec.name, record.owner_uid)
+    limits.complete(group, spec.limits)
+    devices.check(spec, group)
 
 
 async def _prepare(

@@ -125,22 +125,31 @@ def make_root_read_only(descriptors: Descriptors) -> None:
 
 
 def bind_device(descriptors: Descriptors, source: str, target: str) -> None:
-    """Show a character device of the host: a user namespace may not make device nodes.
-
-    It is the host's own node. On a read-only mount the device can be written to, its owner and mode cannot be changed.
-    """
-    device = os.open(source, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
-    if not stat.S_ISCHR(os.fstat(device).st_mode):
-        raise OSError(19, "not a character device", source)
-    tree = mount.clone_tree(device)
-    mount.set_attributes(tree, c.MOUNT_ATTR_RDONLY | c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NOEXEC)
-    parent = files.open_plain(descriptors["root"], os.path.dirname(target), _DIRECTORY)
+    """Show a character device of the host, or by its descriptor's name a node that was made for the container."""
+    tree = _host_device(source) if source.startswith("/") else descriptors[source]
+    parent = _open_directory(descriptors["root"], os.path.dirname(target))
     name = os.path.basename(target)
     os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=parent))
     place = files.open_plain(parent, name, os.O_PATH)
     mount.attach(tree, place)
-    for descriptor in (device, tree, parent, place):
+    for descriptor in (tree, parent, place):
         os.close(descriptor)
+
+
+def _host_device(path: str) -> int:
+    """A detached mount of it: a user namespace may not make device nodes.
+
+    It is the host's own node. On a read-only mount the device can be written to, its owner and mode cannot be changed.
+    """
+    device = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        if not stat.S_ISCHR(os.fstat(device).st_mode):
+            raise OSError(19, "not a character device", path)
+        tree = mount.clone_tree(device)
+    finally:
+        os.close(device)
+    mount.set_attributes(tree, c.MOUNT_ATTR_RDONLY | c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NOEXEC)
+    return tree
 
 
 def make_symlink(descriptors: Descriptors, target: str, points_to: str) -> None:

@@ -64,7 +64,7 @@ def plan(spec: Spec, *, last_capability: int) -> Plan:
             *_identity(spec),
             _step("root", "attach the root file system"),
             *_kernel_filesystems(spec),
-            *_devices(),
+            *_devices(spec),
             *_sysctls(spec),
             *_masks(spec),
             *_etc_files(),
@@ -116,6 +116,11 @@ def bind_name(number: int) -> str:
     return f"bind-{number}"
 
 
+def device_name(number: int) -> str:
+    """By which the stage knows the descriptor of Spec.devices[number]."""
+    return f"device-{number}"
+
+
 def _step(operation: str, does: str, **arguments: Any) -> Step:
     return Step(operation, does, arguments)
 
@@ -150,15 +155,19 @@ def _kernel_filesystems(spec: Spec) -> tuple[Step, ...]:
     )  # fmt: skip
 
 
-def _devices() -> tuple[Step, ...]:
+def _devices(spec: Spec) -> tuple[Step, ...]:
     nodes = tuple(
         _step("device", f"show /dev/{name}", source=f"/dev/{source}", target=f"/dev/{name}")
         for name, source in (DEVICES | NO_CONSOLE).items()
     )
+    given = tuple(
+        _step("device", f"show {device.target}", source=device_name(number), target=device.target)
+        for number, device in enumerate(spec.devices)
+    )
     links = tuple(
         _step("symlink", f"make {target}", target=target, points_to=points_to) for target, points_to in LINKS.items()
     )
-    return nodes + links
+    return nodes + given + links
 
 
 def _sysctls(spec: Spec) -> tuple[Step, ...]:

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 from ..errors import NoSuchRootfs
 from ..kernel import constants as c
 from ..kernel import mount, process
+from . import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..device import Device
     from ..mounts import HostPath
     from ..spec import Rootfs
 
@@ -109,6 +111,10 @@ class Staging:
         place = f"{self._directory}/{number}"
         os.makedirs(place, 0o700, exist_ok=True)
         return place
+
+    def device_nodes(self, devices: Sequence[Device], owner: int) -> list[int]:
+        """Blocks as overlay() does; see nodes.make()."""
+        return self._thread.submit(nodes.make, self._place(0), devices, owner).result()
 
     def _mount(self, options: dict[str, str | None]) -> int:
         """fsconfig(2) takes values of 255 bytes, mount(2) a page of options in all: 128 layers need the latter."""

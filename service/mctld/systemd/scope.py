@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbus_next.signature import Variant
 
@@ -11,9 +11,16 @@ from .. import cpuset
 from ..bounds import INFINITY
 from ..limits import Limits
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..device import Device
+
 STOP_GRACE_USEC = 5_000_000  # beyond the container's own timeout: we kill it, PID 1 only if we cannot
 
 
+# null, zero, full, random, urandom, tty, console and ptmx: Documentation/admin-guide/devices.txt of Linux
+COMMON_DEVICES = ("1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:1", "5:2")
 RATES = {
     "IOReadBandwidthMax": "io_read_bandwidth_max",
     "IOWriteBandwidthMax": "io_write_bandwidth_max",
@@ -50,6 +57,13 @@ def properties(container: str, owner_uid: int, pid: int, limits: Limits, timeout
         ["After", Variant("as", ["mctld.service", "dbus.service"])],
         *limit_properties(limits),
     ]
+
+
+def device_properties(devices: Sequence[Device]) -> list[list[Any]]:
+    """Nothing but `devices` and what every container has may be opened, whatever nodes there are; none may be made."""
+    rules = [[f"/dev/char/{numbers}", "rw"] for numbers in COMMON_DEVICES]
+    rules += [["char-pts", "rw"], *([device.node, device.permissions] for device in devices)]
+    return [["DevicePolicy", Variant("s", "strict")], ["DeviceAllow", Variant("a(ss)", rules)]]
 
 
 def limit_properties(limits: Limits) -> list[list[Any]]:

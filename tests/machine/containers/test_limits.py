@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Limits are in force before the first instruction. They need every cgroup controller: qemu."""
+"""Limits are in force before the first instruction, and measurably so. They need every cgroup controller: qemu."""
 
 from __future__ import annotations
 
@@ -11,23 +11,61 @@ if TYPE_CHECKING:
     from .conftest import Mctl
 
 MIB = 1 << 20
+SCOPES = "/sys/fs/cgroup/mctl.slice/mctl-u0.slice"
+WAIT = "busctl call org.mctl1 /org/mctl1 org.mctl1.Manager WaitContainer s"
+BUSY = ("sh", "-c", "while :; do :; done")
+DISK = "/dev/vda"
+
+
+def group(mctl: Mctl, name: str, file: str) -> str:
+    return mctl.shell(f"cat {SCOPES}/mctl-{name}.scope/{file}").text.strip()
 
 
 @pytest.mark.qemu
 def test_the_first_instruction_is_within_the_limits(mctl: Mctl) -> None:
-    options = ["--rm", "--memory", "64m", "--swap", "96m", "--cpu", "0.5", "--cpu-weight", "50", "--pids", "20"]
-    files = ("memory.max", "memory.swap.max", "cpu.max", "cpu.weight", "pids.max")
+    options = [
+        "--rm", "--memory", "64m", "--swap", "96m", "--memory-high", "48m", "--memory-low", "8m", "--oom-group",
+        "--cpu", "0.5", "--cpu-weight", "50", "--cpuset", "0", "--pids", "20",
+    ]  # fmt: skip
+    files = (
+        "memory.max", "memory.swap.max", "memory.high", "memory.low", "memory.oom.group", "cpu.max", "cpu.weight",
+        "cpuset.cpus", "cpuset.cpus.effective", "pids.max",
+    )  # fmt: skip
     result = mctl.run("cat", *(f"/sys/fs/cgroup/{name}" for name in files), options=options)
-    assert result.text.splitlines() == [str(64 * MIB), str(32 * MIB), "50000 100000", "50", "20"]
+    assert result.text.splitlines() == [
+        str(64 * MIB), str(32 * MIB), str(48 * MIB), str(8 * MIB), "1", "50000 100000", "50", "0", "0", "20",
+    ]  # fmt: skip
+
+
+@pytest.mark.qemu
+def test_dockers_words(mctl: Mctl) -> None:
+    options = [
+        "--rm", "--cpu-quota", "20000", "--cpu-period", "40000", "--cpu-shares", "512", "--memory-reservation", "5m",
+        "--cpuset-cpus", "1", "--device-read-bps", f"{DISK}:1m", "--device-write-iops", f"{DISK}:50",
+    ]  # fmt: skip
+    files = ("cpu.max", "cpu.weight", "memory.low", "cpuset.cpus", "io.max")
+    *lines, rates = mctl.run("cat", *(f"/sys/fs/cgroup/{name}" for name in files), options=options).text.splitlines()
+    assert lines == ["20000 40000", "59", str(5 * MIB), "1"]
+    assert rates.split()[1:] == [f"rbps={MIB}", "wbps=max", "riops=max", "wiops=50"]
+
+
+@pytest.mark.qemu
+def test_processes_and_threads_are_bounded_exactly(mctl: Mctl) -> None:
+    script = "i=0; while [ $i -lt 40 ]; do sleep 1000 & i=$((i+1)); done; wait"
+    mctl.run("sh", "-c", script, options=["-d", "--name", "many", "--pids", "12"])
+    enough = f"until grep -q 'max [1-9]' {SCOPES}/mctl-many.scope/pids.events; do sleep 0.05; done"
+    mctl.shell(enough)
+    assert group(mctl, "many", "pids.current") in ("12", "11")  # the one that was refused may have been the first
+    assert int(group(mctl, "many", "pids.max")) == 12
 
 
 @pytest.mark.qemu
 def test_a_fork_bomb_that_forks_first_stays_within_its_limit(mctl: Mctl) -> None:
     bomb = "b() { b | b & }; b; sleep 1000"
     mctl.run("sh", "-c", bomb, options=["-d", "--name", "bomb", "--pids", "30"])
-    scope = "/sys/fs/cgroup/mctl.slice/mctl-u0.slice/mctl-bomb.scope"
+    scope = f"{SCOPES}/mctl-bomb.scope"
     sample = f"for i in $(seq 200); do cat {scope}/pids.current; done | sort -n | tail -n 1; cat {scope}/pids.events"
-    most, _, refused = mctl.shell(sample).text.split()
+    most, _, refused = mctl.shell(sample).text.split()[:3]
     assert 1 <= int(most) <= 30
     assert int(refused) > 0
     mctl("rm", "-f", "bomb")
@@ -44,9 +82,149 @@ def test_what_allocates_too_much_is_killed(mctl: Mctl) -> None:
 
 
 @pytest.mark.qemu
+def test_the_whole_group_is_killed_if_asked_for(mctl: Mctl) -> None:
+    script = "dd if=/dev/zero of=/dev/null bs=200M count=1; exit 3"
+    for options, end in (([], ("exited", 3)), (["--oom-group"], ("oom", 9))):
+        mctl.run("sh", "-c", script, options=["--name", "group", "--memory", "32m", *options], check=False)
+        found = mctl.properties("group")
+        assert (found["ExitHow"], found["ExitStatus"]) == end
+        mctl("rm", "group")
+
+
+@pytest.mark.qemu
 def test_swap_is_none_where_only_memory_is_limited(mctl: Mctl) -> None:
     result = mctl.run("cat", "/sys/fs/cgroup/memory.swap.max", options=["--rm", "--memory", "64m"])
     assert result.text == "0\n"
+
+
+def share(mctl: Mctl, name: str) -> float:
+    """CPU time a second, over five."""
+    read = f"cut -d' ' -f1 /proc/uptime; grep usage_usec {SCOPES}/mctl-{name}.scope/cpu.stat"
+    words = mctl.shell(f"sleep 0.5; {read}; sleep 5; {read}").text.split()
+    return (int(words[5]) - int(words[2])) / 1_000_000 / (float(words[3]) - float(words[0]))
+
+
+@pytest.mark.qemu
+def test_cpu_time_is_what_was_asked_for_and_changes_live(mctl: Mctl) -> None:
+    mctl.run(*BUSY, options=["-d", "--name", "busy", "--cpu", "0.3"])
+    first = share(mctl, "busy")
+    mctl("update", "--cpu", "0.6", "busy")
+    second = share(mctl, "busy")
+    print(f"cpu: {first:.4f} of 0.3, {second:.4f} of 0.6")
+    assert first == pytest.approx(0.3, rel=0.05)
+    assert second == pytest.approx(0.6, rel=0.05)
+
+
+@pytest.mark.qemu
+def test_weights_share_a_cpu(mctl: Mctl) -> None:
+    for name, weight in (("light", "100"), ("heavy", "300")):
+        mctl.run(*BUSY, options=["-d", "--name", name, "--cpuset", "0", "--cpu-weight", weight])
+    read = f"for n in light heavy; do grep usage_usec {SCOPES}/mctl-$n.scope/cpu.stat; done"
+    words = mctl.shell(f"{read}; sleep 5; {read}").text.split()
+    light, heavy = int(words[5]) - int(words[1]), int(words[7]) - int(words[3])
+    print(f"weights 300:100 gave {heavy / light:.3f}")
+    assert heavy / light == pytest.approx(3, rel=0.15)
+
+
+def written_in_a_second(mctl: Mctl, name: str) -> float:
+    """Bytes, by direct writing, as the kernel counts them."""
+    read = f"cut -d' ' -f1 /proc/uptime; tr ' ' '\\n' < {SCOPES}/mctl-{name}.scope/io.stat | sed -n s/wbytes=//p"
+    words = mctl.shell(f"sleep 1; {read}; sleep 5; {read}").text.split()
+    return (int(words[3]) - int(words[1])) / (float(words[2]) - float(words[0]))
+
+
+@pytest.mark.qemu
+def test_writing_is_as_fast_as_was_asked_for_and_changes_live(mctl: Mctl) -> None:
+    script = "while :; do dd if=/dev/zero of=/file bs=64k count=64 oflag=direct conv=notrunc 2> /dev/null; done"
+    mctl.run("sh", "-c", script, options=["-d", "--name", "writer", "--io-write-bps", f"{DISK}:2m"])
+    first = written_in_a_second(mctl, "writer")
+    mctl("update", "--io-write-bps", f"{DISK}:1m", "writer")
+    second = written_in_a_second(mctl, "writer")
+    print(f"io: {first / MIB:.3f} of 2 MiB/s, {second / MIB:.3f} of 1 MiB/s")
+    assert first == pytest.approx(2 * MIB, rel=0.1)
+    assert second == pytest.approx(MIB, rel=0.1)
+    mctl("update", "--io-write-bps", f"{DISK}:max", "writer")
+    assert "wbps=max" in group(mctl, "writer", "io.max") or not group(mctl, "writer", "io.max")
+
+
+@pytest.mark.qemu
+def test_reading_is_counted(mctl: Mctl) -> None:
+    again = "while :; do dd if=/file of=/dev/null bs=4k iflag=direct; done"
+    script = f"dd if=/dev/zero of=/file bs=64k count=32 oflag=direct; {again}"
+    mctl.run(
+        "sh", "-c", f"exec 2>/dev/null; {script}", options=["-d", "--name", "reader", "--io-read-iops", f"{DISK}:100"]
+    )
+    read = f"cut -d' ' -f1 /proc/uptime; tr ' ' '\\n' < {SCOPES}/mctl-reader.scope/io.stat | sed -n s/rios=//p"
+    words = mctl.shell(f"sleep 2; {read}; sleep 5; {read}").text.split()
+    rate = (int(words[3]) - int(words[1])) / (float(words[2]) - float(words[0]))
+    print(f"io: {rate:.1f} of 100 reads a second")
+    assert rate == pytest.approx(100, rel=0.1)
+
+
+@pytest.mark.qemu
+def test_a_weight_for_disks_is_in_force_or_refused(mctl: Mctl) -> None:
+    """Where the kernel has neither io.cost nor bfq there is nobody to heed it."""
+    result = mctl.run("cat", "/sys/fs/cgroup/io.weight", options=["--rm", "--blkio-weight", "1000"], check=False)
+    if result.returncode:
+        assert "could not enforce IOWeight" in result.stderr.decode()
+    else:
+        assert result.text == "default 10000\n"
+
+
+@pytest.mark.qemu
+def test_limits_change_while_it_runs_and_stay(mctl: Mctl) -> None:
+    mctl.run("sleep", "1000", options=["-d", "--name", "web", "--memory", "64m", "--cpuset", "0"])
+    mctl(
+        "update", "--memory", "96m", "--memory-high", "80m", "--pids", "9", "--cpuset", "0-1", "--cpu-weight", "7",
+        "--io-read-bps", f"{DISK}:3m", "--oom-group", "web",
+    )  # fmt: skip
+    expected = {
+        "memory.max": str(96 * MIB), "memory.high": str(80 * MIB), "memory.swap.max": "0", "pids.max": "9",
+        "cpuset.cpus": "0-1", "cpu.weight": "7", "memory.oom.group": "1",
+    }  # fmt: skip
+    for restart in (False, True):
+        if restart:
+            mctl.shell("systemctl restart mctld.service")
+            mctl("kill", "web")
+            mctl.shell(f"{WAIT} web")
+            mctl("start", "web")
+        assert {file: group(mctl, "web", file) for file in expected} == expected
+        assert f"rbps={3 * MIB}" in group(mctl, "web", "io.max")
+    found = mctl.properties("web")
+    assert (found["MemoryMax"], found["TasksMax"], found["CPUSet"]) == (96 * MIB, 9, "0-1")
+    mctl("update", "--memory-high", "max", "--oom-group=false", "--cpuset", "", "--io-read-bps", f"{DISK}:max", "web")
+    assert group(mctl, "web", "memory.high") == "max"
+    assert group(mctl, "web", "memory.oom.group") == "0"
+    assert group(mctl, "web", "cpuset.cpus") == ""
+    assert group(mctl, "web", "cpuset.cpus.effective") == "0-1"
+    assert "rbps=3" not in group(mctl, "web", "io.max")
+
+
+@pytest.mark.qemu
+def test_a_change_that_cannot_be_changes_nothing(mctl: Mctl) -> None:
+    mctl.run("sleep", "1000", options=["-d", "--name", "web", "--memory", "64m", "--pids", "9"])
+    for words, sentence in (
+        (["--memory-high", "65m", "--pids", "5"], "MemoryHigh 68157440 is above MemoryMax 67108864"),
+        (["--pids", "5", "--cpuset", "0-7"], "processor 2 is not there: this host has 0-1"),
+        (["--pids", "5", "--io-read-bps", "/dev/no:1m"], "the device /dev/no cannot be found"),
+        (["--pids", "5", "--io-read-bps", "/dev/null:1m"], "/dev/null is not a block device"),
+    ):
+        refused = mctl("update", *words, "web", check=False)
+        assert refused.returncode == 1
+        assert sentence in refused.stderr.decode()
+    assert group(mctl, "web", "pids.max") == "9"
+    assert mctl.properties("web")["TasksMax"] == 9
+
+
+@pytest.mark.qemu
+def test_lowering_memory_below_what_is_used_kills(mctl: Mctl) -> None:
+    """As the manual says: the kernel reclaims, and kills where that is not enough."""
+    script = "dd if=/dev/zero of=/dev/shm/file bs=1M count=40 2> /dev/null; echo full; sleep 1000"
+    mctl.run("sh", "-c", script, options=["-d", "--name", "web", "--memory", "64m"])
+    mctl.shell(f"until [ $(cat {SCOPES}/mctl-web.scope/memory.current) -gt 40000000 ]; do sleep 0.1; done")
+    mctl("update", "--memory", "16m", "web", check=False)
+    mctl.shell(f"{WAIT} web")
+    assert mctl.properties("web")["ExitHow"] == "oom"
 
 
 @pytest.mark.nspawn
@@ -54,6 +232,13 @@ def test_a_limit_that_cannot_be_enforced_is_refused(mctl: Mctl) -> None:
     controllers = mctl.shell("cat /sys/fs/cgroup/cgroup.controllers").text.split()
     if "memory" in controllers:
         pytest.skip("this host's nspawn machines have a memory controller")
-    result = mctl.run("true", options=["--rm", "--memory", "64m"], check=False)
-    assert result.returncode == 125
-    assert "no memory controller" in result.stderr.decode()
+    for options, controller in (
+        (["--memory", "64m"], "memory"),
+        (["--cpuset", "0"], "cpuset"),
+        (["--io-weight", "10"], "io"),
+        (["--io-read-iops", "/dev/null:1"], "io"),
+    ):
+        for verb in ("run", "create"):
+            result = mctl(verb, *options, mctl.rootfs, "true", check=False)
+            assert result.returncode == 125
+            assert f"no {controller} controller" in result.stderr.decode()
