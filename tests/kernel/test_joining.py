@@ -25,13 +25,14 @@ from mctld.runtime.launch import Status
 from mctld.runtime.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from mctld.runtime.launch import Spawner, Stage
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes namespaces: needs root")
 
 KINDS = ("ipc", "mnt", "net", "pid", "user", "uts", "cgroup")
+SEIZE = 0x4206  # PTRACE_SEIZE, linux/ptrace.h
 JOIN = step("join", namespaces=(NAMESPACES & ~c.CLONE_NEWPID) | c.CLONE_NEWCGROUP)
 KEPT = ["CHOWN", "KILL", "SETPCAP", "SETUID", "SETGID"]
 CONFINED = (
@@ -41,6 +42,7 @@ CONFINED = (
     step("no-new-privileges"),
     step("working-directory", path="/"),
 )
+COUNTING = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"  # a while without children, whose signals would stop it
 STATUS = (
     "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "SigBlk", "SigIgn", "SigCgt", "Umask", "Uid",
     "Gid", "Groups", "Seccomp",
@@ -191,6 +193,50 @@ def test_it_ends_with_the_container_which_waits_for_nobody(address: str) -> None
     conducted(address, act)
 
 
+@contextlib.contextmanager
+def traced_by_somebody(target: int) -> Iterator[None]:
+    """A process is attached to `target` and never asks what has become of it."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ctypes.CDLL(None).ptrace(SEIZE, target, None, None)
+            os.write(writing, b"x")
+            signal.pause()
+        finally:
+            os._exit(0)
+    try:
+        os.read(reading, 1)
+        yield
+    finally:
+        os.close(reading)
+        os.close(writing)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "number"),
+    [("kill -9 $$", os.CLD_KILLED, 9), ("exit 7", os.CLD_EXITED, 7), ("exit 0", os.CLD_EXITED, 0)],
+)
+def test_a_tracer_keeps_no_status_back(address: str, command: str, code: int, number: int) -> None:
+    """A zombie belongs to its tracer first, ptrace(2)."""
+
+    async def act(client: Spawner) -> None:
+        async with a_container(client) as container:
+            joined = await container.execute("sh", "-c", f"{COUNTING}; {command}")
+            with traced_by_somebody(joined.pid):
+                status = await ended(client, joined)
+                assert (status.code, status.status) == (code, number)
+                assert os.path.exists(f"/proc/{joined.pid}")
+                await client.forget("exec:1")
+                assert set(await client.connect()) == {"one"}
+            while os.path.exists(f"/proc/{joined.pid}"):
+                await asyncio.sleep(0.01)
+
+    conducted(address, act)
+
+
 def test_a_container_that_has_ended_cannot_be_joined(address: str) -> None:
     async def act(client: Spawner) -> None:
         async with a_container(client) as container:
@@ -244,8 +290,7 @@ def traced_from_inside(container: int, target: int) -> int:
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
             libc = ctypes.CDLL(None, use_errno=True)
-            seize = 0x4206  # PTRACE_SEIZE, linux/ptrace.h
-            failed = libc.ptrace(seize, target, None, None) == -1
+            failed = libc.ptrace(SEIZE, target, None, None) == -1
             os._exit(ctypes.get_errno() if failed else 0)
         finally:
             os._exit(255)

@@ -23,6 +23,7 @@ class Children:
         self._pids: dict[str, int] = {}
         self._notes: dict[str, Any] = {}  # of those that joined: what mctld wants to be reminded of
         self._ended: dict[str, dict[str, Any]] = {}  # those that joined and are reaped
+        self._held: set[int] = set()  # zombies, forgotten already, that a debugger in the container has not let go
 
     def add(self, name: str, pid: int) -> None:
         self.forget(name)
@@ -41,23 +42,44 @@ class Children:
             return {}
         found = {"pid": pid, "note": self._notes[name]} if name in self._notes else {"pid": pid}
         ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        return {**found, "code": ended.si_code, "status": ended.si_status} if ended else found
+        if ended:
+            return {**found, "code": ended.si_code, "status": ended.si_status}
+        return {**found, **_held_back(pid)} if name in self._notes else found
 
     def reap_joined(self) -> None:
         for name in [name for name in self._notes if name not in self._ended]:
             status = self.status(name)
-            if "code" in status:
-                os.waitpid(status["pid"], 0)
+            if "code" in status and _reap(status["pid"]):
                 self._ended[name] = status
+        self._held = {pid for pid in self._held if not _reap(pid)}
 
     def forget(self, name: str) -> None:
         """Reap it, if it has ended; one that runs is not forgotten."""
         if "code" not in self.status(name):
             return
         pid = self._pids.pop(name)
-        if self._ended.pop(name, None) is None:
-            os.waitpid(pid, 0)
         self._notes.pop(name, None)
+        if self._ended.pop(name, None) is None and not _reap(pid):
+            self._held.add(pid)
 
     def pids(self) -> dict[str, int]:
         return dict(self._pids)
+
+
+def _reap(pid: int) -> bool:
+    return os.waitpid(pid, os.WNOHANG)[0] == pid
+
+
+def _held_back(pid: int) -> dict[str, Any]:
+    """How a zombie has ended that only its tracer may wait for, ptrace(2); {} for a process that runs.
+
+    Nobody in a container can so keep it from being told: its status is in proc(5), though not yet with us.
+    """
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        state, *fields = file.read().rpartition(b") ")[2].split()
+    if state != b"Z":
+        return {}
+    status = int(fields[48])  # exit_code, as waitpid(2) gives it
+    if os.WIFEXITED(status):
+        return {"code": os.CLD_EXITED, "status": os.WEXITSTATUS(status)}
+    return {"code": os.CLD_DUMPED if os.WCOREDUMP(status) else os.CLD_KILLED, "status": os.WTERMSIG(status)}
