@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import NotRunning, SetupFailed, SpawnerUnavailable
+from ..errors import NotRunning, Paused, SetupFailed, SpawnerUnavailable
 from ..runtime import planner
 from .readiness import readable
 from .resources import open_filter
@@ -90,7 +90,7 @@ def _open_cgroup(container: Container) -> int:
         events = os.open("cgroup.events", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
         with os.fdopen(events, encoding="ascii") as file:
             if "frozen 1\n" in file:
-                raise NotRunning(f"container {container.name!r} is frozen: thaw it first")
+                raise Paused(f"container {container.name!r} is paused: what is executed in it would be frozen too")
     except BaseException:
         os.close(directory)
         raise

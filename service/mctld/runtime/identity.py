@@ -28,6 +28,7 @@ def become_root(_: Descriptors) -> None:
     os.setgroups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
+    _stay_out_of_reach()
 
 
 def become_user(_: Descriptors, user: str, group: str, *, keep: bool) -> None:
@@ -38,6 +39,15 @@ def become_user(_: Descriptors, user: str, group: str, *, keep: bool) -> None:
     os.setgroups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
+    _stay_out_of_reach()
+
+
+def _stay_out_of_reach() -> None:
+    """Whoever is the same user could trace us, or use what we have open, until we execute: CVE-2016-9962.
+
+    New ids make a process what fs.suid_dumpable says, proc_sys_fs(5), which may be 1.
+    """
+    prctl.set_dumpable(0)
 
 
 def join_namespaces(descriptors: Descriptors, namespaces: int) -> None:

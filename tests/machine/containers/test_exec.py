@@ -235,7 +235,7 @@ def test_in_a_frozen_container_it_says_so_and_holds_up_nobody(web: Web) -> None:
     web.mctl.shell("systemctl freeze mctl-web.scope")
     try:
         result = web("true", check=False)
-        assert (result.returncode, "is frozen" in result.stderr.decode()) == (125, True)
+        assert (result.returncode, "is paused" in result.stderr.decode()) == (125, True)
     finally:
         web.mctl.shell("systemctl thaw mctl-web.scope")
     web("true")
