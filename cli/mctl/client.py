@@ -16,6 +16,7 @@ ROOT = "/org/mctl1"
 MANAGER = "org.mctl1.Manager"
 CONTAINER = "org.mctl1.Container"
 EXEC = "org.mctl1.Exec"
+NETWORK = "org.mctl1.Network"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 
 INFINITY = 2**64 - 1  # "no limit" on the bus

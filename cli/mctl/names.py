@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .client import Call, Client
 
 PREFIX = "/org/mctl1/container/"
+NETWORKS = "/org/mctl1/network/"
 NAME_RULE = "1 to 63 of a-z, 0-9 and -, beginning with a letter or digit"
 NAME_MAX = 63
 FEWEST_DIGITS = 4
@@ -51,6 +52,10 @@ def new_name(flag: str, text: str) -> str:
         shown = text if len(text) <= 80 else text[:77] + "..."
         raise UsageError(f"{flag} {shown!r} is not a valid name: use {NAME_RULE}")
     return text
+
+
+def network_path(name: str) -> str:
+    return NETWORKS + escape(name)
 
 
 def path_of(name: str) -> str:

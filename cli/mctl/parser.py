@@ -24,6 +24,7 @@ VERBS = {
     "inspect": "show all that is known about containers, as JSON",
     "kill": "send a signal to containers",
     "logs": "show what a container has printed",
+    "network": "make, list, show and remove networks",
     "pause": "freeze containers where they are",
     "ps": "list containers",
     "rm": "remove containers",

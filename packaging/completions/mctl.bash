@@ -28,6 +28,7 @@ __mctl_options() { # verb
         pause | freeze | unpause | thaw) echo "$common" ;;
         ps | list | ls) echo "$common -a --all -q --quiet -f --filter --format --no-trunc --json --json=short --json=pretty" ;;
         logs) echo "$common -f --follow -n --tail --since --until -t --timestamps -o --output --raw" ;;
+        network) echo "$common --subnet --internal -q --quiet --json --json=short --json=pretty" ;;
         check) echo "$common -q --quiet --json --json=short --json=pretty" ;;
         inspect) echo "$common -f --format --pretty --pretty=false --json --json=short --json=pretty" ;;
     esac
@@ -44,6 +45,7 @@ __mctl_takes_value() { # verb option
         run,--memory* | run,--swap | run,--cpu* | run,--pids* | run,--io-* | run,--blkio-weight) ;;
         exec,-[uwe] | exec,--user | exec,--workdir | exec,--env | exec,--env-file) ;;
         run,--device-*-?ps | run,--device-*-iops | update,-m | update,--*) ;;
+        network,--subnet) ;;
         stop,-t | stop,--time | stop,--timeout | kill,-s | kill,--signal) ;;
         ps,-f | ps,--filter | ps,--format | inspect,-f | inspect,--format) ;;
         logs,-[no] | logs,--tail | logs,--since | logs,--until | logs,--output) ;;
@@ -58,7 +60,7 @@ __mctl_values() { # verb option: what can stand there
         run,-v | run,--volume | run,--device) compgen -f -- "$cur" ;;
         run,--userns) compgen -W 'auto host' -- "$cur" ;;
         run,--security-opt) compgen -W 'strict seccomp=strict seccomp=unconfined no-new-privileges=false unmask=ALL' -- "$cur" ;;
-        run,--network | run,--net) compgen -W 'bridge none' -- "$cur" ;;
+        run,--network | run,--net) compgen -W "none $(mctl --no-ask-password network ls -q 2>/dev/null)" -- "$cur" ;;
         run,--stop-signal | kill,*) compgen -W "$(compgen -A signal | sed -n 's/^SIG//p')" -- "${cur#SIG}" ;;
         ps,--format) compgen -W 'table json ids' -- "$cur" ;;
         ps,*) compgen -W 'state=created state=starting state=running state=paused state=stopping state=exited name=' -- "$cur" ;;
@@ -73,7 +75,8 @@ __mctl_operands() { # verb
         pause | freeze) __mctl_names -f state=running ;;
         unpause | thaw) __mctl_names -f state=paused ;;
         rm | logs | inspect | update) __mctl_names -a ;;
-        help) echo 'check create exec inspect kill logs pause ps rm run start stop unpause update' ;;
+        network) echo 'create ls inspect rm prune'; mctl --no-ask-password network ls -q 2>/dev/null ;;
+        help) echo 'check create exec inspect kill logs network pause ps rm run start stop unpause update' ;;
     esac
 }
 
@@ -103,7 +106,7 @@ _mctl() {
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check create exec inspect kill logs pause ps rm run start stop unpause update help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'check create exec inspect kill logs network pause ps rm run start stop unpause update help' -- "$cur")
     elif [[ $family == run ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")

@@ -42,7 +42,7 @@ STOP_TIMEOUT = 5.0  # seconds for what goes on behind callers' backs
 async def serve(settings: Settings) -> None:
     """Until SIGTERM, or until the bus goes away: then BusGone, and systemd starts us anew. No container notices."""
     connection = await Connection.open()
-    store, tasks = _store(settings), Tasks()
+    store, tasks, events = _store(settings), Tasks(), Events()
     machinery = Machinery(
         settings=settings,
         store=store,
@@ -53,9 +53,9 @@ async def serve(settings: Settings) -> None:
         retirement=Retirement(lambda unit: registry.uses_unit(unit)),
         logs=LogReaders(),
         disposal=Disposal(),
-        networks=Networks(store, settings.network_record, tasks),
+        networks=Networks(store, settings.network_record, tasks, events),
         watch=Watch(),
-        events=Events(),
+        events=events,
         tasks=tasks,
         relays=Tasks(),
         last_capability=capabilities.last(),
@@ -90,7 +90,7 @@ async def _stop(door: Door, machinery: Machinery) -> None:
 async def take_down_networks(settings: Settings) -> None:
     """Before the package is removed: the host is then as it was before the first container."""
     store = _store(settings)
-    await Networks(store, settings.network_record, Tasks()).take_down()
+    await Networks(store, settings.network_record, Tasks(), Events()).take_down()
     store.close()
 
 

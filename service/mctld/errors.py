@@ -71,7 +71,15 @@ class AlreadyRunning(MctlError):
 
 
 class NoSuchNetwork(MctlError):
+    """Or one of another user's, which looks the same."""
+
     bus_name = "org.mctl1.Error.NoSuchNetwork"
+
+
+class NetworkInUse(MctlError):
+    """Containers are connected to it."""
+
+    bus_name = "org.mctl1.Error.NetworkInUse"
 
 
 class AddressInUse(MctlError):

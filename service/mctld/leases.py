@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import TYPE_CHECKING
 
-from .errors import AddressInUse, LimitsExceeded
+from .errors import AddressInUse, LimitsExceeded, NetworkInUse
 from .networking import Network
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ CREATE TABLE lease (
     UNIQUE (container, position)
 ) STRICT, WITHOUT ROWID;
 """
+SCHEMA_INTERNAL = "ALTER TABLE network ADD COLUMN internal INTEGER NOT NULL DEFAULT 0;"
 
 
 @dataclass(slots=True)
@@ -84,11 +85,26 @@ class Leases:
     def add_network(self, network: Network) -> None:
         values = (
             network.name, network.interface, network.owner_uid, str(network.subnet), str(network.subnet6),
-            network.created_usec,
+            network.created_usec, network.internal,
         )  # fmt: skip
-        self._database.execute("INSERT INTO network VALUES (?, ?, ?, ?, ?, ?)", values)
+        self._database.execute("INSERT INTO network VALUES (?, ?, ?, ?, ?, ?, ?)", values)
         self._networks[network.name] = network
         self._pools[network.name] = _Pool()
+
+    def remove_network(self, network: Network) -> None:
+        self.check_unused(network)
+        self._database.execute("DELETE FROM network WHERE name = ?", (network.name,))
+        del self._networks[network.name], self._pools[network.name]
+
+    def users(self, network: Network) -> int:
+        """How many containers are connected, running or not."""
+        return len(self._pools[network.name].taken)
+
+    def check_unused(self, network: Network) -> None:
+        users = self.users(network)
+        if users:
+            which = "a container" if users == 1 else f"{users} containers"
+            raise NetworkInUse(f"network {network.name!r} is used by {which}: remove or disconnect first")
 
     def choose(self, network: Network, container: str, position: int, wanted: str) -> Lease:
         """The next free address, or the wanted one. Nothing is changed yet."""
@@ -120,6 +136,6 @@ class Leases:
         self._of.setdefault(lease.container, []).append(lease)
 
 
-def _network(row: tuple[str, str, int, str, str, int]) -> Network:
-    name, interface, owner_uid, subnet, subnet6, created_usec = row
-    return Network(name, interface, owner_uid, IPv4Network(subnet), IPv6Network(subnet6), created_usec)
+def _network(row: tuple[str, str, int, str, str, int, int]) -> Network:
+    name, interface, owner_uid, subnet, subnet6, created_usec, internal = row
+    return Network(name, interface, owner_uid, IPv4Network(subnet), IPv6Network(subnet6), created_usec, bool(internal))

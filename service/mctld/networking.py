@@ -13,8 +13,13 @@ from .errors import InvalidArgs
 from .ports import Port, check_ports
 
 DEFAULT = "bridge"
+RESERVED = frozenset({"none", "host", "container", "default"})  # words of `mctl run --network`
+ROOT_UID = 0
 NETWORKS_MAX = 16  # of one container
 NAME_RULE = "1 to 63 of a-z, 0-9 and -, beginning with a letter or digit"
+
+LARGEST, SMALLEST = 8, 29  # prefix lengths
+PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))  # RFC 1918, 6598
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -23,6 +28,26 @@ def check_network_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise InvalidArgs(f"network {shown(name)} is not a valid name: use {NAME_RULE}")
     return name
+
+
+def check_new_network(name: str) -> str:
+    """A name that a network may be given."""
+    if name in RESERVED:
+        raise InvalidArgs(f"network {name!r} would be mistaken for a word of --network: choose another name")
+    return check_network_name(name)
+
+
+def parse_subnet(text: str) -> IPv4Network:
+    """A private one, with room for containers."""
+    try:
+        subnet = IPv4Network(text)
+    except ValueError:
+        raise InvalidArgs(f"Subnet {shown(text)} is not an IPv4 subnet as in 10.90.1.0/24") from None
+    if not LARGEST <= subnet.prefixlen <= SMALLEST:
+        raise InvalidArgs(f"Subnet {subnet} is of the wrong size: it must be from /{LARGEST} to /{SMALLEST}")
+    if not any(subnet.subnet_of(private) for private in PRIVATE):
+        raise InvalidArgs(f"Subnet {subnet} is not private: take one in {', '.join(map(str, PRIVATE))}")
+    return subnet
 
 
 def check_address(key: str, text: str) -> IPv4Address:
@@ -77,6 +102,11 @@ class Network:
     subnet: IPv4Network
     subnet6: IPv6Network
     created_usec: int = 0
+    internal: bool = False  # no way out, and none in
+
+    def is_visible_to(self, uid: int) -> bool:
+        """Root's are everybody's; others' are their own."""
+        return uid in (ROOT_UID, self.owner_uid) or self.owner_uid == ROOT_UID
 
     @property
     def gateway(self) -> IPv4Address:

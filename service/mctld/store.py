@@ -40,7 +40,7 @@ CREATE TABLE container (
     status INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 """
-_MIGRATIONS = (_SCHEMA, leases.SCHEMA)  # one for each version
+_MIGRATIONS = (_SCHEMA, leases.SCHEMA, leases.SCHEMA_INTERNAL)  # one for each version
 VERSION = len(_MIGRATIONS)
 
 
@@ -158,6 +158,12 @@ class Store:
             self.leases.add_network(network)
         except sqlite3.Error as error:
             raise self._failed("store network", network.name, error) from error
+
+    def remove_network(self, network: Network) -> None:
+        try:
+            self.leases.remove_network(network)
+        except sqlite3.Error as error:
+            raise self._failed("remove network", network.name, error) from error
 
     def update(self, record: Record, run: Run) -> None:
         assignments = ", ".join(f"{column} = ?" for column in _RUN)

@@ -10,6 +10,7 @@ from dbus_next.signature import Variant
 from bus.house import CONTAINER, MANAGER, PROPERTIES
 
 EXEC_OBJECT = "org.mctl1.Exec"
+NETWORK = "org.mctl1.Network"
 INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 INSPECT = ("org.mctl1.inspect-own", "org.mctl1.inspect-all")
@@ -19,7 +20,9 @@ LOGS = ("org.mctl1.logs-own", "org.mctl1.logs")
 EXEC = ("org.mctl1.exec-own", "org.mctl1.exec")
 LIST = ("org.mctl1.inspect-own",)
 CREATE = ("org.mctl1.create", "org.mctl1.create-privileged")
+NETWORK_ADMIN = ("org.mctl1.network-admin", "org.mctl1.network-admin")
 PUBLIC = ()
+CONCEALING = (INSPECT, MANAGE, SET_LIMITS, LOGS, EXEC)  # where another's and none look the same
 
 Row = tuple[tuple[str, ...], tuple[Any, ...]]
 OPTIONS = {"Rootfs": Variant("h", 0), "Command": Variant("as", ["/bin/true"])}
@@ -43,6 +46,9 @@ TABLE: dict[str, Row] = {
     f"{MANAGER}.ListContainers": (LIST, ("a{sv}t", {}, 0)),
     f"{MANAGER}.WaitContainer": (INSPECT, ("s", "web")),
     f"{MANAGER}.Check": (LIST, ("",)),
+    f"{MANAGER}.CreateNetwork": (NETWORK_ADMIN, ("sa{sv}t", "new", {}, 0)),
+    f"{MANAGER}.ListNetworks": (LIST, ("t", 0)),
+    f"{NETWORK}.Remove": (NETWORK_ADMIN, ("t", 0)),
     f"{MANAGER}.Subscribe": (LIST, ("",)),
     f"{MANAGER}.Unsubscribe": (LIST, ("",)),
     f"{OBJECT_MANAGER}.GetManagedObjects": (LIST, ("",)),

@@ -7,11 +7,13 @@ import asyncio
 import itertools
 import os
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any
 
 from mctld.errors import AlreadyRunning, InvalidArgs, NameTaken, NotRunning
 from mctld.lifecycle.check.finding import Finding, Verdict
 from mctld.lifecycle.events import Events, Exit
+from mctld.networking import Network
 from mctld.runtime.cgroup import differences
 from mctld.spec import Rootfs, Spec
 from mctld.state import State
@@ -190,9 +192,40 @@ class SimulatedExecs:
         self._events.exec_removed(made)  # type: ignore[arg-type]
 
 
+class SimulatedNetworks:
+    def __init__(self, events: Events) -> None:
+        self.found: dict[str, Network] = {}
+        self._events = events
+
+    def all(self) -> Iterable[Network]:
+        return tuple(self.found.values())
+
+    def get(self, name: str) -> Network | None:
+        return self.found.get(name)
+
+    def users(self, network: Network) -> int:
+        return len(network.name)
+
+    def add(self, name: str, uid: int, subnet: str = "10.90.0.0/24", *, internal: bool = False) -> Network:
+        made = Network(name, "mctl1", uid, IPv4Network(subnet), IPv6Network("fd12::/64"), 7, internal)
+        self.found[name] = made
+        self._events.network_added(made)
+        return made
+
+    async def create(self, name: str, uid: int, *, subnet: IPv4Network | None, internal: bool) -> Network:
+        if name in self.found:
+            raise NameTaken(f"network name {name!r} is taken")
+        return self.add(name, uid, str(subnet or "10.90.0.0/24"), internal=internal)
+
+    async def remove(self, network: Network) -> None:
+        del self.found[network.name]
+        self._events.network_removed(network)
+
+
 class SimulatedRegistry:
     def __init__(self) -> None:
         self.events = Events()
+        self.networks = SimulatedNetworks(self.events)
         self.execs = SimulatedExecs(self.events)
         self.containers: dict[str, SimulatedContainer] = {}
         self.gone: dict[str, tuple[int, Exit]] = {}

@@ -12,23 +12,20 @@ from dbus_next.signature import Variant
 
 from bus.house import ALICE, BOB, CONTAINER, CONTRACT, MANAGER, PROPERTIES, ROOT_UID, Client, House
 from bus.permissions import (
-    EXEC,
+    CONCEALING,
     EXEC_OBJECT,
-    INSPECT,
     INTROSPECTABLE,
-    LOGS,
-    MANAGE,
+    NETWORK,
     NEVER_ALLOWED,
     OBJECT_MANAGER,
     OPTIONS,
     PUBLIC_PROPERTIES,
-    SET_LIMITS,
     TABLE,
 )  # fmt: skip
 from bus.polkit import CHALLENGE, NO, YES
 from mctld.bus.authority import presentable
 from mctld.bus.contract import Contract, Property
-from mctld.bus.paths import ROOT, container_path, exec_path
+from mctld.bus.paths import ROOT, container_path, exec_path, network_path
 from mctld.lifecycle.events import Exit
 
 if TYPE_CHECKING:
@@ -64,7 +61,7 @@ def path_of(interface: str, name: str) -> str:
     """Container and exec are called the same."""
     if interface in (MANAGER, OBJECT_MANAGER):
         return ROOT
-    return exec_path(name) if interface == EXEC_OBJECT else container_path(name)
+    return {EXEC_OBJECT: exec_path, NETWORK: network_path}.get(interface, container_path)(name)
 
 
 def rootfs_of(owner: int, directory: Path) -> int:
@@ -79,6 +76,7 @@ async def test_the_table(house: House, tmp_path: Path, member: str) -> None:
     actions, _ = TABLE[member]
     house.registry.add("web", ALICE)
     house.registry.execs.add("web", "web", ALICE, ALICE).finish(Exit("exited", 0))
+    house.registry.networks.add("web", ALICE)
     owner, other, root = [await house.client(uid) for uid in (ALICE, BOB, ROOT_UID)]
     rootfs = rootfs_of(ALICE, tmp_path)
     try:
@@ -124,6 +122,8 @@ async def answered(house: House, client: Client, member: str, rootfs: int) -> bo
     house.registry.gone.clear()
     house.registry.containers.clear()
     house.registry.add("web", ALICE)
+    house.registry.networks.found.clear()
+    house.registry.networks.add("web", ALICE)
     return error in ("", "org.mctl1.Error.NotRunning")
 
 
@@ -131,6 +131,7 @@ async def answered(house: House, client: Client, member: str, rootfs: int) -> bo
 async def test_every_property_is_guarded(house: House, wanted: Property) -> None:
     house.registry.add("web", ALICE)
     house.registry.execs.add("web", "web", ALICE, ALICE)
+    house.registry.networks.add("web", ALICE)
     path = path_of(wanted.interface, "web")
     bob, root = await house.client(BOB), await house.client(ROOT_UID)
     await root.call(path, PROPERTIES, "Get", "ss", wanted.interface, wanted.name)
@@ -145,7 +146,7 @@ async def test_every_property_is_guarded(house: House, wanted: Property) -> None
 
 @pytest.mark.parametrize("verdict", [NO, CHALLENGE])
 @pytest.mark.parametrize("interactive", [False, True])
-@pytest.mark.parametrize("member", [m for m in TABLE if TABLE[m][0] in (INSPECT, MANAGE, SET_LIMITS, LOGS, EXEC)])
+@pytest.mark.parametrize("member", [m for m in TABLE if TABLE[m][0] in CONCEALING])
 async def test_another_users_container_and_none_at_all_look_the_same(
     house: House, member: str, verdict: tuple[bool, bool], *, interactive: bool
 ) -> None:

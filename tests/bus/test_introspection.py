@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bus.house import ALICE, CONTRACT, NAME, ROOT_UID, Client, House
-from mctld.bus.paths import ROOT, container_path, exec_path
+from mctld.bus.paths import ROOT, container_path, exec_path, network_path
 from mctld.bus.standard import STANDARD
 
 if TYPE_CHECKING:
@@ -47,13 +47,16 @@ async def nodes(client: Client, path: str) -> tuple[dict[str, object], list[str]
 async def test_introspection_is_the_contract(house: House, client: Client) -> None:
     house.registry.add("web-1", ALICE)
     house.registry.execs.add("e1", "web-1", ALICE, ALICE)
+    house.registry.networks.add("back-end", ALICE)
     basic = {"org.freedesktop.DBus.Peer", INTROSPECTABLE, "org.freedesktop.DBus.Properties"}
     expected = {
         "/": (basic, ["org"]),
         "/org": (basic, ["mctl1"]),
-        ROOT: ({*basic, "org.mctl1.Manager", "org.freedesktop.DBus.ObjectManager"}, ["container", "exec"]),
+        ROOT: ({*basic, "org.mctl1.Manager", "org.freedesktop.DBus.ObjectManager"}, ["container", "exec", "network"]),
         f"{ROOT}/exec": (basic, ["e1"]),
         exec_path("e1"): ({*basic, "org.mctl1.Exec"}, []),
+        f"{ROOT}/network": (basic, ["back_2dend"]),
+        network_path("back-end"): ({*basic, "org.mctl1.Network"}, []),
         f"{ROOT}/container": (basic, ["web_2d1"]),
         container_path("web-1"): ({*basic, "org.mctl1.Container"}, []),
     }

@@ -84,4 +84,5 @@ class Namespace:
 
 def connection(container: str, number: int, network: Network = NETWORK, position: int = 0) -> Connection:
     address = IPv4Address(int(network.subnet.network_address) + number)
-    return Connection(network, network.lease(container, address, position), f"container {container}")
+    leads_out = position == 0 and not network.internal
+    return Connection(network, network.lease(container, address, position), f"container {container}", leads_out)

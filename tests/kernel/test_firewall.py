@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -246,3 +247,13 @@ def test_an_element_that_is_there_already_is_no_hindrance(world: World) -> None:
     world.publish(Port("tcp", "", 8080, 81))
     world.publish(Port("tcp", "", 8080, 80))
     assert seen(world.a, world.outside, "192.0.2.1", 8080) == "192.0.2.2"
+
+
+def test_an_internal_network_has_no_way_out_nor_in(world: World) -> None:
+    inner = replace(SECOND, internal=True)
+    port = Publication(Port("tcp", "", 8080, 80), connection("c", 2, SECOND).lease)
+    assert seen(world.outside, world.c, "192.0.2.2", 80) == "192.0.2.1"
+    world.host.do(lambda: world.firewall.replace(Ruleset((NETWORK, inner), (port,))))
+    assert seen(world.outside, world.c, "192.0.2.2", 80) == ""
+    assert seen(world.c, world.outside, "192.0.2.1", 8080) == ""
+    assert seen(world.c, world.host, "10.89.0.2", 80) == "10.89.0.1"

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mctld.errors import AddressInUse, InvalidArgs, LimitsExceeded, NameTaken
+from mctld.errors import AddressInUse, InvalidArgs, LimitsExceeded, NameTaken, NetworkInUse
 from mctld.ids import Ids
 from mctld.networking import Network, Networking
 from mctld.store import Store
@@ -136,3 +137,19 @@ def test_the_database_itself_refuses_an_address_twice(store: Store, add: Callabl
     assert of(store, first) == ["10.9.0.2"]
     with pytest.raises(Exception, match="UNIQUE constraint failed"):
         store.leases.insert(twice)
+
+
+def test_a_network_goes_when_nobody_uses_it(path: str, store: Store, add: Callable[..., Record]) -> None:
+    records = [add(store, "a", SMALL), add(store, "b", SMALL)]
+    assert store.leases.users(SMALL) == 2
+    with pytest.raises(NetworkInUse, match="network 'small' is used by 2 containers"):
+        store.remove_network(SMALL)
+    for record in records:
+        store.remove(record)
+    store.remove_network(SMALL)
+    assert list(store.leases.networks()) == [LARGE]
+    store.add_network(replace(SMALL, internal=True))
+    store.close()
+    again = opened(path)
+    assert again.leases.network("small") == replace(SMALL, internal=True)
+    again.close()

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 import pytest
 
 from mctld.errors import InvalidArgs
 from mctld.network.connection import LINK_NAME, Connection
-from mctld.networking import Network, Networking
+from mctld.networking import Network, Networking, check_new_network, parse_subnet
 
 NETWORK = Network("bridge", "mctl0", 0, IPv4Network("172.20.0.0/16"), IPv6Network("fd12::/64"))
 
@@ -42,10 +43,47 @@ def test_the_first_addresses_of_a_network() -> None:
 
 def test_a_connection_is_named_after_whose_it_is() -> None:
     lease = NETWORK.lease("0123", IPv4Address("172.20.3.4"), 1)
-    there = Connection(NETWORK, lease, "container web")
+    there = Connection(NETWORK, lease, "container web", leads_out=False)
     assert (str(there.address), str(there.address6)) == ("172.20.3.4/16", "fd12::304/64")
-    assert (there.inside, there.mac, there.leads_out) == ("eth1", "02:6d:ac:14:03:04", False)
+    assert (there.inside, there.mac) == ("eth1", "02:6d:ac:14:03:04")
     assert LINK_NAME.fullmatch(there.link)
     assert len(there.link) <= 15
-    other = Connection(NETWORK, NETWORK.lease("0124", IPv4Address("172.20.3.5"), 0), "container other")
-    assert other.link != there.link
+    other = NETWORK.lease("0124", IPv4Address("172.20.3.5"), 0)
+    assert Connection(NETWORK, other, "container other", leads_out=True).link != there.link
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/8", "172.31.255.248/29", "192.168.7.0/24", "100.64.0.0/10"])
+def test_subnets(text: str) -> None:
+    assert str(parse_subnet(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("10.0.0.1/24", "is not an IPv4 subnet"),
+        ("fd00::/64", "is not an IPv4 subnet"),
+        ("10.0.0.0", "wrong size: it must be from /8 to /29"),
+        ("10.0.0.0/30", "wrong size"),
+        ("10.0.0.0/7", "wrong size"),
+        ("0.0.0.0/0", "wrong size"),
+        ("127.0.0.0/8", "is not private"),
+        ("172.0.0.0/8", "is not private"),
+        ("8.8.8.0/24", "is not private: take one in 10.0.0.0/8"),
+        ("10.0.0.0/24; flush", "is not an IPv4 subnet"),
+    ],
+)
+def test_subnets_that_are_refused(text: str, sentence: str) -> None:
+    with pytest.raises(InvalidArgs, match=sentence):
+        parse_subnet(text)
+
+
+@pytest.mark.parametrize("name", ["none", "host", "container", "default"])
+def test_words_are_no_names(name: str) -> None:
+    with pytest.raises(InvalidArgs, match="would be mistaken for a word"):
+        check_new_network(name)
+
+
+def test_who_sees_a_network() -> None:
+    hers = replace(NETWORK, owner_uid=1000)
+    assert [NETWORK.is_visible_to(uid) for uid in (0, 1000, 1001)] == [True, True, True]
+    assert [hers.is_visible_to(uid) for uid in (0, 1000, 1001)] == [True, True, False]

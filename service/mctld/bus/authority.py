@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dbus_next.signature import Variant
 
 from ..errors import AccessDenied, InteractiveAuthorizationRequired, MctlError
-from .question import CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED, INSPECT, LIST, LOGS, MANAGE, PUBLIC, SET_LIMITS
+from .question import (
+    CREATE,
+    CREATE_PRIVILEGED,
+    EXEC,
+    EXEC_PRIVILEGED,
+    INSPECT,
+    LIST,
+    LOGS,
+    MANAGE,
+    NETWORKS,
+    PUBLIC,
+    SET_LIMITS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +62,7 @@ RULES: Mapping[str, Rule | None] = {
     SET_LIMITS: Rule("org.mctl1.set-limits-own", "org.mctl1.set-limits", "changing the limits of"),
     CREATE: Rule("org.mctl1.create"),
     CREATE_PRIVILEGED: Rule("org.mctl1.create-privileged"),
+    NETWORKS: Rule("org.mctl1.network-admin", "org.mctl1.network-admin", "changing"),
     EXEC: Rule("org.mctl1.exec-own", "org.mctl1.exec", "executing commands in"),
     EXEC_PRIVILEGED: Rule("org.mctl1.exec", "org.mctl1.exec", "executing commands in"),
 }

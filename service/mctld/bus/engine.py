@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from ipaddress import IPv4Network
 
     from ..execution import Execution
     from ..lifecycle.check.finding import Finding
     from ..lifecycle.events import Events, Exit
     from ..lifecycle.logs import LogQuery
-    from ..networking import Lease
+    from ..networking import Lease, Network
     from ..spec import Spec
     from ..state import State
 
@@ -113,11 +114,23 @@ class Execs(Protocol):
         """`container` is one of the registry's. `stdin` is borrowed; the streams are the caller's."""
 
 
+class Networks(Protocol):
+    def all(self) -> Iterable[Network]: ...
+    def get(self, name: str) -> Network | None: ...
+    def users(self, network: Network) -> int:
+        """How many containers are connected."""
+
+    async def create(self, name: str, uid: int, *, subnet: IPv4Network | None, internal: bool) -> Network: ...
+    async def remove(self, network: Network) -> None: ...
+
+
 class Registry(Protocol):
     @property
     def events(self) -> Events: ...
     @property
     def execs(self) -> Execs: ...
+    @property
+    def networks(self) -> Networks: ...
 
     def get(self, name: str) -> Container | None: ...
     def find(self, name_or_id: str) -> Container | None: ...

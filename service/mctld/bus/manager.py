@@ -11,19 +11,23 @@ from .. import VERSION
 from ..bounds import shown
 from ..dangers import dangers
 from ..errors import NoSuchContainer
-from . import container, openings, options
+from ..networking import check_new_network
+from . import container, network, openings, options
 from . import exec as bus_exec
 from .container import ContainerObject, container_details, spec_details
 from .exec import ExecObject
-from .paths import ROOT, container_path, exec_path
+from .network import NetworkObject
+from .paths import ROOT, container_path, exec_path, network_path
 from .question import CREATE, CREATE_PRIVILEGED, Question
 from .standard import OBJECT_MANAGER
 from .target import BASIC, Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from ipaddress import IPv4Network
 
     from ..lifecycle.events import Exit
+    from ..networking import Network
     from ..spec import Spec
     from .contract import Contract, Method
     from .engine import Checkup, Container, Exec, Registry
@@ -41,6 +45,7 @@ class Manager(Target):
         super().__init__(ROOT, [contract[name] for name in (INTERFACE, OBJECT_MANAGER, *BASIC)])
         self._container = contract[container.INTERFACE]
         self._exec = contract[bus_exec.INTERFACE]
+        self._network = contract[network.INTERFACE]
         self._registry = registry
         self._checkup = checkup
         self._visible = visible
@@ -62,11 +67,17 @@ class Manager(Target):
                 options.check_flags(flags, {})
                 wanted = options.list_filter(options.parse(given, options.FILTER))
                 return self.ask(call, (method.action,), wanted, "list")
+            case "CreateNetwork", [str(name), dict(given), int(flags)]:
+                options.check_flags(flags, {})
+                return self._network_creation(call, method, name, options.parse(given, options.NETWORK))
+            case "ListNetworks", [int(flags)]:
+                options.check_flags(flags, {})
+                return self.ask(call, (method.action,), (), "list")
         return super().ask_own(call, method, args)
 
     async def children(self, call: Call) -> list[str]:
         del call
-        return ["container", "exec"]
+        return ["container", "exec", "network"]
 
     async def create_container(self, call: Call, spec: Spec) -> tuple[str, str]:
         made = await self._registry.create(spec, call.uid)
@@ -101,6 +112,13 @@ class Manager(Target):
         end = await self._end(call, key)
         return end.how, end.status
 
+    async def create_network(self, call: Call, name: str, subnet: IPv4Network | None, internal: bool) -> str:  # noqa: FBT001
+        made = await self._registry.networks.create(name, call.uid, subnet=subnet, internal=internal)
+        return network_path(made.name)
+
+    def list_networks(self, call: Call) -> list[dict[str, Variant]]:
+        return [self._network_values(network) for network in self._visible.networks(call)]
+
     async def check(self, call: Call) -> list[dict[str, Variant]]:
         del call
         return [
@@ -123,6 +141,9 @@ class Manager(Target):
     async def get_managed_objects(self, call: Call) -> dict[str, dict[str, dict[str, Variant]]]:
         await self._herald.subscribe(call)
         found = {container_path(c.name): self.interfaces_of(c) for c in await self._visible.all(call)}
+        found |= {
+            network_path(n.name): {self._network.name: self._network_values(n)} for n in self._visible.networks(call)
+        }
         return found | {exec_path(e.id): self._interfaces_of_exec(e) for e in await self._visible.execs(call)}
 
     def interfaces_of(self, found: Container) -> dict[str, dict[str, Variant]]:
@@ -132,6 +153,10 @@ class Manager(Target):
     def _interfaces_of_exec(self, found: Exec) -> dict[str, dict[str, Variant]]:
         there = ExecObject(self._registry, [self._exec], found.id, found)
         return {self._exec.name: there.values(tuple(self._exec.properties.values()))}
+
+    def _network_values(self, found: Network) -> dict[str, Variant]:
+        there = NetworkObject(self._registry.networks, [self._network], found.name, found)
+        return there.values(tuple(self._network.properties.values()))
 
     def version(self) -> str:
         return VERSION
@@ -162,6 +187,16 @@ class Manager(Target):
             verb,
             f"{verb} a container from the directory $(image){granted}",
             details={"container": spec.name, "owner": str(call.uid), **spec_details(spec)},
+        )
+
+    def _network_creation(self, call: Call, method: Method, name: str, values: Mapping[str, Any]) -> Question:
+        subnet, internal = options.subnet(values), bool(values.get("Internal", False))
+        return Question(
+            (method.action,),
+            (check_new_network(name), subnet, internal),
+            "create-network",
+            "make the network $(network)",
+            details={"network": name, "owner": str(call.uid), "subnet": str(subnet or "")},
         )
 
     def _lookup(self, call: Call, method: Method, key: str) -> Question:

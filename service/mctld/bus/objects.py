@@ -6,11 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import UnknownObject
-from . import container, manager
+from . import container, manager, network
 from . import exec as bus_exec
 from .container import ContainerObject
 from .exec import ExecObject
-from .paths import CONTAINERS, EXECS, ROOT, decode_label, encode_label
+from .network import NetworkObject
+from .paths import CONTAINERS, EXECS, NETWORKS, ROOT, decode_label, encode_label
 from .standard import OBJECT_MANAGER, PEER
 from .target import BASIC, Target
 
@@ -60,6 +61,17 @@ class Execs(Target):
         return sorted(encode_label(e.id) for e in await self._visible.execs(call))
 
 
+class Networks(Target):
+    """The node above the networks."""
+
+    def __init__(self, interfaces: Sequence[Interface], visible: Visible) -> None:
+        super().__init__(NETWORKS, interfaces)
+        self._visible = visible
+
+    async def children(self, call: Call) -> list[str]:
+        return sorted(encode_label(network.name) for network in self._visible.networks(call))
+
+
 class Nothing(Target):
     """A path without object: there are no secrets here, only Peer answers (D-Bus specification)."""
 
@@ -75,8 +87,13 @@ class Objects:
         self._basic = [contract[name] for name in BASIC]
         self._container = [contract[container.INTERFACE], *self._basic]
         self._exec = [contract[bus_exec.INTERFACE], *self._basic]
+        self._network = [contract[network.INTERFACE], *self._basic]
         self._manager = manager
-        self._above = {CONTAINERS: Containers(self._basic, visible), EXECS: Execs(self._basic, visible)}
+        self._above = {
+            CONTAINERS: Containers(self._basic, visible),
+            EXECS: Execs(self._basic, visible),
+            NETWORKS: Networks(self._basic, visible),
+        }
 
     def find(self, path: str) -> Target:
         if path == ROOT:
@@ -91,6 +108,8 @@ class Objects:
             name = label if decoded is None else decoded
             if parent == EXECS:
                 return ExecObject(self._registry, self._exec, name, subscribe=self._manager.subscribe)
+            if parent == NETWORKS:
+                return NetworkObject(self._registry.networks, self._network, name)
             return ContainerObject(self._registry, self._container, name, subscribe=self._manager.subscribe)
         return Nothing(path, self._basic)
 
@@ -99,6 +118,7 @@ def check(contract: Contract) -> None:
     """Raises ContractError where a member has no handler."""
     contract[container.INTERFACE].check(ContainerObject)
     contract[bus_exec.INTERFACE].check(ExecObject)
+    contract[network.INTERFACE].check(NetworkObject)
     contract[manager.INTERFACE].check(manager.Manager)
     contract[OBJECT_MANAGER].check(manager.Manager)
     for name in BASIC:

@@ -12,7 +12,7 @@ from ..execution import Execution
 from ..lifecycle.logs import LogQuery
 from ..limits import Limits, rates
 from ..mounts import Bind, Tmpfs
-from ..networking import Networking
+from ..networking import Networking, parse_subnet
 from ..ports import Port
 from ..security import Security
 from ..spec import Spec, User
@@ -21,6 +21,7 @@ from .contract import snake
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from ipaddress import IPv4Network
 
     from dbus_next.signature import Variant
 
@@ -52,6 +53,7 @@ CREATION = {
 RUN = {**CREATION, "Stdin": "h"}
 STOP = {"TimeoutUSec": "t"}
 EXEC = {"User": "s", "WorkingDirectory": "s", "Environment": "as", "Stdin": "h"}
+NETWORK = {"Subnet": "s", "Internal": "b"}
 LOG = {"Follow": "b", "Lines": "t", "Since": "t", "Until": "t", "Output": "s"}
 FILTER = {"States": "as", "OwnerUID": "u", "Names": "as"}
 OUTPUTS = ("cat", "short-iso-precise", "json", "export")
@@ -164,6 +166,11 @@ def list_filter(values: Mapping[str, Any]) -> tuple[frozenset[str] | None, int |
 
 def check_signal(number: int) -> int:
     return check_range("signal", number, 1, 64)
+
+
+def subnet(values: Mapping[str, Any]) -> IPv4Network | None:
+    """From parsed NETWORK options; None leaves it to the service."""
+    return parse_subnet(values["Subnet"]) if "Subnet" in values else None
 
 
 def _networking(values: Mapping[str, Any]) -> Networking:

@@ -9,6 +9,7 @@ import string
 ROOT = "/org/mctl1"
 CONTAINERS = f"{ROOT}/container"
 EXECS = f"{ROOT}/exec"
+NETWORKS = f"{ROOT}/network"
 
 _LETTERS = frozenset(string.ascii_letters.encode())
 _DIGITS = frozenset(string.digits.encode())
@@ -37,6 +38,10 @@ def decode_label(label: str) -> str | None:
 
 def container_path(name: str) -> str:
     return f"{CONTAINERS}/{encode_label(name)}"
+
+
+def network_path(name: str) -> str:
+    return f"{NETWORKS}/{encode_label(name)}"
 
 
 def exec_path(identity: str) -> str:

@@ -19,11 +19,12 @@ SET_LIMITS = "org.mctl1.set-limits"
 LIST = "org.mctl1.list"
 CREATE = "org.mctl1.create"
 CREATE_PRIVILEGED = "org.mctl1.create-privileged"
+NETWORKS = "org.mctl1.networks"
 EXEC = "org.mctl1.exec"
 EXEC_PRIVILEGED = "org.mctl1.exec-privileged"
 
 # A call that changes nothing ends with its caller.
-CHANGING = frozenset({MANAGE, SET_LIMITS, CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED})
+CHANGING = frozenset({MANAGE, SET_LIMITS, CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED, NETWORKS})
 
 
 @dataclass(frozen=True, slots=True)

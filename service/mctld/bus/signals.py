@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from . import container as bus_container
 from . import exec as bus_exec
 from . import manager
+from . import network as bus_network
 from .container import ContainerObject
 from .exec import ExecObject
-from .paths import ROOT, container_path, exec_path
+from .network import NetworkObject
+from .paths import ROOT, container_path, exec_path, network_path
 from .standard import OBJECT_MANAGER, PROPERTIES
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from dbus_next.signature import Variant
 
     from ..lifecycle.events import Exit
+    from ..networking import Network
     from .authority import Authority
     from .connection import Connection
     from .contract import Contract, Property
@@ -50,6 +53,7 @@ class Herald:
         self._authority = authority
         self._interface = contract[bus_container.INTERFACE]
         self._exec = contract[bus_exec.INTERFACE]
+        self._network = contract[bus_network.INTERFACE]
         self._subscribers: dict[str, _Subscriber] = {}
         self._changes: dict[str, tuple[Container, dict[str, None]]] = {}
         self._loop = asyncio.get_running_loop()
@@ -87,6 +91,18 @@ class Herald:
         path = container_path(container.name)
         body = [path, container.id, end.how, end.status]
         self._tell(container, ROOT, manager.INTERFACE, "ContainerExited", lambda: body)
+
+    def network_added(self, network: Network) -> None:
+        def body() -> list[object]:
+            there = NetworkObject(self._registry.networks, [self._network], network.name, network)
+            values = there.values(tuple(self._network.properties.values()))
+            return [network_path(network.name), {self._network.name: values}]
+
+        self._tell_of_network(network, "InterfacesAdded", body)
+
+    def network_removed(self, network: Network) -> None:
+        body: list[object] = [network_path(network.name), [self._network.name]]
+        self._tell_of_network(network, "InterfacesRemoved", lambda: body)
 
     def exec_added(self, found: Exec) -> None:
         self._tell_of_exec(found, ROOT, OBJECT_MANAGER, "InterfacesAdded", lambda: [
@@ -139,11 +155,20 @@ class Herald:
         owners = frozenset((found.about.owner_uid, found.about.by_uid))
         self._tell_owners(owners, path, interface, member, body)
 
+    def _tell_of_network(self, network: Network, member: str, body: Callable[[], Sequence[object]]) -> None:
+        hearers = [name for name, subscriber in self._subscribers.items() if network.is_visible_to(subscriber.uid)]
+        self._send(hearers, ROOT, OBJECT_MANAGER, member, body)
+
     def _tell_owners(
         self, owners: frozenset[int], path: str, interface: str, member: str, body: Callable[[], Sequence[object]]
     ) -> None:
-        """A listener must not raise: what cannot be told is logged whole."""
         hearers = [name for name, subscriber in self._subscribers.items() if subscriber.may_see(owners)]
+        self._send(hearers, path, interface, member, body)
+
+    def _send(
+        self, hearers: Sequence[str], path: str, interface: str, member: str, body: Callable[[], Sequence[object]]
+    ) -> None:
+        """A listener must not raise: what cannot be told is logged whole."""
         if not hearers:
             return
         signature = self._contract[interface].signals[member].signature

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidArgs
 
 if TYPE_CHECKING:
+    from ..networking import Network
     from .authority import Authority
     from .engine import Container, Exec, Registry
     from .question import Call
@@ -35,6 +36,9 @@ class Visible:
         if len(own) == len(execs) or await self._authority.sees_all(call):
             return list(self._registry.execs.all())
         return own
+
+    def networks(self, call: Call) -> list[Network]:
+        return [network for network in self._registry.networks.all() if network.is_visible_to(call.uid)]
 
     def find(self, uid: int, name_or_id: str) -> Container | None:
         """Root's view is everything. Another's own come first: what others have must not make them ambiguous."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..networking import Network
     from .container import Container
     from .exec import Exec
 
@@ -35,6 +36,10 @@ class Listener(Protocol):
         """`properties` are names of org.mctl1.Container properties."""
 
     def exited(self, container: Container, end: Exit) -> None: ...
+
+    def network_added(self, network: Network) -> None: ...
+
+    def network_removed(self, network: Network) -> None: ...
 
     def exec_added(self, found: Exec) -> None: ...
 
@@ -67,6 +72,14 @@ class Events:
     def exited(self, container: Container, end: Exit) -> None:
         for listener in self._listeners:
             listener.exited(container, end)
+
+    def network_added(self, network: Network) -> None:
+        for listener in self._listeners:
+            listener.network_added(network)
+
+    def network_removed(self, network: Network) -> None:
+        for listener in self._listeners:
+            listener.network_removed(network)
 
     def exec_added(self, found: Exec) -> None:
         for listener in self._listeners:

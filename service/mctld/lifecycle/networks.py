@@ -14,10 +14,10 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING
 
-from ..errors import ADVICE, MctlError, NoSuchNetwork, SetupFailed
+from ..errors import ADVICE, InvalidArgs, LimitsExceeded, MctlError, NameTaken, NoSuchNetwork, SetupFailed, SubnetInUse
 from ..network import reservation
 from ..network.connection import Connection
-from ..networking import DEFAULT, Network
+from ..networking import DEFAULT, ROOT_UID, Network
 from .publishing import Publishing
 
 if TYPE_CHECKING:
@@ -29,20 +29,24 @@ if TYPE_CHECKING:
     from ..runtime.launch import Stage
     from ..spec import Spec
     from ..store import Record, Store
+    from .events import Events
     from .tasks import Tasks
 
 AT_ONCE = 4  # threads; the kernel lets only one change interfaces at a time
 DEFAULT_INTERFACE = "mctl0"
 DEFAULT_SUBNET = IPv4Network("172.20.0.0/16")
-ROOT_UID = 0
+POOL = IPv4Network("10.90.0.0/16")  # of networks whose subnet is left to us
+POOL_PREFIX = 24
+NETWORKS_MAX = 1024
 
 log = logging.getLogger(__name__)
 
 
 class Networks:
-    def __init__(self, store: Store, record: str, tasks: Tasks) -> None:
+    def __init__(self, store: Store, record: str, tasks: Tasks, events: Events) -> None:
         """`record`: the file that remembers the host's own settings."""
         self._store = store
+        self._events = events
         self._publishing = Publishing(store.leases.networks, tasks)
         self._record = record
         self._host: Host | None = None
@@ -54,9 +58,45 @@ class Networks:
         ports = [await asyncio.to_thread(_numbered, port) for port in spec.networking.ports]
         return replace(spec, networking=replace(spec.networking, ports=tuple(ports)))
 
-    def find(self, names: Iterable[str]) -> list[Network]:
-        """The default one comes into being when it is first asked for."""
-        return [self._find(name) for name in names]
+    def all(self) -> Iterable[Network]:
+        return self._store.leases.networks()
+
+    def get(self, name: str) -> Network | None:
+        return self._store.leases.network(name)
+
+    def users(self, network: Network) -> int:
+        return self._store.leases.users(network)
+
+    def find(self, names: Iterable[str], uid: int) -> list[Network]:
+        """Those that the user may use. The default one comes into being when it is first asked for."""
+        found = [self._find(name) for name in names]
+        for network in found:
+            if not network.is_visible_to(uid):
+                raise NoSuchNetwork(f"there is no network {network.name!r}")
+        return found
+
+    async def create(self, name: str, uid: int, *, subnet: IPv4Network | None, internal: bool) -> Network:
+        """Its bridge is made when the first container needs it."""
+        self._refuse_if_taken(name)
+        made = self._new(name, uid, subnet, internal=internal)
+        try:
+            await asyncio.to_thread(lambda: self._opened().check_free(made))
+        except OSError as error:
+            raise SetupFailed("look for routes", error.strerror or error) from error
+        self._refuse_if_taken(name)  # again: others were served meanwhile
+        self._store.add_network(made)
+        self._events.network_added(made)
+        return made
+
+    async def remove(self, network: Network) -> None:
+        self._store.remove_network(network)
+        self._events.network_removed(network)
+        last = not self._store.leases.networks()
+        try:
+            await asyncio.to_thread(lambda: self._opened().remove(network, last=last))
+            await (self._publishing.take_down() if last else self._publishing.secure())
+        except OSError as error:
+            raise SetupFailed(f"remove the bridge {network.interface}", error.strerror or error) from error
 
     def leases(self, record: Record) -> tuple[Lease, ...]:
         return self._store.leases.of(record.id)
@@ -68,7 +108,7 @@ class Networks:
             return
         await self._publishing.secure()
         if record.spec.networking.ports:
-            await self._publishing.publish(record, connections[0].lease)
+            await self._publishing.publish(record, _way_in(connections, record))
         namespace = stage.open_namespace("net")
         names = ", ".join(connection.network.name for connection in connections)
         try:
@@ -91,7 +131,7 @@ class Networks:
         connected = [(record, found) for record in running if (found := self._connections(record))]
         connections = [connection for _, found in connected for connection in found]
         try:
-            await self._publishing.restore([(r, c[0].lease) for r, c in connected if r.spec.networking.ports])
+            await self._publishing.restore([(r, _way_in(c, r)) for r, c in connected if r.spec.networking.ports])
             for name in await asyncio.to_thread(lambda: self._opened().restore(connections)):
                 log.info("the link %s belonged to no container that runs, and is removed", name)
         except (OSError, MctlError) as error:
@@ -115,15 +155,31 @@ class Networks:
             return found
         if name != DEFAULT:
             raise NoSuchNetwork(f"there is no network {name!r}")
-        made = Network(DEFAULT, DEFAULT_INTERFACE, ROOT_UID, DEFAULT_SUBNET, _local_subnet6(), time.time_ns() // 1_000)
+        made = self._new(DEFAULT, ROOT_UID, DEFAULT_SUBNET)
         self._store.add_network(made)
+        self._events.network_added(made)
         return made
 
-    def _connections(self, record: Record) -> list[Connection]:
-        return [self._connection(record, lease) for lease in self.leases(record)]
+    def _new(self, name: str, uid: int, subnet: IPv4Network | None, *, internal: bool = False) -> Network:
+        known = list(self.all())
+        wanted = subnet or next((s for s in POOL.subnets(new_prefix=POOL_PREFIX) if not _overlapping(s, known)), None)
+        if wanted is None:
+            raise LimitsExceeded(f"all subnets of {POOL} are in use: choose one yourself")
+        if clash := _overlapping(wanted, known):
+            raise SubnetInUse(f"Subnet {wanted} overlaps {clash.subnet} of {_called(clash, uid)}")
+        return Network(
+            name, _interface(name, known), uid, wanted, _local_subnet6(), time.time_ns() // 1_000, internal
+        )  # fmt: skip
 
-    def _connection(self, record: Record, lease: Lease) -> Connection:
-        return Connection(self._find(lease.network), lease, alias=f"container {record.spec.name}")
+    def _refuse_if_taken(self, name: str) -> None:
+        if self.get(name):
+            raise NameTaken(f"network name {name!r} is taken: choose another")
+
+    def _connections(self, record: Record) -> list[Connection]:
+        leases = [(lease, self._find(lease.network)) for lease in self.leases(record)]
+        way_out = next((lease for lease, network in leases if not network.internal), None)
+        alias = f"container {record.spec.name}"
+        return [Connection(network, lease, alias, leads_out=lease is way_out) for lease, network in leases]
 
     def _connect(self, connections: Sequence[Connection], namespace: int) -> None:
         try:
@@ -141,6 +197,14 @@ class Networks:
             return self._host
 
 
+def _way_in(connections: Iterable[Connection], record: Record) -> Lease:
+    for connection in connections:
+        if connection.leads_out:
+            return connection.lease
+    port = record.spec.networking.ports[0]
+    raise InvalidArgs(f"port {port} cannot be published: all networks of the container are internal")
+
+
 def _numbered(port: Port) -> Port:
     return port if port.host else replace(port, host=reservation.choose(port))
 
@@ -148,6 +212,24 @@ def _numbered(port: Port) -> Port:
 def _local_subnet6() -> IPv6Network:
     """A unique local one, RFC 4193: fd, 40 random bits, subnet 0."""
     return IPv6Network((b"\xfd" + secrets.token_bytes(5) + bytes(10), 64))
+
+
+def _overlapping(subnet: IPv4Network, networks: Iterable[Network]) -> Network | None:
+    return next((network for network in networks if network.subnet.overlaps(subnet)), None)
+
+
+def _called(network: Network, uid: int) -> str:
+    return f"network {network.name!r}" if network.is_visible_to(uid) else "another user's network"
+
+
+def _interface(name: str, networks: Iterable[Network]) -> str:
+    """The default network's is mctl0; others take the first number that is free."""
+    taken = {network.interface for network in networks}
+    numbers = range(0 if name == DEFAULT else 1, NETWORKS_MAX + 1)
+    free = next((f"mctl{number}" for number in numbers if f"mctl{number}" not in taken), None)
+    if free is None:
+        raise LimitsExceeded(f"there are {NETWORKS_MAX} networks already, which is the most")
+    return free
 
 
 async def _in_thread(work: Callable[[], None]) -> None:

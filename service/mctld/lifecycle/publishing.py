@@ -84,6 +84,7 @@ class Publishing:
 
     async def take_down(self) -> None:
         """The host has no table of ours any more."""
+        self._secured = ()
         await _in_thread(lambda: self._opened().take_down())
 
     def close(self) -> None:

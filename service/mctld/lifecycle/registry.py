@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..store import Record
     from .events import Events
     from .machinery import Machinery
+    from .networks import Networks
 
 DEPARTED_MAX = 1_024
 PREFIX_MIN = 4
@@ -39,6 +40,10 @@ class Registry:
         self.execs = Execs(machinery)
         self._by_name: dict[str, Container] = {}
         self._departed: OrderedDict[str, tuple[str, int, Exit]] = OrderedDict()
+
+    @property
+    def networks(self) -> Networks:
+        return self._machinery.networks
 
     @property
     def events(self) -> Events:
@@ -88,7 +93,7 @@ class Registry:
         self._check_room(spec.name, owner_uid)  # again: others were served meanwhile
         record = self._machinery.store.add(
             identity=secrets.token_hex(16), owner_uid=owner_uid, created_usec=usec(time.time_ns()), spec=spec,
-            networks=self._machinery.networks.find(spec.networking.networks),
+            networks=self._machinery.networks.find(spec.networking.networks, owner_uid),
         )  # fmt: skip
         return self._enlist(Container(record, Run(), self._machinery, self._remove))
 

@@ -22,16 +22,12 @@ class Connection:
     network: Network
     lease: Lease
     alias: str
+    leads_out: bool  # the default route goes here
 
     @property
     def inside(self) -> str:
         """The interface's name in the container."""
         return f"eth{self.lease.position}"
-
-    @property
-    def leads_out(self) -> bool:
-        """The default route goes here."""
-        return self.lease.position == 0
 
     @property
     def link(self) -> str:

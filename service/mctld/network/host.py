@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..kernel import process
 from ..kernel.constants import CLONE_NEWNET
-from . import bridge, kernel_settings, messages
+from . import bridge, kernel_settings, messages, routes
 from .connection import LINK_NAME
 from .kernel_settings import Forwarding
 from .links import Link, find_link
@@ -66,6 +66,18 @@ class Host:
         for network in {network.name: network for network in self._ports.values()}.values():
             self._bridge(network)
         return lost
+
+    def check_free(self, network: Network) -> None:
+        """Raises SubnetInUse where the host has a route into its subnets."""
+        routes.check_free(self._netlink, network)
+
+    def remove(self, network: Network, *, last: bool) -> None:
+        """Its bridge. With the last, packets are no longer forwarded, unless they were before."""
+        with self._making:
+            if bridge.find_bridge(self._netlink, network):
+                self._netlink.do(messages.delete_link(network.interface))
+        if last:
+            self._forwarding.put_back()
 
     def take_down(self, networks: Iterable[Network]) -> None:
         """Remove their bridges and what is left of links; then the host is as it was found."""

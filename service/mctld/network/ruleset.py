@@ -54,6 +54,8 @@ _CHAINS = """\
 	chain forward {
 		type filter hook forward priority filter
 		iifname . oifname @same accept
+		iifname @internal drop
+		oifname @internal drop
 		oifname @bridges ct state established,related accept
 		oifname @bridges ct status dnat accept
 		oifname @bridges drop
@@ -90,9 +92,11 @@ class Ruleset:
 
     def _sets(self) -> str:
         names = [f'"{network.interface}"' for network in self.networks]
+        internal = [f'"{network.interface}"' for network in self.networks if network.internal]
         return "".join(
             (
                 _set("bridges", "ifname", names),
+                _set("internal", "ifname", internal),
                 _set("same", "ifname . ifname", [f"{name} . {name}" for name in names]),
                 _set("subnets4", "ipv4_addr; flags interval", [str(network.subnet) for network in self.networks]),
                 _set("subnets6", "ipv6_addr; flags interval", [str(network.subnet6) for network in self.networks]),

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mctl network: make, list, show and remove networks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..client import NETWORK, PROPERTIES, Call, unwrapped
+from ..failures import Failure, UsageError
+from ..formats import JSON
+from ..names import is_name, named, network_path, new_name
+from ..output import complain, put, table, to_json
+from ..parser import Option, Verb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..client import Client
+    from ..parser import Arguments
+
+HEADS = ("NAME", "SUBNET", "SUBNET6", "INTERFACE", "OWNER", "CONTAINERS")
+
+VERB = Verb(
+    usage="create|ls|inspect|rm|prune [OPTION...] [NAME...]",
+    options=(
+        Option(("--subnet",), "create: IPv4 addresses, as 10.90.1.0/24", value="SUBNET"),
+        Option(("--internal",), "create: without a way out, or in"),
+        Option(("-q", "--quiet"), "ls: only names"),
+        JSON,
+    ),
+    notes="prune removes the networks that no container is connected to.",
+)
+
+
+def run(arguments: Arguments, client: Client) -> int:
+    action, *names = arguments.operands or [""]
+    if action not in ACTIONS:
+        given = f"{action!r} is not known" if action else "nothing was asked for"
+        raise UsageError(f"{given}: give one of {', '.join(ACTIONS)}")
+    act, allowed, needs_names = ACTIONS[action]
+    unfit = [f"--{key}" for key in arguments.options if key in OWN and key not in allowed]
+    if unfit:
+        raise UsageError(f"network {action} takes no {unfit[0]}")
+    if bool(names) != needs_names:
+        raise UsageError(f"network {action} " + ("needs a name" if needs_names else f"takes no names: {names[0]!r}"))
+    return act(arguments, names, client)
+
+
+def create(arguments: Arguments, names: list[str], client: Client) -> int:
+    options: dict[str, tuple[str, Any]] = {}
+    if "subnet" in arguments.options:
+        options["Subnet"] = ("s", arguments.options["subnet"])
+    if "internal" in arguments.options:
+        options["Internal"] = ("b", True)
+    if len(names) > 1:
+        raise UsageError(f"network create makes one network, but got {', '.join(names)}")
+    client.manager("CreateNetwork", "sa{sv}t", new_name("network create", names[0]), options, 0)
+    put(f"{names[0]}\n")
+    return 0
+
+
+def ls(arguments: Arguments, _: list[str], client: Client) -> int:
+    found = sorted(listed(client), key=lambda network: str(network["Name"]))
+    if arguments.get("quiet"):
+        put("".join(f"{network['Name']}\n" for network in found))
+    elif arguments.get("json", "off") != "off":
+        put(to_json(found, pretty=arguments.get("json") == "pretty"))
+    else:
+        put(table(HEADS, [row(network) for network in found]))
+    return 0
+
+
+def row(network: dict[str, Any]) -> tuple[str, ...]:
+    from .ps import owner_name
+
+    return (
+        network["Name"], network["Subnet"], network["Subnet6"], network["Interface"],
+        owner_name(network["OwnerUID"]), str(network["Containers"]),
+    )  # fmt: skip
+
+
+def inspect(arguments: Arguments, names: list[str], client: Client) -> int:
+    def show(name: str) -> None:
+        reply = client.call(Call(network_path(name), PROPERTIES, "GetAll", "s", NETWORK))
+        put(to_json(unwrapped(reply[0]), pretty=arguments.get("json", "pretty") != "short"))
+
+    return each(names, show)
+
+
+def rm(_: Arguments, names: list[str], client: Client) -> int:
+    return each(names, lambda name: remove(name, client))
+
+
+def prune(_: Arguments, __: list[str], client: Client) -> int:
+    unused = [str(network["Name"]) for network in listed(client) if not network["Containers"]]
+    return each(unused, lambda name: remove(name, client))
+
+
+def remove(name: str, client: Client) -> None:
+    client.call(Call(network_path(name), NETWORK, "Remove", "t", 0))
+    put(f"{name}\n")
+
+
+def listed(client: Client) -> list[dict[str, Any]]:
+    (found,) = client.manager("ListNetworks", "t", 0)
+    return [unwrapped(each) for each in found]
+
+
+def each(names: list[str], do: Callable[[str], None]) -> int:
+    """A failure is named and does not stop the others."""
+    status = 0
+    for name in dict.fromkeys(names):
+        try:
+            if not is_name(name):
+                raise Failure(f"there is no network {name!r}", status=1)
+            do(name)
+        except Failure as error:
+            complain(named(name, error))
+            status = 1
+    return status
+
+
+ACTIONS = {  # what to do, its own options, whether names follow
+    "create": (create, ("subnet", "internal"), True),
+    "ls": (ls, ("quiet", "json"), False),
+    "inspect": (inspect, ("json",), True),
+    "rm": (rm, (), True),
+    "prune": (prune, (), False),
+}
+OWN = ("subnet", "internal", "quiet", "json")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Networks as objects: who sees them, what they tell, what making one asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dbus_next.signature import Variant
+
+from bus.house import ALICE, BOB, MANAGER, PROPERTIES, ROOT_UID, Client, House
+from bus.polkit import NO, YES
+from mctld.bus.paths import NETWORKS, ROOT, network_path
+
+NETWORK = "org.mctl1.Network"
+
+if TYPE_CHECKING:
+    from bus.polkit import Asked
+
+
+def own_only(asked: Asked) -> Any:
+    return YES if asked.action.endswith("-own") else NO
+
+
+async def names(client: Client) -> list[str]:
+    (found,) = await client.manager("ListNetworks", "t", 0)
+    return sorted(each["Name"].value for each in found)
+
+
+async def test_roots_are_everybodys_and_others_are_their_own(house: House) -> None:
+    house.polkit.decide = own_only
+    for name, owner in (("bridge", ROOT_UID), ("hers", ALICE), ("his", BOB)):
+        house.registry.networks.add(name, owner)
+    alice, root = await house.client(ALICE), await house.client(ROOT_UID)
+    assert await names(alice) == ["bridge", "hers"]
+    assert await names(root) == ["bridge", "hers", "his"]
+    (objects,) = await alice.call(ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
+    assert {path for path in objects if path.startswith(NETWORKS)} == {network_path("bridge"), network_path("hers")}
+    (text,) = await alice.call(NETWORKS, "org.freedesktop.DBus.Introspectable", "Introspect")
+    assert "his" not in text
+    assert "hers" in text
+
+
+async def test_anothers_and_none_look_the_same(house: House) -> None:
+    house.polkit.decide = own_only
+    alice = await house.client(ALICE)
+    missing = await alice.error(network_path("his"), PROPERTIES, "GetAll", "s", NETWORK)
+    house.registry.networks.add("his", BOB)
+    there = await alice.error(network_path("his"), PROPERTIES, "GetAll", "s", NETWORK)
+    assert (missing.name, missing.text) == (there.name, there.text)
+
+
+async def test_properties(house: House) -> None:
+    house.polkit.decide = own_only
+    house.registry.networks.add("hers", ALICE, "10.9.8.0/24", internal=True)
+    alice = await house.client(ALICE)
+    (found,) = await alice.call(network_path("hers"), PROPERTIES, "GetAll", "s", NETWORK)
+    assert {key: variant.value for key, variant in found.items()} == {
+        "Name": "hers", "OwnerUID": ALICE, "Interface": "mctl1", "Subnet": "10.9.8.0/24", "Subnet6": "fd12::/64",
+        "Gateway": "10.9.8.1", "Gateway6": "fd12::1", "Internal": True, "Containers": 4, "CreateTimestamp": 7,
+    }  # fmt: skip
+
+
+async def test_making_one_asks_an_administrator_with_details(house: House) -> None:
+    alice = await house.client(ALICE)
+    house.polkit.decide = lambda _: YES
+    options = {"Subnet": Variant("s", "10.7.0.0/24"), "Internal": Variant("b", value=True)}
+    assert await alice.manager("CreateNetwork", "sa{sv}t", "back-end", options, 0) == [network_path("back-end")]
+    (asked,) = house.polkit.asked
+    assert asked.action == "org.mctl1.network-admin"
+    assert asked.details["network"] == "back-end"
+    assert asked.details["subnet"] == "10.7.0.0/24"
+    made = house.registry.networks.found["back-end"]
+    assert (made.owner_uid, str(made.subnet), made.internal) == (ALICE, "10.7.0.0/24", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        ("Back", {}, "network 'Back' is not a valid name"),
+        ("none", {}, "would be mistaken for a word of --network"),
+        ("a", {"Subnet": Variant("s", "10.0.0.1/24")}, "is not an IPv4 subnet"),
+        ("a", {"Subnet": Variant("s", "8.8.8.0/24")}, "is not private"),
+        ("a", {"Subnet": Variant("u", 7)}, "option Subnet must be a string"),
+        ("a", {"Driver": Variant("s", "overlay")}, "option 'Driver' is not known; known are Internal, Subnet"),
+    ],
+)
+async def test_what_is_refused_before_anybody_is_asked(
+    house: House, name: str, options: dict[str, Variant], sentence: str
+) -> None:
+    alice = await house.client(ALICE)
+    error = await alice.error(ROOT, MANAGER, "CreateNetwork", "sa{sv}t", name, options, 0)
+    assert error.name == "org.freedesktop.DBus.Error.InvalidArgs"
+    assert sentence in error.text
+    assert house.polkit.asked == []
+
+
+async def test_comings_and_goings_are_told_to_those_who_may_use_it(house: House) -> None:
+    house.polkit.decide = own_only
+    alice, bob = await house.client(ALICE), await house.client(BOB)
+    for client in (alice, bob):
+        await client.manager("Subscribe")
+    hers = house.registry.networks.add("hers", ALICE)
+    house.registry.networks.add("bridge", ROOT_UID)
+    await house.registry.networks.remove(hers)
+    for client in (alice, bob):
+        await client.settled()
+    told = [(member, body[0]) for member, _, body in alice.signals]
+    assert told == [
+        ("InterfacesAdded", network_path("hers")),
+        ("InterfacesAdded", network_path("bridge")),
+        ("InterfacesRemoved", network_path("hers")),
+    ]
+    assert [body[0] for _, _, body in bob.signals] == [network_path("bridge")]

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Networks of one's own: apart from each other, several for one container, and gone without a trace."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .test_network import KILLED, answer
+from .test_network import serve as serve_on_bridge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .conftest import Mctl
+
+pytestmark = pytest.mark.both
+
+
+@pytest.fixture
+def tidy(mctl: Mctl) -> Iterator[None]:
+    yield
+    names = mctl("ps", "-a", "-q").text.split()
+    if names:
+        mctl("rm", "-f", *names)
+    networks = set(mctl("network", "ls", "-q").text.split()) - {"bridge"}
+    if networks:
+        mctl("network", "rm", *networks)
+
+
+def networks(mctl: Mctl) -> dict[str, dict[str, object]]:
+    return {network["Name"]: network for network in json.loads(mctl("network", "ls", "--json=short").text)}
+
+
+def serve(mctl: Mctl, name: str, network: str) -> str:
+    script = "while :; do echo hello from $(hostname) | nc -l -p 7; done"
+    mctl.run("sh", "-c", script, options=["-d", "--name", name, "--network", network])
+    address: str = mctl.properties(name)["Addresses"][0][1]
+    mctl.shell(f"i=0; until busybox nc -w 1 {address} 7 </dev/null; do i=$((i+1)); [ $i -lt 50 ]; sleep .1; done")
+    return address
+
+
+def ask(mctl: Mctl, address: str, *nets: str) -> str:
+    options = [word for net in nets for word in ("--network", net)]
+    script = f"nc -w 2 {address} 7 </dev/null"
+    return mctl.run("sh", "-c", script, options=["--rm", "-q", *options], check=False).text.strip()
+
+
+@pytest.mark.allow_journal(KILLED)
+def test_networks_are_apart_and_a_container_may_have_several(mctl: Mctl, tidy: None) -> None:
+    assert mctl("network", "create", "front").text == "front\n"
+    mctl("network", "create", "--subnet", "10.77.0.0/24", "back")
+    found = networks(mctl)
+    assert found["back"]["Subnet"] == "10.77.0.0/24"
+    assert str(found["front"]["Subnet"]).startswith("10.90.")
+    address = serve(mctl, "server", "back")
+    for _ in range(2):
+        assert ask(mctl, address, "back") == "hello from server"
+        assert ask(mctl, address, "front", "back") == "hello from server"
+        assert ask(mctl, address, "front") == ""
+        assert ask(mctl, address, "bridge") == ""
+        mctl.shell(f"kill -9 {mctl.service_pid()}")
+        assert networks(mctl)["back"]["Containers"] == 1
+    mctl.run("true", options=["--rm"])
+
+
+def test_nothing_is_left_of_a_network(mctl: Mctl, tidy: None) -> None:
+    mctl("network", "create", "gone")
+    interface = networks(mctl)["gone"]["Interface"]
+    mctl.run("true", options=["--rm", "--network", "gone"])
+    assert str(interface) in mctl.shell("ip link; nft list table inet mctl").text
+    assert mctl("network", "rm", "gone").text == "gone\n"
+    assert str(interface) not in mctl.shell("ip link; nft list table inet mctl").text
+    assert "gone" not in networks(mctl)
+
+
+def test_prune_keeps_what_is_used(mctl: Mctl, tidy: None) -> None:
+    for name in ("used", "unused"):
+        mctl("network", "create", name)
+    mctl("create", "--name", "user", "--network", "used", mctl.rootfs, "true")
+    refused = mctl("network", "rm", "used", check=False)
+    assert (refused.returncode, "is used by a container" in refused.stderr.decode()) == (1, True)
+    assert "unused" in mctl("network", "prune").text.split()
+    assert "used" in networks(mctl)
+
+
+def test_an_internal_network_has_no_way_out(mctl: Mctl, tidy: None) -> None:
+    mctl("network", "create", "--internal", "inner")
+    elsewhere, _ = serve_on_bridge(mctl, "elsewhere")
+    address = serve(mctl, "server", "inner")
+    assert ask(mctl, address, "inner") == "hello from server"
+    assert ask(mctl, elsewhere, "inner") == ""
+    assert answer(mctl, "client", elsewhere) == "hello from elsewhere"
+    routes = mctl.run("ip", "route", options=["--rm", "-q", "--network", "inner"]).text
+    assert "default" not in routes
+    refused = mctl.run("true", options=["--rm", "--network", "inner", "-p", "8080:80"], check=False)
+    assert "all networks of the container are internal" in refused.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["create", "bridge"], "network name 'bridge' is taken"),
+        (["create", "Up"], "1 to 63"),
+        (["create", "none"], "would be mistaken for a word"),
+        (["create", "--subnet", "172.20.5.0/24", "clash"], "overlaps 172.20.0.0/16 of network 'bridge'"),
+        (["create", "--subnet", "10.0.0.0", "small"], "/8 to /29"),
+        (["create", "--subnet", "nonsense", "bad"], "is not an IPv4 subnet"),
+        (["rm", "missing"], "there is no network 'missing'"),
+        (["inspect", "missing"], "there is no network 'missing'"),
+        (["frobnicate"], "'frobnicate' is not known"),
+        (["ls", "--subnet", "x"], "network ls takes no --subnet"),
+        (["create"], "needs a name"),
+    ],
+)
+def test_what_cannot_be(mctl: Mctl, tidy: None, words: list[str], sentence: str) -> None:
+    mctl.run("true", options=["--rm"])
+    refused = mctl("network", *words, check=False)
+    assert refused.returncode in (1, 125)
+    assert sentence in refused.stderr.decode()
+    assert refused.stderr.count(b"\n") == 1
+
+
+def test_a_subnet_that_the_host_uses(mctl: Mctl, tidy: None) -> None:
+    mctl.shell("ip link add uplink type veth peer name far; ip link set uplink up")
+    mctl.shell("ip route add 10.78.0.0/16 dev uplink")
+    refused = mctl("network", "create", "--subnet", "10.78.9.0/24", "clash", check=False)
+    mctl.shell("ip link delete uplink")
+    assert "has a route to 10.78.0.0/16 (uplink)" in refused.stderr.decode()
+    assert "clash" not in networks(mctl)
+
+
+def test_users_see_and_use_roots_networks_but_do_not_make_any(
+    mctl: Mctl, tidy: None, alice_may_create: None
+) -> None:
+    mctl("network", "create", "shared")
+    assert "shared" in mctl("network", "ls", "-q", user="alice").text.split()
+    mctl("run", "--rm", "--network", "shared", "/srv/alice", "true", user="alice")
+    refused = mctl("network", "create", "hers", user="alice", check=False)
+    assert "network-admin" in refused.stderr.decode()
+    refused = mctl("network", "rm", "shared", user="alice", check=False)
+    assert refused.returncode == 1
+    assert "shared" in networks(mctl)
