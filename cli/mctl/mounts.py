@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BINDS_MAX = 12  # a message of dbus-daemon's default configuration carries 16 descriptors
 
+SWITCHES = {"": True, "true": True, "1": True, "false": False, "0": False}
+
 Mount = tuple[str, str, str, str]  # kind, path on the host, path inside, options
 
 
@@ -35,16 +37,23 @@ def mount(flag: str, text: str) -> Mount:
     kind = fields.pop("type", "bind")
     source = fields.pop("source", None) or fields.pop("src", "")
     target = fields.pop("target", None) or fields.pop("destination", None) or fields.pop("dst", "")
-    read_only = fields.pop("readonly", fields.pop("ro", None))
-    options = ["ro"] if read_only in ("", "true", "1") else []
+    options = ["ro"] if [key for key in ("readonly", "ro") if switch(flag, text, fields, key)] else []
     if kind == "tmpfs":
         renamed = {"tmpfs-size": "size", "tmpfs-mode": "mode"}
         options += [f"{renamed[key]}={fields.pop(key)}" for key in renamed if key in fields]
-    elif kind == "bind" and fields.pop("bind-nonrecursive", "false") in ("", "true"):
+    elif kind == "bind" and switch(flag, text, fields, "bind-nonrecursive"):
         options.append("bind")
     if kind not in ("bind", "tmpfs") or not target or fields or (kind == "bind") != bool(source):
         raise UsageError(f"{flag} {text!r} is neither type=bind,source=PATH,target=PATH nor type=tmpfs,target=PATH")
     return kind, source, target, ",".join(options)
+
+
+def switch(flag: str, text: str, fields: dict[str, str], key: str) -> bool:
+    """KEY, or KEY=true; neither, or KEY=false."""
+    given = fields.pop(key, "false")
+    if given not in SWITCHES:
+        raise UsageError(f"{flag} {text!r}: {key} is {given!r}, but it must be true or false")
+    return SWITCHES[given]
 
 
 def temporary(flag: str, text: str) -> Mount:
@@ -83,9 +92,11 @@ def mount_options(arguments: Arguments) -> dict[str, tuple[str, Any]]:
     if binds:
         opened = [(open_source(source), target, options) for _, source, target, options in binds]
         found["Mounts"] = ("a(hss)", opened)
-    temporaries = {target: options for kind, _, target, options in mounts if kind == "tmpfs"}
+    temporaries = [(target, options) for kind, _, target, options in mounts if kind == "tmpfs"]
+    if len(dict(temporaries)) < len(temporaries):
+        raise UsageError(f"two of --tmpfs are at one place: {' '.join(target for target, _ in temporaries)}")
     if temporaries:
-        found["Tmpfs"] = ("a{ss}", temporaries)
+        found["Tmpfs"] = ("a{ss}", dict(temporaries))
     if "add_host" in arguments.options:
         found["Hosts"] = ("a{ss}", dict(arguments.options["add_host"]))
     plain = {"read_only": ("ReadOnly", "b"), "shm_size": ("ShmSize", "t"), "dns": ("NameServers", "as")}

@@ -55,9 +55,13 @@ class Device:
         return f"/dev/{'block' if self.block else 'char'}/{self.major}:{self.minor}"
 
 
+def check_number(devices: int) -> None:
+    if devices > DEVICES_MAX:
+        raise InvalidArgs(f"Devices has {devices} entries: the most is {DEVICES_MAX}")
+
+
 def check_devices(devices: tuple[Device, ...]) -> None:
-    if len(devices) > DEVICES_MAX:
-        raise InvalidArgs(f"Devices has {len(devices)} entries: the most is {DEVICES_MAX}")
+    check_number(len(devices))
     targets = [device.target for device in devices]
     for target in targets:
         if targets.count(target) > 1 or any(other.startswith(f"{target}/") for other in targets):

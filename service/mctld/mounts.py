@@ -53,12 +53,18 @@ class Bind:
     @classmethod
     def parse(cls, source: HostPath, target: str, options: str) -> Bind:
         """`options`: separated by commas, ro or rw, bind or rbind, as in mount(8)."""
-        words = [word for word in options.split(",") if word]
-        for word in words:
-            if word not in ("ro", "rw", "bind", "rbind"):
-                raise InvalidArgs(f"Mounts option {shown(word)} of {target} is not known: use ro, rw, bind or rbind")
+        words = {word for word in options.split(",") if word}
+        for word in words - {"ro", "rw", "bind", "rbind"}:
+            raise InvalidArgs(f"Mounts option {shown(word)} of {target} is not known: use ro, rw, bind or rbind")
+        for pair in ({"ro", "rw"}, {"bind", "rbind"}):
+            if pair <= words:
+                raise InvalidArgs(f"Mounts options of {target} are both {' and '.join(sorted(pair))}")
+        if source.owner is not None and "rbind" in words:
+            raise InvalidArgs(
+                f"Mounts option 'rbind' of {target}: what is mounted below {source.path} is not yours to show; use bind"
+            )
         recursive = source.owner is None and "bind" not in words
-        return cls(source, target, read_only="ro" in words, recursive=recursive)
+        return cls(source, plain(target), read_only="ro" in words, recursive=recursive)
 
     @property
     def options(self) -> str:
@@ -103,7 +109,7 @@ class Tmpfs:
                     f"Tmpfs option {shown(word)} of {target} is not known; known are size=, nr_inodes=, mode= (octal), "
                     "exec, noexec, ro, rw"
                 )
-        return cls(target, **found)
+        return cls(plain(target), **found)
 
     @property
     def options(self) -> str:
@@ -119,21 +125,29 @@ def size(key: str, text: str) -> int:
     return int(match[1]) << _UNITS[match[2].lower()]
 
 
+def plain(path: str) -> str:
+    """Without slashes that mean nothing, so that one place has one name."""
+    return ("/" if path.startswith("/") else "") + "/".join(part for part in path.split("/") if part)
+
+
+def check_number(mounts: int) -> None:
+    if mounts > MOUNTS_MAX:
+        raise InvalidArgs(f"{mounts} mounts were asked for: the most is {MOUNTS_MAX}")
+
+
 def check_target(key: str, path: str) -> str:
     """A place inside where something may be put: not over the file systems that the walls stand on."""
     check_path(key, path)
-    plain = "/" + "/".join(part for part in path.split("/") if part)
-    if plain in KEPT or plain.startswith(("/proc/", "/sys/", "/dev/pts/", "/dev/mqueue/")):
+    if plain(path) in KEPT or plain(path).startswith(("/proc/", "/sys/", "/dev/pts/", "/dev/mqueue/")):
         raise InvalidArgs(f"{key} target {shown(path)} would cover a file system that the container's walls stand on")
     return path
 
 
 def check_targets(binds: tuple[Bind, ...], tmpfs: tuple[Tmpfs, ...]) -> None:
     """Together, in any order: one thing in one place."""
-    if len(binds) + len(tmpfs) > MOUNTS_MAX:
-        raise InvalidArgs(f"{len(binds) + len(tmpfs)} mounts were asked for: the most is {MOUNTS_MAX}")
+    check_number(len(binds) + len(tmpfs))
     seen: set[str] = set()
-    for target in (*(bind.target.rstrip("/") for bind in binds), *(own.target.rstrip("/") for own in tmpfs)):
+    for target in (*(plain(bind.target) for bind in binds), *(plain(own.target) for own in tmpfs)):
         if target in seen:
             raise InvalidArgs(f"two mounts were asked for at {shown(target)}")
         seen.add(target)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from . import capability
 from .bounds import check_printable, check_range, check_text, shown
 from .errors import InvalidArgs
+from .hidden import MASKED, READ_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +23,7 @@ UNMASKED_MAX = 64
 SYSCTLS_MAX = 64
 ID_RANGE = 65_536
 RLIMIT_INFINITY = 2**64 - 1
+RLIMIT_MAX = 2**63 - 1  # the most that Python's resource module passes on
 
 # setrlimit(2), without RLIMIT_: soft and hard limit of a payload unless others are asked for. PID 1's own defaults
 # for services where it has some (systemd-system.conf(5)), the kernel's otherwise.
@@ -77,8 +79,7 @@ class Security:
         self._check_unmask()
         self._check_user_namespace()
         check_range("OOMScoreAdjust", self.oom_score_adjust, -1000, 1000)
-        for limit in self.rlimits:
-            _check_rlimit(*limit)
+        self._check_rlimits()
         self._check_sysctls()
 
     @property
@@ -100,13 +101,21 @@ class Security:
         """Beyond what everybody gets."""
         return tuple(name for name in self.capabilities if name not in capability.DEFAULT)
 
+    def _check_rlimits(self) -> None:
+        names = [name for name, _, _ in self.rlimits]
+        for name, soft, hard in self.rlimits:
+            _check_rlimit(name, soft, hard)
+            if names.count(name) > 1:
+                raise InvalidArgs(f"Rlimits {name} is given twice")
+
     def _check_unmask(self) -> None:
         if len(self.unmask) > UNMASKED_MAX:
             raise InvalidArgs(f"Unmask has {len(self.unmask)} entries: the most is {UNMASKED_MAX}")
         for path in self.unmask:
             check_printable("Unmask", path, 4095)
-            if path != EVERYTHING and not path.startswith(("/proc/", "/sys/")):
-                raise InvalidArgs(f"Unmask {shown(path)} is neither {EVERYTHING} nor a path below /proc or /sys")
+            if path != EVERYTHING and path.rstrip("/") not in (*MASKED, *READ_ONLY):
+                known = ", ".join(sorted({*MASKED, *READ_ONLY}))
+                raise InvalidArgs(f"Unmask {shown(path)} is neither {EVERYTHING} nor one of what is masked: {known}")
 
     def _check_user_namespace(self) -> None:
         text = self.user_namespace
@@ -138,7 +147,7 @@ def check_capability(key: str, name: str) -> str:
     return name
 
 
-def keep_set(add: Iterable[str], drop: Iterable[str], *, strict: bool = False) -> tuple[str, ...]:
+def keep_set(add: Iterable[str], drop: Iterable[str]) -> tuple[str, ...]:
     """The capabilities that stay, as docker and podman read --cap-add and --cap-drop; ALL stands for all.
 
     Additions win over drop ALL, drops over add ALL; a name both added and dropped is a contradiction.
@@ -147,7 +156,7 @@ def keep_set(add: Iterable[str], drop: Iterable[str], *, strict: bool = False) -
     both = (set(added) & set(dropped)) - {EVERYTHING}
     if both or (EVERYTHING in added and EVERYTHING in dropped):
         raise InvalidArgs(f"capability {sorted(both)[0] if both else EVERYTHING} is both added and dropped")
-    base = () if strict or EVERYTHING in dropped else capability.DEFAULT
+    base = () if EVERYTHING in dropped else capability.DEFAULT
     kept = {*base, *added} if EVERYTHING not in added else {*capability.NAMES}
     kept -= {EVERYTHING, *dropped}
     return tuple(name for name in capability.NAMES if name in kept)
@@ -167,5 +176,8 @@ def _plain(key: str, name: str) -> str:
 def _check_rlimit(name: str, soft: int, hard: int) -> None:
     if name not in RLIMITS:
         raise InvalidArgs(f"Rlimits {shown(name)} is not known; known are {', '.join(RLIMITS)}")
+    for value in (soft, hard):
+        if value != RLIMIT_INFINITY:
+            check_range(f"Rlimits {name}", value, 0, RLIMIT_MAX)
     if soft > hard:
         raise InvalidArgs(f"Rlimits {name} has a soft limit of {soft} above its hard limit of {hard}")

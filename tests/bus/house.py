@@ -13,6 +13,7 @@ from mctld.bus.codec import ALLOW_INTERACTIVE_AUTHORIZATION, Header, Kind
 from mctld.bus.connection import BUS, BUS_PATH, Connection, RemoteError
 from mctld.bus.door import Door, open_door
 from mctld.bus.paths import ROOT, container_path
+from mctld.bus.peers import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,6 +139,6 @@ class House:
         (owner,) = await self.connection.call(BUS, BUS_PATH, BUS, "GetNameOwner", "s", [NAME])
         return bool(owner == self.connection.unique_name)
 
-    async def _identify(self, sender: str) -> int:
-        await self.connection.uid_of(sender)  # the peer must be there, as it must for the real service
-        return self._uids[sender]
+    async def _identify(self, sender: str) -> Credentials:
+        await self.connection.credentials_of(sender)  # the peer must be there, as it must for the real service
+        return Credentials(self._uids[sender], frozenset({self._uids[sender]}))

@@ -15,6 +15,7 @@ from bus.house import BOB, CONTAINER, NAME, Client, House
 from mctld.bus.codec import NO_REPLY_EXPECTED, Header, Kind, Unmarshallable
 from mctld.bus.connection import BUS, BUS_PATH, BusGone, Connection, RemoteError
 from mctld.bus.paths import ROOT, container_path
+from mctld.bus.peers import Credentials
 from mctld.bus.transport import QUEUE_MAX, Transport, socket_path
 
 if TYPE_CHECKING:
@@ -155,21 +156,21 @@ async def test_a_forged_reply_is_ignored(house: House, client: Client) -> None:
     del house.connection._pending[99_999]
 
 
-async def test_uid_is_asked_once_and_forgotten_with_the_peer(bus: str) -> None:
+async def test_credentials_are_asked_once_and_forgotten_with_the_peer(bus: str) -> None:
     ours, peer = await Connection.open(bus), await Connection.open(bus)
     gone: list[str] = []
     ours.on_peer_gone(gone.append)
-    uids = await asyncio.gather(*(ours.uid_of(peer.unique_name) for _ in range(5)))
-    assert uids == [os.getuid()] * 5
-    assert list(ours.peers._uids) == [peer.unique_name]
+    found = await asyncio.gather(*(ours.credentials_of(peer.unique_name) for _ in range(5)))
+    assert found == [Credentials(os.getuid(), frozenset({os.getgid(), *os.getgroups()}))] * 5
+    assert list(ours.peers._credentials) == [peer.unique_name]
     await peer.close()
     with pytest.raises(RemoteError):
-        await ours.uid_of(peer.unique_name + "9")
+        await ours.credentials_of(peer.unique_name + "9")
     await ours.call(BUS, BUS_PATH, BUS, "GetId")
     assert gone == [peer.unique_name]
-    assert not ours.peers._uids
+    assert not ours.peers._credentials
     with pytest.raises(RemoteError):
-        await ours.uid_of(peer.unique_name)
+        await ours.credentials_of(peer.unique_name)
     await ours.close()
 
 

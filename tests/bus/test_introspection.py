@@ -13,6 +13,7 @@ import pytest
 
 from bus.house import ALICE, CONTRACT, NAME, ROOT_UID, Client, House
 from mctld.bus.paths import ROOT, container_path, exec_path, network_path
+from mctld.bus.peers import Credentials
 from mctld.bus.standard import STANDARD
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ async def tool(house: House, *command: str) -> str:
 def everybody_is_root(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tools come with names that the house has not given out."""
 
-    async def root(self: House, sender: str) -> int:
-        return self._uids.get(sender, ROOT_UID)
+    async def root(self: House, sender: str) -> Credentials:
+        return Credentials(self._uids.get(sender, ROOT_UID))
 
     monkeypatch.setattr(House, "_identify", root)
 

@@ -20,14 +20,19 @@ from mctld.bus.contract import Contract, ContractError, snake
 from mctld.bus.descriptors import Descriptors
 from mctld.bus.door import checked_contract
 from mctld.bus.paths import container_path, decode_label, encode_label
+from mctld.bus.peers import Credentials
 from mctld.errors import InvalidArgs, NoSuchRootfs
 from mctld.runtime import rootfs
 from mctld.spec import Rootfs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from mctld.mounts import HostPath
+
 ROOTFS = Rootfs("/srv", 1, 2)
+ROOT, ALICE = Credentials(0), Credentials(1000, frozenset({1000}))
 
 
 @pytest.mark.parametrize(
@@ -129,11 +134,19 @@ def directory(path: Path | str) -> int:
 def test_a_root_directory(tmp_path: Path) -> None:
     fd = directory(tmp_path)
     there = os.fstat(fd)
-    assert openings.rootfs(fd, 0) == Rootfs(str(tmp_path), there.st_dev, there.st_ino, None, rootfs.boot_id())
-    mine = there.st_uid
-    if mine != 0:
-        assert openings.rootfs(fd, mine).owner == (mine, there.st_gid)
-    assert openings.rootfs(fd, mine + 1).owner is None
+    assert openings.rootfs(fd, ROOT) == Rootfs(str(tmp_path), there.st_dev, there.st_ino, None, rootfs.boot_id())
+    os.close(fd)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files to others takes root")
+@pytest.mark.parametrize("judge", [openings.rootfs, openings.mount_source])
+def test_ones_own_is_what_has_ones_own_group_too(tmp_path: Path, judge: Callable[..., HostPath]) -> None:
+    """Root inside is in the file's group, and can make programs that run with it: never a group of others."""
+    fd = directory(tmp_path)
+    for uid, gid, owner in ((1000, 1000, (1000, 1000)), (1000, 50, (1000, 50)), (1000, 8, None), (1001, 1000, None)):
+        os.chown(tmp_path, uid, gid)
+        assert judge(fd, Credentials(1000, frozenset({1000, 50}))).owner == owner
+        assert judge(fd, ROOT).owner is None
     os.close(fd)
 
 
@@ -158,9 +171,9 @@ def test_what_is_no_root_directory(tmp_path: Path) -> None:
     ]
     for fd, error, words in cases:
         with pytest.raises(error, match=words):
-            openings.rootfs(fd, 1000)
+            openings.rootfs(fd, ALICE)
         os.close(fd)
-    assert openings.rootfs(moved, 0).path.endswith("/elsewhere")
+    assert openings.rootfs(moved, ROOT).path.endswith("/elsewhere")
     os.close(moved)
     os.close(writer)
 
@@ -169,7 +182,7 @@ def test_a_path_that_leads_elsewhere_is_refused(tmp_path: Path, monkeypatch: pyt
     fd = directory(tmp_path)
     monkeypatch.setattr(os, "readlink", lambda _: "/usr")
     with pytest.raises(NoSuchRootfs, match="leads to another directory"):
-        openings.rootfs(fd, 0)
+        openings.rootfs(fd, ROOT)
     os.close(fd)
 
 
@@ -178,7 +191,7 @@ def test_a_fuse_directory_of_a_user_is_not_touched(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(openings, "mount_type", lambda _: "fuse.sshfs")
     monkeypatch.setattr(openings, "os", None)
     with pytest.raises(NoSuchRootfs, match=r"fuse\.sshfs"):
-        openings.rootfs(fd, 1000)
+        openings.rootfs(fd, ALICE)
     os.close(fd)
 
 

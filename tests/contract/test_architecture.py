@@ -17,8 +17,8 @@ MAX_LINES, MAX_FUNCTION = 400, 40
 SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 SPECIFICATION = {
-    "errors", "bounds", "capability", "cpuset", "dangers", "device", "encoding", "execution", "limits", "mounts",
-    "networking", "ports", "security", "spec", "state",
+    "errors", "bounds", "capability", "cpuset", "dangers", "device", "encoding", "execution", "hidden", "limits",
+    "mounts", "networking", "ports", "security", "spec", "state",
 }  # fmt: skip
 PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
 FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
@@ -33,7 +33,8 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "networking": {"errors", "bounds", "ports"},
     "mounts": {"errors", "bounds"},
     "device": {"errors", "bounds"},
-    "security": {"capability", "errors", "bounds"},
+    "hidden": set(),
+    "security": {"capability", "errors", "bounds", "hidden"},
     "spec": {"errors", "bounds", "device", "limits", "mounts", "networking", "security"},
     "execution": {"spec"},
     "dangers": {"capability", "mounts", "networking", "security", "spec"},

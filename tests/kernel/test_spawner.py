@@ -15,7 +15,7 @@ from mctld.lifecycle.readiness import readable
 from mctld.runtime import launch, users
 from mctld.runtime import spawner as spawner_module
 from mctld.runtime import stage as stage_module
-from mctld.runtime.launch import Status
+from mctld.runtime.launch import Inherited, Status
 
 if TYPE_CHECKING:
     from mctld.runtime.launch import Spawner
@@ -116,6 +116,28 @@ def test_a_bad_request_is_answered(address: str) -> None:
         await client.connect()
 
     conducted(address, act)
+
+
+@pytest.mark.parametrize("limits", [{"CORE": (1 << 63, 1 << 63)}, {"CORE": (2, 1)}, {"NOPE": (1, 1)}])
+def test_a_child_that_cannot_be_prepared_is_gone(address: str, limits: dict[str, tuple[int, int]]) -> None:
+    """Whatever the reason: neither a process nor a descriptor of it is left."""
+
+    async def act(client: Spawner) -> None:
+        await client.connect()
+        pid = children_of(os.getpid())[-1]
+        before = os.listdir(f"/proc/{pid}/fd")
+        with pytest.raises(SetupFailed, match="spawn a process"):
+            await client.spawn("one", NAMESPACES, IDS, Inherited(limits, tuple(limits)))
+        assert await client.connect() == {}
+        assert children_of(pid) == []
+        assert os.listdir(f"/proc/{pid}/fd") == before
+
+    conducted(address, act)
+
+
+def children_of(pid: int) -> list[int]:
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
 
 
 def test_the_spawner_stays_light() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MctlError
 from .codec import NO_REPLY_EXPECTED, Header, Kind, Message, decode_header, encode
 from .descriptors import Descriptors, duplicates
-from .peers import Peers
+from .peers import Credentials, Peers
 from .transport import Transport, open_socket, system_bus_address
 
 if TYPE_CHECKING:
@@ -140,8 +140,8 @@ class Connection:
         """callback(path, body) for each such signal that really comes from the owner of the name `sender`."""
         await self.peers.on_signal(sender, interface, member, callback, path)
 
-    async def uid_of(self, sender: str) -> int:
-        return await self.peers.uid_of(sender)
+    async def credentials_of(self, sender: str) -> Credentials:
+        return await self.peers.credentials_of(sender)
 
     def on_peer_gone(self, callback: Callable[[str], None]) -> None:
         """callback(unique name) whenever a peer has left the bus."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .contract import Method
     from .objects import Objects
+    from .peers import Credentials
     from .question import Question
     from .target import Target
 
@@ -61,7 +62,7 @@ class Dispatcher:
         connection: Connection,
         objects: Objects,
         authority: Authority,
-        identify: Callable[[str], Awaitable[int]],
+        identify: Callable[[str], Awaitable[Credentials]],
         backlog: Backlog,
     ) -> None:
         self._connection = connection
@@ -122,9 +123,10 @@ class Dispatcher:
         target = self._objects.find(header.path)
         method = target.method(header.interface, header.member)
         args = await _arguments(message, method)
-        uid = await self._identify(header.sender)
-        await self._backlog.check(header.sender, uid)
-        call = Call(header.sender, uid, bool(header.flags & ALLOW_INTERACTIVE_AUTHORIZATION), message.fds)
+        caller = await self._identify(header.sender)
+        await self._backlog.check(header.sender, caller.uid)
+        interactive = bool(header.flags & ALLOW_INTERACTIVE_AUTHORIZATION)
+        call = Call(header.sender, caller.uid, caller.groups, interactive, message.fds)
         question = target.question(call, method, args)
         await self._authority.check(call, question)
         if question.again() != question.subject:

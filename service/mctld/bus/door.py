@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .connection import Connection
     from .engine import Checkup, Registry
+    from .peers import Credentials
 
 GRACE = 5.0  # seconds for calls that are changing something
 
@@ -52,18 +53,17 @@ async def open_door(
     checkup: Checkup,
     contract_directory: str,
     *,
-    identify: Callable[[str], Awaitable[int]] | None = None,
+    identify: Callable[[str], Awaitable[Credentials]] | None = None,
 ) -> Door:
-    """Raises ContractError before anything is served; the name comes last. `identify` gives the uid of a sender."""
+    """Raises ContractError before anything is served; the name comes last. `identify` tells who a sender is."""
     contract = checked_contract(contract_directory)
     authority = Authority(connection)
     visible = Visible(registry, authority)
     herald = Herald(connection, contract, registry, authority)
     manager = Manager(contract, registry, checkup, visible, herald)
     backlog = Backlog(connection, herald.unsubscribe)
-    dispatcher = Dispatcher(
-        connection, Objects(contract, registry, visible, manager), authority, identify or connection.uid_of, backlog
-    )
+    served = Objects(contract, registry, visible, manager)
+    dispatcher = Dispatcher(connection, served, authority, identify or connection.credentials_of, backlog)
     connection.on_sent = backlog.charge
     connection.on_peer_gone(backlog.forget)
     registry.events.subscribe(herald)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbus_next.signature import Variant
 
-from .. import VERSION
+from .. import VERSION, device, mounts
 from ..bounds import shown
 from ..dangers import dangers
 from ..errors import NoSuchContainer
@@ -176,9 +176,12 @@ class Manager(Target):
 
     def _creation(self, call: Call, name: str, values: Mapping[str, Any], verb: str, *more: object) -> Question:
         options.required(values, "Rootfs", "Command")
-        rootfs = openings.rootfs(call.fds.peek(int(str(values["Rootfs"]))), call.uid)
-        sources = [openings.mount_source(call.fds.peek(fd), call.uid) for fd, _, _ in values.get("Mounts", ())]
-        given = [openings.device(call.fds.peek(fd), *words) for fd, *words in values.get("Devices", ())]
+        rootfs = openings.rootfs(call.fds.peek(int(str(values["Rootfs"]))), call)
+        binds, devices = values.get("Mounts", ()), values.get("Devices", ())
+        mounts.check_number(len(binds))  # before each is looked at
+        device.check_number(len(devices))
+        sources = [openings.mount_source(call.fds.peek(fd), call) for fd, _, _ in binds]
+        given = [openings.device(call.fds.peek(fd), call, *words) for fd, *words in devices]
         spec = options.spec(name or self._registry.generate_name(rootfs.path), values, rootfs, sources, given)
         granted = " that has $(dangers)" if dangers(spec) else ""
         return Question(

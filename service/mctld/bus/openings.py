@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+from typing import Protocol
 
 from ..bounds import shown
 from ..device import Device
@@ -14,6 +15,13 @@ from ..mounts import HostPath
 from ..spec import Rootfs
 
 _SELF_MOUNTS = "/proc/self/mountinfo"
+
+
+class Caller(Protocol):
+    @property
+    def uid(self) -> int: ...
+    @property
+    def groups(self) -> frozenset[int]: ...
 
 
 def mount_type(fd: int) -> str | None:
@@ -30,25 +38,25 @@ def mount_type(fd: int) -> str | None:
     return None
 
 
-def rootfs(fd: int, uid: int) -> Rootfs:
-    """The directory behind `fd` as `uid` may use it: one's own shows one's own files, root's calls show all."""
-    found = _found(fd, uid, "Rootfs")
+def rootfs(fd: int, caller: Caller) -> Rootfs:
+    """The directory behind `fd` as `caller` may use it: one's own shows one's own files, root's calls show all."""
+    found = _found(fd, caller.uid, "Rootfs")
     if not stat.S_ISDIR(found.st_mode):
         raise NoSuchRootfs("Rootfs is not a directory")
-    return Rootfs(_path(fd, found, "Rootfs"), found.st_dev, found.st_ino, _owner(found, uid), _boot())
+    return Rootfs(_path(fd, found, "Rootfs"), found.st_dev, found.st_ino, _owner(found, caller), _boot())
 
 
-def mount_source(fd: int, uid: int) -> HostPath:
-    """The directory, file or socket behind `fd` as `uid` may show it to a container."""
-    found = _found(fd, uid, "Mounts")
+def mount_source(fd: int, caller: Caller) -> HostPath:
+    """The directory, file or socket behind `fd` as `caller` may show it to a container."""
+    found = _found(fd, caller.uid, "Mounts")
     if not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode) or stat.S_ISSOCK(found.st_mode)):
         raise InvalidArgs("Mounts has something that is neither a directory nor a file nor a socket")
-    return HostPath(_path(fd, found, "Mounts"), found.st_dev, found.st_ino, _owner(found, uid), _boot())
+    return HostPath(_path(fd, found, "Mounts"), found.st_dev, found.st_ino, _owner(found, caller), _boot())
 
 
-def device(fd: int, target: str, permissions: str) -> Device:
+def device(fd: int, caller: Caller, target: str, permissions: str) -> Device:
     """The device node behind `fd`, which may well be opened with O_PATH: opening some devices does something."""
-    found = os.fstat(fd)
+    found = _found(fd, caller.uid, "Devices")
     if not (stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)):
         raise InvalidArgs("Devices has something that is not a device node")
     path = _path(fd, found, "Devices")
@@ -65,8 +73,10 @@ def _found(fd: int, uid: int, what: str) -> os.stat_result:
     return os.fstat(fd)
 
 
-def _owner(found: os.stat_result, uid: int) -> tuple[int, int] | None:
-    return (uid, found.st_gid) if uid != 0 and found.st_uid == uid else None
+def _owner(found: os.stat_result, caller: Caller) -> tuple[int, int] | None:
+    """Root inside is in that group, and can make files with its set-group-ID bit: so the caller must be in it too."""
+    ones_own = found.st_uid == caller.uid and found.st_gid in caller.groups
+    return (found.st_uid, found.st_gid) if caller.uid != 0 and ones_own else None
 
 
 def _boot() -> str:

@@ -28,6 +28,14 @@ class Caller(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Credentials:
+    """Of a peer, as the kernel told the bus when it connected; groups: all that its process was in."""
+
+    uid: int
+    groups: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class _Subscription:
     sender: str
     interface: str
@@ -43,7 +51,7 @@ class Peers:
         self._bus = bus
         self._owners: dict[str, str] = {}
         self._watched: set[str] = set()
-        self._uids: dict[str, asyncio.Task[int]] = {}
+        self._credentials: dict[str, asyncio.Task[Credentials]] = {}
         self._subscriptions: list[_Subscription] = []
         self._gone: list[Callable[[str], None]] = []
 
@@ -62,11 +70,11 @@ class Peers:
     def on_gone(self, callback: Callable[[str], None]) -> None:
         self._gone.append(callback)
 
-    async def uid_of(self, sender: str) -> int:
+    async def credentials_of(self, sender: str) -> Credentials:
         """Asked once and known until the peer leaves; a unique name is never used twice."""
-        task = self._uids.get(sender)
+        task = self._credentials.get(sender)
         if task is None:
-            task = self._uids[sender] = asyncio.create_task(self._ask_uid(sender))
+            task = self._credentials[sender] = asyncio.create_task(self._ask_credentials(sender))
             task.add_done_callback(lambda done: self._forget_failure(sender, done))
         return await asyncio.shield(task)
 
@@ -106,14 +114,15 @@ class Peers:
         if name in self._watched:
             self._owners[name] = new
         if old == name and not new:
-            self._uids.pop(name, None)
+            self._credentials.pop(name, None)
             for callback in self._gone:
                 callback(name)
 
-    async def _ask_uid(self, sender: str) -> int:
-        (credentials,) = await self._bus.call(BUS, BUS_PATH, BUS, "GetConnectionCredentials", "s", [sender])
-        return int(credentials["UnixUserID"].value)
+    async def _ask_credentials(self, sender: str) -> Credentials:
+        (found,) = await self._bus.call(BUS, BUS_PATH, BUS, "GetConnectionCredentials", "s", [sender])
+        groups = found["UnixGroupIDs"].value if "UnixGroupIDs" in found else ()
+        return Credentials(int(found["UnixUserID"].value), frozenset(groups))
 
-    def _forget_failure(self, sender: str, task: asyncio.Task[int]) -> None:
+    def _forget_failure(self, sender: str, task: asyncio.Task[Credentials]) -> None:
         if task.cancelled() or task.exception() is not None:
-            self._uids.pop(sender, None)
+            self._credentials.pop(sender, None)

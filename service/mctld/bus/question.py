@@ -33,6 +33,7 @@ class Call:
 
     sender: str
     uid: int
+    groups: frozenset[int]
     interactive: bool
     fds: Descriptors
 

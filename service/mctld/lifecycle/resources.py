@@ -97,7 +97,7 @@ def _build(
     try:
         made.descriptors["root"] = _root(machinery, record, directory, views[spec.rootfs.owner], made)
         files = etc.contents(spec, etc.host_resolv_conf(), addresses)
-        made.descriptors |= etc.write(f"{directory}/etc", files, record.uid_shift)
+        made.descriptors |= etc.write(f"{directory}/etc", files, record.uid_shift, read_only=spec.read_only)
         for number, bind in enumerate(spec.binds):
             view = views[bind.source.owner]
             made.descriptors[planner.bind_name(number)] = _host_mount(

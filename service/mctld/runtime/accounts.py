@@ -59,13 +59,16 @@ def _further(name: str, own: int) -> list[int]:
 
 def _id(text: str) -> int:
     """A plain decimal number: what int() takes besides could be read differently elsewhere (CVE-2024-40635)."""
-    if not (text.isascii() and text.isdigit() and int(text) <= ID_MAX):
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= ID_MAX):
         raise OSError(errno.EINVAL, f"{text[:40]!r} is not an id", PASSWD)
     return int(text)
 
 
 def _lines(path: str, columns: int) -> list[list[str]]:
-    """The well-formed lines of a file that an image may have prepared: a FIFO, a device, or endless."""
+    """The well-formed lines of a file that an image may have prepared: a FIFO, a device, or endless.
+
+    Comments and entries of NIS are none, as for the C library.
+    """
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         descriptor = files.open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
@@ -73,11 +76,12 @@ def _lines(path: str, columns: int) -> list[list[str]]:
         return []
     finally:
         os.close(root)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", path)
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", path)
         content = file.read(FILE_MAX + 1)
     if len(content) > FILE_MAX:
         raise OSError(errno.EFBIG, f"larger than {FILE_MAX} bytes", path)
-    split = [line.split(":") for line in content.decode("utf-8", "surrogateescape").splitlines()]
-    return [line for line in split if len(line) == columns]
+    split = [line.split(":") for line in content.decode("utf-8", "surrogateescape").split("\n")]
+    return [line for line in split if len(line) == columns and not line[0].startswith(("#", "+", "-"))]

@@ -63,13 +63,13 @@ def _read(path: str) -> str:
         return ""
 
 
-def write(directory: str, files: dict[str, str], shift: int) -> dict[str, int]:
-    """Detached mounts of the files, by name; they belong to the container's root, who may edit them."""
+def write(directory: str, files: dict[str, str], shift: int, *, read_only: bool) -> dict[str, int]:
+    """Detached mounts of the files, by name; the container's root may edit them, unless `read_only`."""
     os.makedirs(directory, 0o700, exist_ok=True)
     made: dict[str, int] = {}
     try:
         for name, text in files.items():
-            made[name] = _mount(f"{directory}/{name}", text, shift)
+            made[name] = _mount(f"{directory}/{name}", text, shift, c.MOUNT_ATTR_RDONLY if read_only else 0)
     except OSError:
         for descriptor in made.values():
             os.close(descriptor)
@@ -77,7 +77,7 @@ def write(directory: str, files: dict[str, str], shift: int) -> dict[str, int]:
     return made
 
 
-def _mount(path: str, text: str, shift: int) -> int:
+def _mount(path: str, text: str, shift: int, attributes: int) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     written = os.open(path, flags, 0o644)
     try:
@@ -87,5 +87,5 @@ def _mount(path: str, text: str, shift: int) -> int:
         tree = mount.clone_tree(written)
     finally:
         os.close(written)
-    mount.set_attributes(tree, c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC)
+    mount.set_attributes(tree, attributes | c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC)
     return tree

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from .stage import Descriptors
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
+# mounts.KEPT: nothing may lie on them, nor, where True, on anything of theirs
+_WALLS = (("/", False), ("/dev", False), ("/proc", True), ("/sys", True), ("/dev/pts", True), ("/dev/mqueue", True))
+_CHANGED_PLACES = str.maketrans("./", "/.")
 
 
 def attach_root(descriptors: Descriptors) -> None:
@@ -70,6 +74,17 @@ def open_place(root: int, path: str, *, directory: bool, replace: bool = False) 
         os.close(parent)
 
 
+def _refuse_walls(root: int, place: int, path: str) -> None:
+    """The path names none of them, but the image may have a link that leads to one: what lies there must stay."""
+    found = os.fstat(place)
+    for wall, whole in _WALLS:
+        opened = files.open_plain(root, wall, _DIRECTORY)
+        kept = os.fstat(opened)
+        os.close(opened)
+        if found.st_dev == kept.st_dev and (whole or found.st_ino == kept.st_ino):
+            raise OSError(errno.EPERM, f"leads to {wall}, which the container's walls stand on", path)
+
+
 def _is_link(directory: int, name: str) -> bool:
     try:
         return stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
@@ -91,6 +106,8 @@ def mount_filesystem(
         root = descriptors["root"]
         place = open_place(root, target, directory=True) if follow else _open_directory(root, target)
         try:
+            if follow:
+                _refuse_walls(root, place, target)
             mount.attach(made, place)
         finally:
             os.close(place)
@@ -99,18 +116,24 @@ def mount_filesystem(
 
 
 def bind(descriptors: Descriptors, name: str, target: str, replace: bool = False) -> None:  # noqa: FBT001, FBT002
-    """Show the mount that the descriptor `name` holds."""
+    """Show the mount that the descriptor `name` holds, where the user chose or, with `replace`, in a place of ours."""
     directory = stat.S_ISDIR(os.fstat(descriptors[name]).st_mode)
     place = open_place(descriptors["root"], target, directory=directory, replace=replace)
     try:
+        if not replace:
+            _refuse_walls(descriptors["root"], place, target)
         mount.attach(descriptors[name], place)
     finally:
         os.close(place)
 
 
 def set_sysctl(descriptors: Descriptors, name: str, value: str) -> None:
-    """On the procfs just mounted, before it becomes read-only (sysctl(8): a slash may stand for a dot and back)."""
-    path = "/proc/sys/" + (name if "/" in name else name.replace(".", "/"))
+    """On the procfs just mounted, before it becomes read-only.
+
+    If the first separator is a dot, dots and slashes change places: net.ipv4.conf.eth0/1.forwarding, sysctl.d(5).
+    """
+    dotted = "." in name.partition("/")[0]
+    path = "/proc/sys/" + (name.translate(_CHANGED_PLACES) if dotted else name)
     opened = files.open_plain(descriptors["root"], path, os.O_WRONLY)
     try:
         os.write(opened, value.encode())

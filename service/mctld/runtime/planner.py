@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..hidden import MASKED, READ_ONLY
 from ..kernel import constants as c
 from ..security import EVERYTHING
 from .plan import Plan, Step
@@ -32,21 +33,6 @@ LINKS = {
     "/dev/stdout": "/proc/self/fd/1",
 }
 ETC_FILES = ("hostname", "hosts", "resolv.conf")
-
-# All that docker, podman and systemd-nspawn hide, and what else tells of the host or its other guests.
-# * is a number. powercap: CVE-2020-8694 (PLATYPUS).
-MASKED = (
-    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kallsyms", "/proc/kcore", "/proc/keys",
-    "/proc/key-users", "/proc/kmsg", "/proc/latency_stats", "/proc/pagetypeinfo", "/proc/sched_debug", "/proc/scsi",
-    "/proc/slabinfo", "/proc/sysrq-trigger", "/proc/timer_list", "/proc/timer_stats", "/proc/vmallocinfo",
-    "/sys/devices/system/cpu/cpu*/thermal_throttle", "/sys/devices/virtual/powercap", "/sys/firmware",
-    "/sys/fs/bpf", "/sys/fs/selinux", "/sys/kernel/debug", "/sys/kernel/security", "/sys/kernel/tracing",
-    "/sys/module",
-)  # fmt: skip
-# /sys and /sys/fs/cgroup are read-only as a whole.
-READ_ONLY = (
-    "/proc/apm", "/proc/bus", "/proc/driver", "/proc/fs", "/proc/irq", "/proc/mtrr", "/proc/sys", "/proc/tty",
-)  # fmt: skip
 
 _QUIET = c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC
 _SHOWN = _QUIET | c.MOUNT_ATTR_RDONLY

@@ -7,6 +7,8 @@ that no file of root's lies there, set-user-ID ones least of all.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import NoSuchRootfs
 from ..kernel import constants as c
-from ..kernel import mount, process
+from ..kernel import files, mount, process
 from . import nodes
 
 if TYPE_CHECKING:
@@ -41,18 +43,21 @@ def open_lower(rootfs: Rootfs) -> int:
 
 def open_pinned(pinned: HostPath, *, what: str = "path", flags: int = 0) -> int:
     """The very file or directory that was authorized, with O_PATH."""
-    same_boot = pinned.boot == boot_id()
-    try:
-        descriptor = os.open(pinned.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC | flags)
+    another = NoSuchRootfs(
+        f"{what} {pinned.path!r} is no longer the one the container was made from: make the container anew"
+    )
+    try:  # the path had no link in it when it was read off the descriptor
+        descriptor = files.openat2(c.AT_FDCWD, pinned.path, os.O_PATH | flags, c.RESOLVE_NO_SYMLINKS)
     except OSError as error:
-        raise NoSuchRootfs(f"{what} {pinned.path!r} cannot be opened: {error.strerror}") from error
+        if error.errno == errno.ELOOP:
+            raise another from error
+        reason = os.strerror(error.errno or 0)
+        raise NoSuchRootfs(f"{what} {pinned.path!r} cannot be opened: {reason}") from error
     found = os.fstat(descriptor)
-    moved = same_boot and found.st_dev != pinned.device
+    moved = pinned.boot == boot_id() and found.st_dev != pinned.device
     if moved or found.st_ino != pinned.inode:
         os.close(descriptor)
-        raise NoSuchRootfs(
-            f"{what} {pinned.path!r} is no longer the one the container was made from: make the container anew"
-        )
+        raise another
     return descriptor
 
 
@@ -95,6 +100,8 @@ class Staging:
         with ExitStack() as undo:
             undo.callback(os.chdir, "/")
             os.chdir(directory)
+            if volatile:
+                _forget_volatile()
             layers = [self._attach(lower, number, undo) for number, lower in enumerate(lowers)]
             return self._mount(_options(layers, volatile=volatile))
 
@@ -133,6 +140,15 @@ class Staging:
 
     def close(self) -> None:
         self._thread.shutdown()
+
+
+def _forget_volatile() -> None:
+    """What a start that failed has left: the kernel takes no layer a second time that may not have reached the disk.
+
+    Nothing was lost, since the host has not crashed: the container has never run (overlayfs.rst, Volatile mount).
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir("work/work/incompat/volatile")
 
 
 def _options(lowers: Sequence[str], *, volatile: bool) -> dict[str, str | None]:

@@ -110,7 +110,7 @@ class Spawner:
         pid, pidfd = self._clone(request["namespaces"], received[0])
         try:
             self._prepare(pid, request)
-        except OSError:
+        except BaseException:
             os.close(pidfd)
             _discard(pid)
             raise
@@ -134,8 +134,13 @@ class Spawner:
         pid = self._bear_inside(channel, container, cgroup)
         try:
             pidfd = os.pidfd_open(pid)
-            self._prepare(pid, request)
         except OSError:
+            _discard(pid)
+            raise
+        try:
+            self._prepare(pid, request)
+        except BaseException:
+            os.close(pidfd)
             _discard(pid)
             raise
         self._children.add_joined(request["name"], pid, request["note"])

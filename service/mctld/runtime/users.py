@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ class IdMap:
     gids: str
 
 
+_NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 SUBORDINATE = ("/etc/subuid", "/etc/subgid")
 
 
@@ -36,9 +38,12 @@ def subordinate(paths: Iterable[str] = SUBORDINATE) -> list[tuple[int, int]]:
                 lines = [line.strip().split(":") for line in file]
         except FileNotFoundError:
             continue
-        numbers = [line[1:] for line in lines if len(line) == 3 and line[1].isdigit() and line[2].isdigit()]
-        found += [(int(first), int(first) + int(count)) for first, count in numbers]
+        found += [(int(line[1]), int(line[1]) + int(line[2])) for line in lines if _is_entry(line)]
     return found
+
+
+def _is_entry(line: list[str]) -> bool:
+    return len(line) == 3 and all(_NUMBER.fullmatch(number) for number in line[1:])
 
 
 def whole(shift: int) -> IdMap:
