@@ -32,10 +32,9 @@ class Walls:
         self._machine = machine
         self._found: dict[str, dict[str, dict[str, Any]]] = {}
 
-    def warm(self) -> None:
-        """What a first run makes stays: the service's memory and its compiled filters, until it is restarted."""
-        for profile in PROFILES:
-            self._machine.run(profile.argv(command=("/bin/busybox", "true")), user=profile.caller)
+    def warm(self, profile: Profile) -> None:
+        """What a first run makes stays: the service's memory and its compiled filter, until it is restarted."""
+        self._machine.run(profile.argv(command=("/bin/busybox", "true")), user=profile.caller, timeout=SECONDS)
 
     def of(self, profile: Profile) -> dict[str, dict[str, Any]]:
         if profile.name not in self._found:
@@ -65,7 +64,7 @@ def walls(session_machine: Machine) -> Iterator[Walls]:
 @pytest.fixture(scope="module")
 def mctl(request: pytest.FixtureRequest, session_machine: Machine, walls: Walls) -> Iterator[Mctl]:
     """The command line with the directory that has Python; after a whole module nothing may be left behind."""
-    walls.warm()
+    walls.warm(PROFILES[0])
     before = leaks.snapshot(session_machine)
     yield with_root(session_machine, root.ROOT)
     names = session_machine.run(["mctl", "ps", "-a", "-q"]).text.split()
