@@ -92,9 +92,10 @@ MOUNTS: Table = {
 }  # fmt: skip
 KERNEL: Table = {
     **each(("bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register",
-            "add_key", "request_key", "keyctl", "keyctl-join-a-session", "socket-alg", "socket-vsock", "socket-packet",
-            "socket-raw", "swapon", "swapoff", "acct", "reboot", "kexec_load", "kexec_file_load", "init_module",
-            "finit_module", "delete_module", "quotactl", "syslog-read", "syslog-size", "settimeofday",
+            "add_key", "request_key", "session-keyring", "keyctl", "keyctl-join-a-session", "socket-alg",
+            "socket-vsock", "socket-packet", "socket-raw", "swapon", "swapoff", "acct", "reboot", "kexec_load",
+            "kexec_file_load", "init_module", "finit_module", "delete_module", "quotactl", "syslog-read",
+            "syslog-size", "settimeofday",
             "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "vhangup", "fanotify_init",
             "open_by_handle_at"), EPERM),
     **each(("iopl", "ioperm", "quotactl_fd", "lookup_dcookie", "nfsservctl", "uselib", "ustat", "sysfs", "_sysctl",
@@ -148,6 +149,8 @@ PATHS: Table = {
 NEIGHBOURS: Table = {
     "root-of-process-1": ("own",),
     "mounts-propagate": NONE,
+    "mount-options-show-host-paths": NONE,
+    "cgroup-paths": NONE,
     "abstract-sockets": NONE,  # CVE-2020-15257
     "hostname": (HOSTNAME,),
     "interfaces": (["eth0", "lo"],),
@@ -221,7 +224,7 @@ PRIVILEGED: Table = {
 
 # Root inside is the host's root: no user namespace stands behind the other walls.
 HOST_USERS: Table = {
-    **{name: outcomes for name, outcomes in DEFAULT.items() if name != "nodes-of-the-host-changed"},
+    **DEFAULT,
     "user-namespace": ([[0, 0, 2**32 - 1]],),
 }
 
@@ -237,3 +240,10 @@ INHERITABLE = (
     "capabilities-inheritable", "capabilities-ambient", "signals-blocked", "signals-ignored", "oom-score-adj",
     "login-uid", "keep-capabilities", "secure-bits", "parent-death-signal", "child-subreaper", "dumpable",
 )  # fmt: skip
+
+# Not judged: they depend on the machine, or are looked at from outside.
+FACTS = {
+    "processors", "seccomp-filters", "speculative-store-bypass", "limit-core", "limit-memlock", "limit-msgqueue",
+    "limit-nofile", "limit-nproc", "limit-sigpending", "mounts", "mounts-show-host-paths", "namespaces",
+    "user-namespace",
+}  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 
 from machine import leaks
 
+from . import expected
 from .profiles import PROFILES, Profile
 
 if TYPE_CHECKING:
@@ -55,3 +56,8 @@ def test_the_container_may_use_the_processors_of_the_machine(session_machine: Ma
     there = re.search(r"^Cpus_allowed_list:\t(\S+)$", session_machine.read("/proc/1/status").decode(), re.MULTILINE)
     assert there
     assert walls.of(PROFILES[0])["processors"]["outcome"] == there[1]
+
+
+@pytest.mark.both
+def test_every_probe_is_judged(walls: Walls) -> None:
+    assert set(walls.of(PROFILES[0])) == set(expected.DEFAULT) | expected.FACTS

@@ -95,6 +95,12 @@ for _name, _attempt in _ATTEMPTS.items():
     probe(_name)(_attempt)
 
 
+@probe("session-keyring")
+def session_keyring() -> int:
+    """Its number: where it can be asked for at all it is not that of the service or of another container."""
+    return call("keyctl", KEYCTL_GET_KEYRING_ID, SESSION_KEYRING, 0)
+
+
 @probe("unknown-system-call")
 def unknown_system_call() -> None:
     """ENOSYS, as a kernel without it would say: programs then try the older way."""

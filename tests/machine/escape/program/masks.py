@@ -48,7 +48,7 @@ WRITES = {
     "cgroup-subtree-control": "/sys/fs/cgroup/cgroup.subtree_control",
     "kernel-log": "/dev/kmsg",
 }
-ENTRIES_MAX = 20000
+ENTRIES_MAX = 4000
 
 
 def _read(path: str) -> str:
@@ -71,7 +71,7 @@ def _opens_for_writing(path: str) -> str:
     """Nothing is written: opening is where permission is decided."""
     try:
         status = os.lstat(path)
-        if stat.S_ISLNK(status.st_mode):
+        if stat.S_ISLNK(status.st_mode) or _is_null(status):
             return ""
         if stat.S_ISDIR(status.st_mode):
             made = f"{path}/probe"
@@ -82,6 +82,11 @@ def _opens_for_writing(path: str) -> str:
     except OSError:
         return ""
     return path
+
+
+def _is_null(status: os.stat_result) -> bool:
+    """A mask: what is written to it goes nowhere."""
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(1, 3)
 
 
 def _read_only(top: str) -> Probe:
@@ -105,7 +110,7 @@ def _read_only(top: str) -> Probe:
 
 def _write(path: str) -> Probe:
     def attempt() -> str:
-        if not os.path.lexists(path):
+        if not os.path.lexists(path) or _is_null(os.stat(path)):
             return "missing"
         os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
         return "WRITABLE"

@@ -53,9 +53,9 @@ def mounts_show_host_paths() -> list[str]:
 
 @probe("mount-options-show-host-paths")
 def mount_options_show_host_paths() -> list[str]:
-    """The last field of mountinfo: overlayfs prints its directories there."""
+    """The last field of mountinfo: overlayfs prints its directories there as it was given them."""
     options = [option for line in _lines("/proc/self/mountinfo") for option in line.rpartition(" ")[2].split(",")]
-    return [option for option in options if "=/" in option]
+    return [option for option in options if "=/" in option and "=/proc/self/fd/" not in option]
 
 
 @probe("mounts-propagate")
@@ -110,9 +110,10 @@ def user_namespace() -> list[list[int]]:
     return [[int(number) for number in line.split()] for line in _lines("/proc/self/uid_map")]
 
 
-@probe("cgroup-path")
-def cgroup_path() -> list[str]:
-    return _lines("/proc/self/cgroup")
+@probe("cgroup-paths")
+def cgroup_paths() -> list[str]:
+    """Seen from its own cgroup namespace a container is at the top."""
+    return [line for line in _lines("/proc/self/cgroup") if not line.endswith(":/")]
 
 
 @probe("service-sockets")

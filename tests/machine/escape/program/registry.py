@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Probe = Callable[[], Any]
 
 PROBES: dict[str, Probe] = {}
-SECONDS = 10
+SECONDS = 60  # emulated processors are slow
 DIED = 97
 
 
