@@ -26,6 +26,7 @@ VERBS = {
     "logs": "show what a container has printed",
     "network": "make, list, show and remove networks",
     "pause": "freeze containers where they are",
+    "port": "show and change what ports of a container are published",
     "ps": "list containers",
     "rm": "remove containers",
     "run": "make a container, start it, and wait for it or leave it running",

@@ -28,6 +28,7 @@ __mctl_options() { # verb
         pause | freeze | unpause | thaw) echo "$common" ;;
         ps | list | ls) echo "$common -a --all -q --quiet -f --filter --format --no-trunc --json --json=short --json=pretty" ;;
         logs) echo "$common -f --follow -n --tail --since --until -t --timestamps -o --output --raw" ;;
+        port) echo "$common -p --publish --unpublish" ;;
         network) echo "$common --subnet --internal -q --quiet --json --json=short --json=pretty" ;;
         check) echo "$common -q --quiet --json --json=short --json=pretty" ;;
         inspect) echo "$common -f --format --pretty --pretty=false --json --json=short --json=pretty" ;;
@@ -45,7 +46,7 @@ __mctl_takes_value() { # verb option
         run,--memory* | run,--swap | run,--cpu* | run,--pids* | run,--io-* | run,--blkio-weight) ;;
         exec,-[uwe] | exec,--user | exec,--workdir | exec,--env | exec,--env-file) ;;
         run,--device-*-?ps | run,--device-*-iops | update,-m | update,--*) ;;
-        network,--subnet) ;;
+        network,--subnet | port,-p | port,--publish | port,--unpublish) ;;
         stop,-t | stop,--time | stop,--timeout | kill,-s | kill,--signal) ;;
         ps,-f | ps,--filter | ps,--format | inspect,-f | inspect,--format) ;;
         logs,-[no] | logs,--tail | logs,--since | logs,--until | logs,--output) ;;
@@ -74,9 +75,9 @@ __mctl_operands() { # verb
         stop | kill | exec) __mctl_names ;;
         pause | freeze) __mctl_names -f state=running ;;
         unpause | thaw) __mctl_names -f state=paused ;;
-        rm | logs | inspect | update) __mctl_names -a ;;
+        rm | logs | inspect | update | port) __mctl_names -a ;;
         network) echo 'create ls inspect rm prune'; mctl --no-ask-password network ls -q 2>/dev/null ;;
-        help) echo 'check create exec inspect kill logs network pause ps rm run start stop unpause update' ;;
+        help) echo 'check create exec inspect kill logs network pause port ps rm run start stop unpause update' ;;
     esac
 }
 
@@ -106,7 +107,7 @@ _mctl() {
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check create exec inspect kill logs network pause ps rm run start stop unpause update help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'check create exec inspect kill logs network pause port ps rm run start stop unpause update help' -- "$cur")
     elif [[ $family == run ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")

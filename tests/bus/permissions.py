@@ -36,6 +36,8 @@ TABLE: dict[str, Row] = {
     f"{CONTAINER}.Freeze": (MANAGE, ("t", 0)),
     f"{CONTAINER}.Thaw": (MANAGE, ("t", 0)),
     f"{CONTAINER}.Update": (SET_LIMITS, ("a{sv}t", {"TasksMax": Variant("t", 9)}, 0)),
+    f"{CONTAINER}.Publish": (MANAGE, ("a(ssqqq)t", [["tcp", "", 8080, 80, 1]], 0)),
+    f"{CONTAINER}.Unpublish": (MANAGE, ("a(ssqqq)t", [["tcp", "", 8080, 80, 1]], 0)),
     f"{CONTAINER}.OpenLog": (LOGS, ("a{sv}t", {}, 0)),
     f"{CONTAINER}.Exec": (EXEC, ("asa{sv}t", ["/bin/true"], {}, 0)),
     f"{EXEC_OBJECT}.Kill": (MANAGE, ("it", 15, 0)),

@@ -19,11 +19,12 @@ from mctld.spec import Rootfs, Spec
 from mctld.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mctld.execution import Execution
     from mctld.lifecycle.logs import LogQuery
     from mctld.networking import Lease
+    from mctld.ports import Port
 
 
 @dataclass(eq=False)
@@ -94,6 +95,9 @@ class SimulatedContainer:
     async def remove(self, *, force: bool) -> None:
         self.done.append(("remove", force))
         self.registry.forget(self)
+
+    async def publish(self, *, added: Sequence[Port] = (), removed: Sequence[Port] = ()) -> None:
+        self.done.append(("publish", tuple(added), tuple(removed)))
 
     async def wait(self) -> Exit:
         while self.state.is_active:

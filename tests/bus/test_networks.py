@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from dbus_next.signature import Variant
 
-from bus.house import ALICE, BOB, MANAGER, PROPERTIES, ROOT_UID, Client, House
+from bus.house import ALICE, BOB, CONTAINER, MANAGER, PROPERTIES, ROOT_UID, Client, House
 from bus.polkit import NO, YES
-from mctld.bus.paths import NETWORKS, ROOT, network_path
+from mctld.bus.paths import NETWORKS, ROOT, container_path, network_path
+from mctld.ports import Port
 
 NETWORK = "org.mctl1.Network"
 
@@ -112,3 +113,26 @@ async def test_comings_and_goings_are_told_to_those_who_may_use_it(house: House)
         ("InterfacesRemoved", network_path("hers")),
     ]
     assert [body[0] for _, _, body in bob.signals] == [network_path("bridge")]
+
+
+@pytest.mark.parametrize(("port", "privileged"), [(8080, False), (1023, True)])
+async def test_publishing_on_a_low_port_takes_more(house: House, port: int, *, privileged: bool) -> None:
+    web = house.registry.add("web", ALICE)
+    alice = await house.client(ALICE)
+    house.polkit.decide = lambda _: YES
+    await alice.container("web", "Publish", "a(ssqqq)t", [["tcp", "", port, 80, 1]], 0)
+    expected = ["org.mctl1.manage-own", *(["org.mctl1.create-privileged"] if privileged else [])]
+    assert [asked.action for asked in house.polkit.asked] == expected
+    assert house.polkit.asked[-1].details["ports"] == f"{port}:80/tcp"
+    assert web.done == [("publish", (Port("tcp", "", port, 80),), ())]
+    await alice.container("web", "Unpublish", "a(ssqqq)t", [["tcp", "", port, 80, 1]], 0)
+    assert web.done[-1] == ("publish", (), (Port("tcp", "", port, 80),))
+
+
+async def test_bad_ports_are_refused_before_anybody_is_asked(house: House) -> None:
+    house.registry.add("web", ALICE)
+    alice = await house.client(ALICE)
+    path = container_path("web")
+    error = await alice.error(path, CONTAINER, "Publish", "a(ssqqq)t", [["icmp", "", 1, 1, 1]], 0)
+    assert "protocol 'icmp' is not known" in error.text
+    assert house.polkit.asked == []

@@ -24,6 +24,7 @@ from .question import (
     MANAGE,
     NETWORKS,
     PUBLIC,
+    PUBLISH_PRIVILEGED,
     SET_LIMITS,
 )
 
@@ -63,6 +64,7 @@ RULES: Mapping[str, Rule | None] = {
     CREATE: Rule("org.mctl1.create"),
     CREATE_PRIVILEGED: Rule("org.mctl1.create-privileged"),
     NETWORKS: Rule("org.mctl1.network-admin", "org.mctl1.network-admin", "changing"),
+    PUBLISH_PRIVILEGED: Rule("org.mctl1.create-privileged", "org.mctl1.create-privileged", "publishing ports of"),
     EXEC: Rule("org.mctl1.exec-own", "org.mctl1.exec", "executing commands in"),
     EXEC_PRIVILEGED: Rule("org.mctl1.exec", "org.mctl1.exec", "executing commands in"),
 }

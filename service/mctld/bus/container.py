@@ -12,6 +12,7 @@ from ..errors import AccessDenied, UnknownObject
 from ..security import SECCOMP_PROFILES
 from . import entry, options
 from .paths import container_path, exec_path
+from .publication import publishing
 from .question import INSPECT, Question
 from .target import Target
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..execution import Execution
     from ..lifecycle.logs import LogQuery
+    from ..ports import Port
     from ..spec import Spec
     from .contract import Interface, Method, Property
     from .engine import Container, Registry
@@ -109,6 +111,8 @@ class ContainerObject(Target):
         match method.name, args:
             case "Update", [dict(given), _]:
                 return replace(question, details={**question.details, **limit_details(given)})
+            case "Publish", _:
+                return publishing(question)
         return question
 
     def introspection_actions(self) -> tuple[str, ...]:
@@ -139,6 +143,9 @@ class ContainerObject(Target):
             case "Update", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return "update", (options.update(options.parse(given, options.LIMITS)),)
+            case "Publish" | "Unpublish", [list(given), int(flags)]:
+                options.check_flags(flags, {})
+                return method.name.lower(), (options.ports(given),)
             case "OpenLog", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return "logs", (options.log_query(options.parse(given, options.LOG)),)
@@ -184,6 +191,12 @@ class ContainerObject(Target):
 
     async def update(self, call: Call, changes: Mapping[str, Any]) -> None:
         await self.container.update(changes)
+
+    async def publish(self, call: Call, ports: Sequence[Port]) -> None:
+        await self.container.publish(added=ports)
+
+    async def unpublish(self, call: Call, ports: Sequence[Port]) -> None:
+        await self.container.publish(removed=ports)
 
     def open_log(self, call: Call, query: LogQuery) -> int:
         return self.container.open_log(query, reader_uid=call.uid)

@@ -13,7 +13,7 @@ from ..lifecycle.logs import LogQuery
 from ..limits import Limits, rates
 from ..mounts import Bind, Tmpfs
 from ..networking import Networking, parse_subnet
-from ..ports import Port
+from ..ports import Port, check_ports
 from ..security import Security
 from ..spec import Spec, User
 from ..state import State
@@ -173,9 +173,14 @@ def subnet(values: Mapping[str, Any]) -> IPv4Network | None:
     return parse_subnet(values["Subnet"]) if "Subnet" in values else None
 
 
+def ports(given: Sequence[Sequence[Any]]) -> tuple[Port, ...]:
+    found = tuple(Port(*port) for port in given)
+    check_ports(found)
+    return found
+
+
 def _networking(values: Mapping[str, Any]) -> Networking:
-    ports = tuple(Port(*port) for port in values.get("Ports", ()))
-    given: dict[str, Any] = {"address": values.get("Address", ""), "ports": ports}
+    given: dict[str, Any] = {"address": values.get("Address", ""), "ports": ports(values.get("Ports", ()))}
     if "Networks" in values:
         given["networks"] = tuple(values["Networks"])
     return Networking(**given)

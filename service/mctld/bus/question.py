@@ -20,11 +20,14 @@ LIST = "org.mctl1.list"
 CREATE = "org.mctl1.create"
 CREATE_PRIVILEGED = "org.mctl1.create-privileged"
 NETWORKS = "org.mctl1.networks"
+PUBLISH_PRIVILEGED = "org.mctl1.publish-privileged"
 EXEC = "org.mctl1.exec"
 EXEC_PRIVILEGED = "org.mctl1.exec-privileged"
 
 # A call that changes nothing ends with its caller.
-CHANGING = frozenset({MANAGE, SET_LIMITS, CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED, NETWORKS})
+CHANGING = frozenset(
+    {MANAGE, SET_LIMITS, CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED, NETWORKS, PUBLISH_PRIVILEGED}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,9 +32,10 @@ from .standing import Standing
 from .stdio import open_stdio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..networking import Lease
+    from ..ports import Port
     from ..store import Record
     from .logs import LogQuery
     from .machinery import Machinery
@@ -159,6 +160,15 @@ class Container(Standing):
             before = self.spec.limits
             self.record = await limits.change(self._machinery, self.record, changes, running=self.state.is_active)
             self._machinery.events.changed(self, *cgroup.differences(before, self.spec.limits))
+
+    async def publish(self, *, added: Sequence[Port] = (), removed: Sequence[Port] = ()) -> None:
+        """In force when it returns, without a restart; where it fails, all is as before."""
+        async with self._lock:
+            self._refuse_if_gone()
+            self.record = await self._machinery.networks.change_ports(
+                self.record, added, removed, running=self.state.is_active
+            )
+            self._machinery.events.changed(self, "Ports")
 
     async def remove(self, *, force: bool = False) -> None:
         """Returns when its name is free; what lies on disk is removed behind the caller's back."""

@@ -14,7 +14,17 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING
 
-from ..errors import ADVICE, InvalidArgs, LimitsExceeded, MctlError, NameTaken, NoSuchNetwork, SetupFailed, SubnetInUse
+from ..errors import (
+    ADVICE,
+    InvalidArgs,
+    LimitsExceeded,
+    MctlError,
+    NameTaken,
+    NoSuchNetwork,
+    SetupFailed,
+    StoreFailed,
+    SubnetInUse,
+)
 from ..network import reservation
 from ..network.connection import Connection
 from ..networking import DEFAULT, ROOT_UID, Network
@@ -118,6 +128,30 @@ class Networks:
             advice = f"; {ADVICE}" if error.errno == errno.EOPNOTSUPP else ""  # a kernel without bridges, or veth
             raise SetupFailed(f"connect to network {names}", f"{error.strerror or error}{advice}") from error
 
+    async def change_ports(
+        self, record: Record, added: Iterable[Port], removed: Iterable[Port], *, running: bool
+    ) -> Record:
+        """The record with other ports. What runs is reached by them, and by no others, when it returns."""
+        networking = record.spec.networking
+        for port in removed:
+            if port not in networking.ports:
+                known = ", ".join(map(str, networking.ports)) or "none"
+                raise InvalidArgs(f"port {port} is not published by container {record.spec.name!r}; published: {known}")
+        ports = (*(port for port in networking.ports if port not in removed), *added)
+        spec = await self.settle(replace(record.spec, networking=replace(networking, ports=ports)))
+        after = replace(record, spec=spec)
+        if running:
+            await self._publishing.change(after, self._way_in(after))
+        try:
+            return self._store.amend(record, after.spec)
+        except StoreFailed:
+            if running:
+                await self._publishing.change(record, self._way_in(record))
+            raise
+
+    def _way_in(self, record: Record) -> Lease:
+        return _way_in(self._connections(record), record)
+
     def detached(self, record: Record) -> None:
         """Its namespace has ended, or will now."""
         self._publishing.withdraw(record)
@@ -201,8 +235,7 @@ def _way_in(connections: Iterable[Connection], record: Record) -> Lease:
     for connection in connections:
         if connection.leads_out:
             return connection.lease
-    port = record.spec.networking.ports[0]
-    raise InvalidArgs(f"port {port} cannot be published: all networks of the container are internal")
+    raise InvalidArgs(f"container {record.spec.name!r} has no network with a way in: no port can be published")
 
 
 def _numbered(port: Port) -> Port:

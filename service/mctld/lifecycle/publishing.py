@@ -35,7 +35,11 @@ log = logging.getLogger(__name__)
 class _Claim:
     record: Record
     publications: tuple[Publication, ...]
-    held: list[socket.socket] = field(default_factory=list)
+    held: dict[Publication, list[socket.socket]] = field(default_factory=dict)
+
+    def release(self) -> None:
+        for held in self.held.values():
+            reservation.release(held)
 
 
 class Publishing:
@@ -59,7 +63,7 @@ class Publishing:
         """All ports of the container, or none."""
         claim = self._claim(record, lease)
         try:
-            await self._hold(claim)
+            claim.held = await self._hold(claim.publications)
             async with self._turn:
                 wanted = self._wanted()
                 await _in_thread(lambda: self._opened().add(claim.publications, wanted))
@@ -67,11 +71,38 @@ class Publishing:
             self.withdraw(record)
             raise
 
+    async def change(self, record: Record, lease: Lease) -> None:
+        """Of a container that runs: what `record` says in place of what was claimed. All, or nothing."""
+        before = self._claims.get(record.id) or _Claim(record, ())
+        wanted = tuple(Publication(port, lease) for port in record.spec.networking.ports)
+        added = [publication for publication in wanted if publication not in before.publications]
+        removed = [publication for publication in before.publications if publication not in wanted]
+        for publication in added:
+            self._refuse_if_taken(publication.port, record)
+        held = {p: sockets for p, sockets in before.held.items() if p in wanted}
+        claim = self._claims[record.id] = _Claim(record, wanted, held)
+        fresh: dict[Publication, list[socket.socket]] = {}
+        try:
+            fresh = await self._hold(added)
+            await self._swap(added, removed)
+        except BaseException:
+            _Claim(record, (), fresh).release()
+            self._claims[record.id] = before
+            raise
+        claim.held = {**held, **fresh}
+        _Claim(record, (), {p: before.held[p] for p in removed if p in before.held}).release()
+
+    async def _swap(self, added: Iterable[Publication], removed: Iterable[Publication]) -> None:
+        async with self._turn:
+            wanted = self._wanted()
+            await _in_thread(lambda: self._opened().add(added, wanted))
+            await _in_thread(lambda: self._opened().remove(removed, wanted))
+
     def withdraw(self, record: Record) -> None:
         """The ports are free from now on; the firewall follows."""
         claim = self._claims.pop(record.id, None)
         if claim is not None:
-            reservation.release(claim.held)
+            claim.release()
             self._tasks.start(self._remove(claim.publications), f"withdraw ports of {record.spec.name}")
 
     async def restore(self, running: Iterable[tuple[Record, Lease]]) -> None:
@@ -79,7 +110,7 @@ class Publishing:
         for record, lease in running:
             with contextlib.suppress(PortInUse):  # it had them before, and the firewall gives them to nobody else
                 claim = self._claim(record, lease)
-                await self._hold(claim)
+                claim.held = await self._hold(claim.publications)
         await self._replace()
 
     async def take_down(self) -> None:
@@ -92,7 +123,7 @@ class Publishing:
             asyncio.get_running_loop().remove_reader(self._monitor)
             self._monitor.close()
         for claim in self._claims.values():
-            reservation.release(claim.held)
+            claim.release()
 
     def _claim(self, record: Record, lease: Lease) -> _Claim:
         ports = record.spec.networking.ports
@@ -104,17 +135,20 @@ class Publishing:
 
     def _refuse_if_taken(self, port: Port, record: Record) -> None:
         for other in self._claims.values():
-            if any(port.overlaps(publication.port) for publication in other.publications):
+            if other.record.id != record.id and any(port.overlaps(p.port) for p in other.publications):
                 known = record.owner_uid in (ROOT_UID, other.record.owner_uid)  # others' names are nobody's business
                 holder = f"container {other.record.spec.name!r}" if known else "another user's container"
                 raise PortInUse(f"port {port} cannot be published: {holder} has it")
 
-    async def _hold(self, claim: _Claim) -> None:
+    async def _hold(self, publications: Iterable[Publication]) -> dict[Publication, list[socket.socket]]:
         """No process of the host has the ports, and none can take them."""
-        ports = [publication.port for publication in claim.publications]
+        held: dict[Publication, list[socket.socket]] = {}
         try:
-            claim.held = await asyncio.to_thread(reservation.reserve, ports)
+            for publication in publications:
+                held[publication] = await asyncio.to_thread(reservation.reserve, [publication.port])
         except OSError as error:
+            for sockets in held.values():
+                reservation.release(sockets)
             if error.errno == errno.EADDRINUSE:
                 number = str(error.filename).partition("/")[0]
                 raise PortInUse(
@@ -122,6 +156,7 @@ class Publishing:
                     f"`ss -anp sport = :{number}` shows which"
                 ) from error
             raise SetupFailed(f"publish port {error.filename}", error.strerror) from error
+        return held
 
     async def _remove(self, publications: Iterable[Publication]) -> None:
         async with self._turn:

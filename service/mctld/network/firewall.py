@@ -35,6 +35,8 @@ class Firewall:
         self._change(ruleset.removing(publications), wanted)
 
     def _change(self, commands: str, wanted: Ruleset) -> None:
+        if not commands:
+            return
         try:
             self._do(commands)
         except OSError:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytestmark = pytest.mark.both
-
 if TYPE_CHECKING:
     from .conftest import Mctl
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from .conftest import Mctl
 
-pytestmark = pytest.mark.both
-
 
 @pytest.fixture
 def tidy(mctl: Mctl) -> Iterator[None]:

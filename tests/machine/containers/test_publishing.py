@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from .conftest import Mctl
 
-pytestmark = pytest.mark.both
-
 MENDED = "somebody has removed the nftables table"
 SERVE = "while :; do nc -l -p 80 -e sh -c 'echo hello from $(hostname)'; done"
 
@@ -66,6 +64,7 @@ def check_all_ways(mctl: Mctl) -> None:
     assert ask(mctl, "192.0.2.1", 80) == ""
 
 
+@pytest.mark.both
 @pytest.mark.allow_journal(KILLED)
 def test_a_published_port_whatever_becomes_of_the_service(mctl: Mctl, outside: None) -> None:
     serve(mctl, "web", "-p", "8080:80")
@@ -82,12 +81,34 @@ def test_a_published_port_whatever_becomes_of_the_service(mctl: Mctl, outside: N
     assert "8080" not in mctl.shell("nft list table inet mctl").text
 
 
+@pytest.mark.both
 def test_the_way_out_is_under_the_hosts_address(mctl: Mctl, outside: None) -> None:
     """Outside knows no route to containers: an answer can only have gone to the host's own address."""
     mctl.shell("ip netns exec outside busybox nc -ll -p 7 -e /bin/echo from outside >/dev/null 2>&1 &")
     for address in ("192.0.2.2", "2001:db8::2"):
         found = mctl.run("sh", "-c", f"nc -w 3 {address} 7 </dev/null", options=["--rm", "-q"])
         assert found.text == "from outside\n"
+
+
+@pytest.mark.allow_journal(KILLED)
+def test_ports_of_a_container_that_runs(mctl: Mctl, outside: None) -> None:
+    serve(mctl, "web", "-p", "8080:80")
+    assert mctl("port", "-p", "8081:80", "web").text == "80/tcp -> 0.0.0.0:8080\n80/tcp -> 0.0.0.0:8081\n"
+    assert [ask(mctl, "192.0.2.1", port) for port in (8080, 8081)] == ["hello from web"] * 2
+    mctl.shell(f"kill -9 {mctl.service_pid()}")
+    assert mctl("port", "--unpublish", "8080", "-p", "192.0.2.1:8082:80", "web").text.splitlines() == [
+        "80/tcp -> 0.0.0.0:8081", "80/tcp -> 192.0.2.1:8082"
+    ]  # fmt: skip
+    assert [ask(mctl, "192.0.2.1", port) for port in (8080, 8081, 8082)] == ["", "hello from web", "hello from web"]
+    mctl.run("true", options=["--rm", "-p", "8080:80"])
+    for words, sentence in (
+        (["-p", "8081:81"], "8081:80/tcp and 8081:81/tcp overlap"),
+        (["--unpublish", "9"], "9/tcp: it is not published"),
+        (["-p", "8083:80/udp", "-p", "8082:80"], "overlap"),
+    ):
+        refused = mctl("port", *words, "web", check=False)
+        assert sentence in refused.stderr.decode()
+    assert len(mctl("port", "web").text.splitlines()) == 2
 
 
 def test_a_range(mctl: Mctl, outside: None) -> None:

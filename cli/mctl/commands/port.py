@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mctl port: show, publish and take back ports of a container, also while it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..client import CONTAINER, PROPERTIES, Call
+from ..failures import UsageError
+from ..names import call_on
+from ..networking import ANY, PROTOCOLS, published
+from ..output import put
+from ..parser import Option, Verb
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..parser import Arguments
+
+Port = tuple[str, str, int, int, int]  # protocol, address, host port, container port, count
+
+
+def taken_back(flag: str, text: str) -> tuple[str, str]:
+    """HOST[/PROTOCOL] as host port and protocol; a range goes by its first port."""
+    port, slash, protocol = text.partition("/")
+    if not (port.isascii() and port.isdigit()) or (slash and protocol not in PROTOCOLS):
+        raise UsageError(f"{flag} {text[:80]!r} is not a port of the host, as 8080 or 53/udp")
+    return port, protocol or PROTOCOLS[0]
+
+
+VERB = Verb(
+    usage="[OPTION...] NAME",
+    options=(
+        Option(("-p", "--publish"), "one more", value="[IP:]HOST:CTR[/PROTO]", convert=published, repeat=True),
+        Option(("--unpublish",), "one less, by the host's port", value="HOST[/PROTO]", convert=taken_back, repeat=True),
+    ),
+    notes="Shows what is published then. No restart is needed, and connections that are open go on.",
+)
+
+
+def run(arguments: Arguments, client: Client) -> int:
+    if len(arguments.operands) != 1:
+        raise UsageError(f"port takes one name, but got {len(arguments.operands)}")
+    (name,) = arguments.operands
+    if "unpublish" in arguments.options:
+        known = ports_of(name, client)
+        gone = [port for wanted in arguments.options["unpublish"] for port in find(known, *wanted)]
+        call_on(client, name, Call("", CONTAINER, "Unpublish", "a(ssqqq)t", gone, 0))
+    if "publish" in arguments.options:
+        call_on(client, name, Call("", CONTAINER, "Publish", "a(ssqqq)t", arguments.options["publish"], 0))
+    put("".join(f"{line(port)}\n" for port in ports_of(name, client)))
+    return 0
+
+
+def ports_of(name: str, client: Client) -> list[Port]:
+    ((_, found),) = call_on(client, name, Call("", PROPERTIES, "Get", "ss", CONTAINER, "Ports"))
+    return [_port(each) for each in found]
+
+
+def _port(found: Any) -> Port:
+    protocol, address, host, container, count = found
+    return protocol, address, host, container, count
+
+
+def find(known: list[Port], port: str, protocol: str) -> list[Port]:
+    found = [each for each in known if (str(each[2]), each[0]) == (port, protocol)]
+    if not found:
+        raise UsageError(f"--unpublish {port}/{protocol}: it is not published; `mctl port NAME` shows what is")
+    return found
+
+
+def line(port: Port) -> str:
+    """80/tcp -> 0.0.0.0:8080, as docker shows it; all addresses are those of both families."""
+    protocol, address, host, container, count = port
+    shown = f"[{address}]" if ":" in address else address or ANY[0]
+    return f"{_range(container, count)}/{protocol} -> {shown}:{_range(host, count)}"
+
+
+def _range(first: int, count: int) -> str:
+    return f"{first}-{first + count - 1}" if count > 1 else str(first)
