@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -107,12 +108,11 @@ WINDOWS = 6
 
 def rates(mctl: Mctl, name: str, file: str, key: str) -> list[float]:
     """How much of `key` in a second of the machine's time, window by window."""
-    sample = (
-        f"cut -d' ' -f1 /proc/uptime; tr ' ' '\\n' < {SCOPES}/mctl-{name}.scope/{file} | grep -A1 {key} | tail -n 1"
-    )
+    sample = f"cut -d' ' -f1 /proc/uptime; tr '\\n' ' ' < {SCOPES}/mctl-{name}.scope/{file}; echo"
     script = f"sleep 0.5; for i in $(seq {WINDOWS + 1}); do {sample}; sleep {SECONDS}; done"
-    words = mctl.shell(script, timeout=120).text.replace(f"{key}=", "").split()
-    times, counts = [float(word) for word in words[::2]], [int(word) for word in words[1::2]]
+    lines = mctl.shell(script, timeout=120).text.splitlines()
+    times = [float(line) for line in lines[::2]]
+    counts = [sum(map(int, re.findall(rf"\b{key}[ =](\d+)", line))) for line in lines[1::2]]
     windows = zip(times, times[1:], counts, counts[1:], strict=False)
     return [(count - before) / (now - then) for then, now, before, count in windows]
 
