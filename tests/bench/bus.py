@@ -43,6 +43,15 @@ class Bus:
     def wait(self, name_or_id: str) -> None:
         self._result(self._send("WaitContainer", "s", name_or_id))
 
+    def execute(self, name: str) -> str:
+        """The path of a command in a container, once it is executed."""
+        path = f"/org/mctl1/container/{name.replace('-', '_2d')}"
+        call = DBusAddress(path, "org.mctl1", "org.mctl1.Container")
+        return str(self._result(self._send("Exec", "asa{sv}t", list(TRUE), {}, 0, to=call))[0])
+
+    def wait_executed(self, path: str) -> None:
+        self._result(self._send("Wait", "", to=DBusAddress(path, "org.mctl1", "org.mctl1.Exec")))
+
     def _run(self) -> int:
         options = {"Rootfs": ("h", self._root), "Command": ("as", list(TRUE)), "AutoRemove": ("b", True)}
         return self._send("RunContainer", "sa{sv}t", "", options, 0)
@@ -57,7 +66,7 @@ class Bus:
             raise FailedError(f"{reply.header.fields.get(HeaderFields.error_name)}: {body}")
         return body
 
-    def _send(self, member: str, signature: str, *body: object) -> int:
+    def _send(self, member: str, signature: str, *body: object, to: DBusAddress = MANAGER) -> int:
         serial = next(self._connection.outgoing_serial)
-        self._connection.send(new_method_call(MANAGER, member, signature, body), serial=serial)
+        self._connection.send(new_method_call(to, member, signature or None, body), serial=serial)
         return int(serial)

@@ -11,7 +11,7 @@ from bench import load, rootfs
 from bench.command import FailedError
 from bench.figures import Report, Row
 from bench.measure import say
-from bench.measures import journal, parallel, running, service, true
+from bench.measures import execution, journal, parallel, running, service, true
 from bench.peers import docker, oci, ours, podman, systemd
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ PEERS = (ours.Ours, oci.Crun, oci.CrunSystemd, oci.Runc, podman.Podman, docker.D
 # In this order: the journal's flood comes last.
 MEASURES: dict[str, Callable[[Sequence[Peer], int], Iterator[Row]]] = {
     "true": true.measure,
+    "execution": execution.measure,
     "service": service.measure,
     "parallel": parallel.measure,
     "running": running.measure,

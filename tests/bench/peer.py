@@ -57,6 +57,10 @@ class Peer(ABC):
     def remove(self, names: Sequence[str]) -> list[str]:
         """Ends sleepers."""
 
+    def execution(self, name: str) -> list[str] | None:
+        """Executes /bin/true in a sleeper."""
+        return None
+
     def service(self) -> Service | None:
         """A connection to the service that starts its containers."""
         return None

@@ -20,7 +20,7 @@ from machine.image import DISTROS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MEASURES = ("true", "service", "parallel", "running", "journal")
+MEASURES = ("true", "execution", "service", "parallel", "running", "journal")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

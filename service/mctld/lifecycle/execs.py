@@ -50,7 +50,7 @@ class Execs:
         self._check_room(container, by_uid)
         spec = execution.inside(container.spec)
         about = About(
-            id=secrets.token_hex(8), container=container.name, container_id=container.id,
+            id=_new_id(), container=container.name, container_id=container.id,
             owner_uid=container.owner_uid, by_uid=by_uid, command=spec.command, user=str(spec.user),
         )  # fmt: skip
         made = self._all[about.id] = Exec(about, self._machinery, self._ended)
@@ -118,3 +118,8 @@ class Execs:
             await self._machinery.spawner.forget(found.name)
         except SpawnerUnavailable:  # it is gone, and what it knew with it
             return
+
+
+def _new_id() -> str:
+    """Hexadecimal digits, the first one a letter: so the id stands in an object path as it is."""
+    return secrets.choice("abcdef") + secrets.token_hex(8)[1:]

@@ -45,6 +45,9 @@ class Docker(Peer):
     def sleeper(self, name: str) -> list[str]:
         return ["docker", "run", "-d", "--network=none", "--name", name, IMAGE, *SLEEP]
 
+    def execution(self, name: str) -> list[str]:
+        return ["docker", "exec", name, *TRUE]
+
     def service(self) -> DockerApi:
         return DockerApi(IMAGE)
 

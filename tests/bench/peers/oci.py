@@ -39,6 +39,9 @@ class Oci(Peer):
     def sleeper(self, name: str) -> list[str]:
         return self._verb("run", "--detach", "--bundle", str(self._directory("sleep")), name)
 
+    def execution(self, name: str) -> list[str]:
+        return self._verb("exec", name, *TRUE)
+
     def remove(self, names: Sequence[str]) -> list[str]:
         """Takes one name at a time; the shell's own few milliseconds are nobody's measure."""
         return ["sh", "-ec", 'for name; do "$0" delete --force "$name"; done', self.program, *names]

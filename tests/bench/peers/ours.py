@@ -34,6 +34,9 @@ class Ours(Peer):
     def sleeper(self, name: str) -> list[str]:
         return self.talker(name, SLEEP, detached=True)
 
+    def execution(self, name: str) -> list[str]:
+        return ["mctl", "exec", name, *TRUE]
+
     def service(self) -> Bus:
         return Bus(self.rootfs)
 

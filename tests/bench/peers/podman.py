@@ -52,6 +52,9 @@ class Podman(Peer):
     def sleeper(self, name: str) -> list[str]:
         return self._runs("-d", "--name", name, IMAGE, *SLEEP)
 
+    def execution(self, name: str) -> list[str]:
+        return [*self._podman(), "exec", name, *TRUE]
+
     def talker(self, name: str, argv: Sequence[str], *, detached: bool) -> list[str]:
         return self._runs(*(["-d"] if detached else []), "--log-driver=journald", "--name", name, IMAGE, *argv)
 

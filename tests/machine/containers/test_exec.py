@@ -42,20 +42,15 @@ class Web:
         return value(self.mctl, identity, name)
 
     def wait(self, identity: str) -> list[str]:
-        answer = self.mctl.shell(f"{CALL} /org/mctl1/exec/{escaped(identity)} org.mctl1.Exec Wait").text
+        answer = self.mctl.shell(f"{CALL} /org/mctl1/exec/{identity} org.mctl1.Exec Wait").text
         return answer.replace('"', "").split()[1:]
 
 
 def value(mctl: Mctl, identity: str, name: str) -> str:
     """A property of an exec, as busctl prints it."""
-    path = f"/org/mctl1/exec/{escaped(identity)}"
+    path = f"/org/mctl1/exec/{identity}"
     found = mctl.shell(f"busctl get-property org.mctl1 {path} org.mctl1.Exec {name}").text
     return found.split(maxsplit=1)[1].strip().strip('"')
-
-
-def escaped(identity: str) -> str:
-    """As sd_bus_path_encode(3)."""
-    return f"_{ord(identity[0]):02x}{identity[1:]}" if identity[0].isdigit() else identity
 
 
 @pytest.fixture
@@ -102,7 +97,7 @@ def test_it_is_in_the_scope_from_its_birth(web: Web) -> None:
     group = web.mctl.properties("web")["ControlGroup"]
     members = web.mctl.shell(f"cat /sys/fs/cgroup{group}/cgroup.procs").text.split()
     assert sorted(members) == sorted([web.of(identity, "PID"), str(web.mctl.properties("web")["MainPID"])])
-    web.mctl.shell(f"{CALL} /org/mctl1/exec/{escaped(identity)} org.mctl1.Exec Kill it 9 0")
+    web.mctl.shell(f"{CALL} /org/mctl1/exec/{identity} org.mctl1.Exec Kill it 9 0")
     assert web.wait(identity) == ["killed", "9"]
     assert web.of(identity, "State") == "exited"
 
@@ -172,14 +167,14 @@ def test_into_others_containers_nobody_goes_and_nobody_learns_of_them(mctl: Mctl
     for member in ("Wait", "Kill it 9 0"):
         texts = [
             mctl.shell(
-                f"runuser -u bob -- {CALL} /org/mctl1/exec/{escaped(i)} org.mctl1.Exec {member} 2>&1", check=False
+                f"runuser -u bob -- {CALL} /org/mctl1/exec/{i} org.mctl1.Exec {member} 2>&1", check=False
             ).text.replace(i, "ID")
             for i in (identity, "f" * 16)
         ]
         assert texts[0] == texts[1]
         assert "there is no exec" in texts[0]
-    assert escaped(identity) not in mctl.shell("runuser -u bob -- busctl tree org.mctl1").text
-    assert escaped(identity) in mctl.shell("runuser -u alice -- busctl tree org.mctl1").text
+    assert identity not in mctl.shell("runuser -u bob -- busctl tree org.mctl1").text
+    assert identity in mctl.shell("runuser -u alice -- busctl tree org.mctl1").text
     assert mctl("exec", "hers", "ps", user="alice").text.count("sleep 1000\n") == 1
     mctl("rm", "-f", "hers", user="alice")
 
