@@ -89,6 +89,7 @@ OPTIONS = (
     *walls.OPTIONS,
     *mounts.OPTIONS,
     *devices.OPTIONS,
+    Option(("-t", "--tty"), "give it a terminal of its own"),
     Option(("--rm",), "remove it when it ends"),
     Option(("-q", "--quiet"), "no remarks, only errors"),
 )
@@ -96,12 +97,12 @@ OPTIONS = (
 # What docker and podman have and this version has not: refused as such, not as unknown.
 # fmt: off
 LATER = frozenset((
-    "-t", "--tty", "-P", "--publish-all", "--network-alias", "--restart",
+    "-P", "--publish-all", "--network-alias", "--restart",
     "--entrypoint", "--pull", "--ip6", "--dns-search", "--dns-option", "--expose", "--link", "--mac-address",
     "--gpus", "--group-add", "--health-cmd", "--health-interval", "--health-timeout", "--health-retries",
     "--health-start-period", "--no-healthcheck", "--credential", "--secret", "--cidfile", "--log-driver",
     "--log-opt", "--ipc", "--pid", "--uts", "--cgroupns", "--cgroup-parent", "--platform", "--runtime", "--pod",
-    "--label-file", "--detach-keys", "--sig-proxy", "--volumes-from", "--rootfs", "-a", "--attach",
+    "--label-file", "--sig-proxy", "--volumes-from", "--rootfs", "-a", "--attach",
 ))
 # fmt: on
 
@@ -113,6 +114,7 @@ DIRECT = {
     "stop_signal": ("StopSignal", "i"),
     "stop_timeout": ("TimeoutStopUSec", "t"),
     "rm": ("AutoRemove", "b"),
+    "tty": ("Terminal", "b"),
 }
 
 
@@ -123,6 +125,8 @@ def container_options(arguments: Arguments, rootfs: int) -> dict[str, tuple[str,
     found["Rootfs"] = ("h", rootfs)
     found["Command"] = ("as", arguments.operands[1:])
     environment = environment_of(arguments)
+    if arguments.get("tty") and not any(entry.startswith("TERM=") for entry in environment):
+        environment += kind_of_terminal()
     if environment:
         found["Environment"] = ("as", environment)
     if "label" in arguments.options:
@@ -136,6 +140,12 @@ def environment_of(arguments: Arguments) -> list[str]:
     files = [entry for file in arguments.get("env_file", []) for entry in file]
     entries = [entry for entry in (*files, *arguments.get("env", [])) if entry is not None]
     return [f"{name}={value}" for name, value in dict(entries).items()]
+
+
+def kind_of_terminal() -> list[str]:
+    """The caller's, so that programs inside know what they may print."""
+    found = os.environ.get("TERM", "")
+    return [f"TERM={found}"] if found and found.isprintable() and os.isatty(0) else []
 
 
 def check_operands(arguments: Arguments, verb: str) -> None:

@@ -46,6 +46,7 @@ TABLE: dict[str, tuple[str, str, int | None]] = {
     MCTL + "AlreadyRunning": ("", "", None),
     MCTL + "Paused": ("", "`mctl unpause` lets it go on", None),
     MCTL + "NotPaused": ("", "", None),
+    MCTL + "NoTerminal": ("", "", None),
     MCTL + "NoSuchRootfs": ("", "", None),
     MCTL + "NoSuchNetwork": ("", "`mctl network ls` lists them", None),
     MCTL + "NetworkInUse": ("", "", None),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .client import Client
 
 VERBS = {
+    "attach": "show the output of a container that runs, or its terminal",
     "check": "say what this host lacks for containers, and what to do",
     "create": "make a container without starting it",
     "exec": "execute a command in a container that runs",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The foreground of `mctl run` and `mctl exec`: one poll loop that copies output and input, forwards signals, and
+"""The foreground of `mctl run` and its like: one poll loop that copies output and input, forwards signals, and
 awaits the end.
 """
 
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from .client import CONTAINER, EXEC, MANAGER, ROOT, Call
 from .failures import CANCELLED, NO_REPLY, Failure
 from .output import complain
-from .streams import Feed, Stream
+from .streams import Detached, Feed, Stream
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from .client import Client
+    from .console import Console
 
 FORWARDED = (
     signal.SIGINT,
@@ -33,6 +34,7 @@ PATIENCE = 3  # as docker: the third signal to end takes this command away, and 
 IDLE_MILLISECONDS = 5000  # that the pipes may stay silent, but open, after the end of the run
 RESTARTED = (NO_REPLY, CANCELLED)  # killed, or stopped in order
 RETRIES = 5  # of the wait, when the service is restarted meanwhile
+DETACHED = "detached"  # in place of how a run has ended
 
 
 class Left(Exception):
@@ -46,13 +48,13 @@ class Left(Exception):
 class Signals:
     """Signals of this process as bytes in a pipe, so that the poll loop sees them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *more: signal.Signals) -> None:
         self.fd, self._writing = os.pipe()
         os.set_blocking(self.fd, False)
         os.set_blocking(self._writing, False)
         signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
         # What is ignored stays so: nohup(1) and a shell's background jobs mean it.
-        heard = [number for number in FORWARDED if signal.getsignal(number) != signal.SIG_IGN]
+        heard = [number for number in (*FORWARDED, *more) if signal.getsignal(number) != signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._noted) for number in heard}
 
     def arrived(self) -> bytes:
@@ -73,25 +75,33 @@ class Signals:
 class Attended:
     """What runs in the foreground: how its end is awaited, where signals go, and what is said where that ends early."""
 
-    __slots__ = ("goes_on", "interface", "path", "service_lost", "wait")
+    __slots__ = ("goes_on", "interface", "path", "service_lost", "wait", "way_back")
 
-    def __init__(self, path: str, interface: str, wait: Call, *, service_lost: str, goes_on: str) -> None:
+    def __init__(
+        self, path: str, interface: str, wait: Call, *, service_lost: str, goes_on: str, way_back: str = ""
+    ) -> None:
         self.path = path
         self.interface = interface
         self.wait = wait
         self.service_lost = service_lost
         self.goes_on = goes_on
+        self.way_back = way_back
 
 
-def container(path: str, identity: str) -> Attended:
-    """The service writes its output into the journal first: whatever happens here, the line is kept."""
+def container(path: str, identity: str, *, terminal: bool = False) -> Attended:
+    """The service writes its output into the journal first: whatever happens here, the line is kept.
+
+    A terminal's stream outlives the service.
+    """
     short = identity[:12]
+    lost = f"the service has gone away; what is still to come is in the journal: `mctl logs -f {short}`"
     return Attended(
         path,
         CONTAINER,
         Call(ROOT, MANAGER, "WaitContainer", "s", identity),
-        service_lost=f"the service has gone away; what is still to come is in the journal: `mctl logs -f {short}`",
+        service_lost="" if terminal else lost,
         goes_on=f"container {short} goes on without this command; `mctl stop {short}` ends it",
+        way_back=f"container {short} goes on; `mctl attach {short}` comes back to it",
     )
 
 
@@ -128,11 +138,14 @@ class Wait:
 class Relay:
     """The poll loop and what it serves."""
 
-    def __init__(self, client: Client, attended: Attended, streams: list[Stream], feed: int | None) -> None:
+    def __init__(
+        self, client: Client, attended: Attended, streams: list[Stream], feed: int | None, console: Console | None
+    ) -> None:
         self._client = client
         self._attended = attended
         self._streams = {stream.source: stream for stream in streams}
-        self._signals = Signals()
+        self._console = console
+        self._signals = Signals(*((signal.SIGWINCH, signal.SIGCONT) if console else ()))
         self._wait = Wait(client, attended)
         self._kills: list[Call] = []
         self._impatience = 0
@@ -140,10 +153,11 @@ class Relay:
         self._poller = select.poll()
         for fd in (*self._streams, self._signals.fd, client.fileno()):
             self._poller.register(fd, select.POLLIN)
-        self._feed = None if feed is None else Feed(0, feed, self._poller)
+        self._feed = None if feed is None else Feed(0, feed, self._poller, console.keys if console else None)
+        self._resizes: list[Call] = []
 
     def work(self) -> tuple[str, int]:
-        """How the run ended, and its status, when all output has been passed on. Raises Left and Failure."""
+        """How the run ended, and its status, when all output has been passed on. Raises Left, Detached and Failure."""
         while self._answer is None or self._streams:
             ready = self._poller.poll(None if self._answer is None else IDLE_MILLISECONDS)
             if not ready:
@@ -172,7 +186,7 @@ class Relay:
             self._copy(self._streams[fd])
         elif fd == self._signals.fd:
             for number in self._signals.arrived():
-                self._forward(number)
+                self._hear(number)
         elif self._feed and fd in self._feed.fds:
             self._feed.ready(fd, events)
 
@@ -182,11 +196,38 @@ class Relay:
             del self._streams[stream.source]
             stream.close()
 
-    def _forward(self, number: int) -> None:
-        if number not in FORWARDED:
+    def _hear(self, number: int) -> None:
+        if number in FORWARDED:
+            self._forward(number)
+        elif number in (signal.SIGWINCH, signal.SIGCONT):
+            self.follow_console()
+
+    def follow_console(self) -> None:
+        """It may have another size, and after a stop the modes that a shell has given it."""
+        if self._console is None:
             return
+        self._console.take()
+        self._note_resizes()
+        for rows, columns in self._console.news():
+            resize = Call(self._attended.path, self._attended.interface, "Resize", "qq", rows, columns)
+            self._client.send(resize)
+            self._resizes.append(resize)
+
+    def _note_resizes(self) -> None:
+        """Nobody is told of one that failed: what there is to see on the terminal is the container's."""
+        for resize in tuple(self._resizes):
+            try:
+                arrived = self._client.arrived(resize) is not None
+            except Failure:
+                arrived = True
+            if arrived:
+                self._resizes.remove(resize)
+
+    def _forward(self, number: int) -> None:
         if self._answer is not None:
             raise KeyboardInterrupt  # nothing runs any more, and its last output is not wanted
+        if self._console and self._console.keyboard:
+            raise Left(128 + number)  # what is meant for the container is typed
         if number in (signal.SIGINT, signal.SIGTERM):
             self._impatience += 1
             if self._impatience >= PATIENCE:
@@ -208,17 +249,32 @@ class Relay:
         self._kills = waiting
 
 
-def attend(client: Client, attended: Attended, streams: list[int], *, feed: int | None) -> tuple[str, int]:
-    """Serves its streams until it ends: output and error.
+def attend(
+    client: Client, attended: Attended, streams: list[int], *, feed: int | None = None, console: Console | None = None
+) -> tuple[str, int]:
+    """Serves its streams until it ends: output and error, or the one of a terminal. "detached" if the keys were typed.
 
     Raises Failure where this command has to go earlier; what is attended then goes on.
     """
     gc.enable()  # off since the launcher, for the sake of a quick start
-    outputs = [Stream(source, sink) for source, sink in zip(streams, (1, 2), strict=True)]
-    relay = Relay(client, attended, outputs, feed)
+    outputs = [Stream(source, sink) for source, sink in zip(streams, (1, 2), strict=not console)]
+    if console and console.keyboard:
+        feed = os.dup(streams[0])  # poll(2) is asked about the two directions apart
     try:
-        return relay.work()
+        return _serve(Relay(client, attended, outputs, feed, console), console)
     except Left as left:
         raise Failure(attended.goes_on, status=left.status) from None
+    except Detached:
+        complain(attended.way_back)
+        return DETACHED, 0
+
+
+def _serve(relay: Relay, console: Console | None) -> tuple[str, int]:
+    """Whatever happens, the caller's terminal is then as it was."""
+    try:
+        relay.follow_console()
+        return relay.work()
     finally:
         relay.close()
+        if console:
+            console.give_back()

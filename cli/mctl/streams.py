@@ -6,8 +6,12 @@ from __future__ import annotations
 import os
 import select
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from .output import put_bytes, write_all
+
+if TYPE_CHECKING:
+    from .keys import Keys
 
 CHUNK = 64 << 10
 MCTL_FAILED = 125
@@ -22,7 +26,10 @@ class Stream:
 
     def copy(self) -> bool:
         """Copies what is there; False at the end."""
-        data = os.read(self.source, CHUNK)
+        try:
+            data = os.read(self.source, CHUNK)
+        except ConnectionResetError:  # the other end of a socket has gone without reading all
+            data = b""
         self._to_sink(data)
         return bool(data)
 
@@ -41,11 +48,16 @@ class Stream:
             self._sink = None  # without a place for errors it goes on
 
 
+class Detached(Exception):
+    """The keys that leave were typed."""
+
+
 class Feed:
     """The caller's terminal on its way into the container, without ever blocking on a container that does not read."""
 
-    def __init__(self, source: int, pipe: int, poller: select.poll) -> None:
+    def __init__(self, source: int, pipe: int, poller: select.poll, keys: Keys | None = None) -> None:
         os.set_blocking(pipe, False)
+        self._keys = keys
         self._source = source
         self._pipe = pipe
         self._poller = poller
@@ -68,8 +80,14 @@ class Feed:
             data = os.read(self._source, CHUNK)
         except OSError:
             data = b""  # a terminal that is gone gives EIO
-        self._pending += data
         self._ended = not data
+        if self._keys:
+            data, left = self._keys.feed(data)
+            if left:
+                self._pending += data
+                self._push()
+                raise Detached
+        self._pending += data
         if self._ended:
             self._poller.unregister(self._source)
 

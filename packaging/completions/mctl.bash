@@ -10,17 +10,18 @@ __mctl_options() { # verb
     local making='--name --hostname -e --env --env-file -w --workdir -u --user -l --label
         --network --net --ip -p --publish --stop-signal --stop-timeout --cap-add --cap-drop --security-opt --privileged --userns
         --ulimit --sysctl --oom-score-adj --init --device -v --volume --mount --tmpfs --read-only --shm-size --add-host --dns
-        --rm -q --quiet'
+        -t --tty --rm -q --quiet'
     local limits='-m --memory --memory-high --memory-low --memory-reservation --swap --memory-swap --oom-group
         --cpu --cpus --cpu-quota --cpu-period --cpu-weight --cpu-shares --cpuset --cpuset-cpus --cpuset-mems
         --pids --pids-limit --io-weight --blkio-weight --io-read-bps --device-read-bps --io-write-bps
         --device-write-bps --io-read-iops --device-read-iops --io-write-iops --device-write-iops'
     case $1 in
         '') echo "$common --version" ;;
-        run) echo "$common $making $limits -d --detach -i --interactive" ;;
-        create) echo "$common $making $limits" ;;
+        run) echo "$common $making $limits -d --detach -i --interactive --detach-keys" ;;
+        create) echo "$common $making $limits -i --interactive" ;;
+        attach) echo "$common --no-stdin --detach-keys" ;;
         exec) echo "$common -d --detach -i --interactive -u --user -w --workdir -e --env --env-file" ;;
-        start) echo "$common" ;;
+        start) echo "$common -a --attach -i --interactive --detach-keys" ;;
         stop) echo "$common -t --time --timeout -f --force" ;;
         kill) echo "$common -s --signal -a --all" ;;
         rm) echo "$common -f --force" ;;
@@ -46,6 +47,7 @@ __mctl_takes_value() { # verb option
         run,--memory* | run,--swap | run,--cpu* | run,--pids* | run,--io-* | run,--blkio-weight) ;;
         exec,-[uwe] | exec,--user | exec,--workdir | exec,--env | exec,--env-file) ;;
         run,--device-*-?ps | run,--device-*-iops | update,-m | update,--*) ;;
+        run,--detach-keys | start,--detach-keys | attach,--detach-keys) ;;
         network,--subnet | port,-p | port,--publish | port,--unpublish) ;;
         stop,-t | stop,--time | stop,--timeout | kill,-s | kill,--signal) ;;
         ps,-f | ps,--filter | ps,--format | inspect,-f | inspect,--format) ;;
@@ -72,12 +74,12 @@ __mctl_values() { # verb option: what can stand there
 __mctl_operands() { # verb
     case $1 in
         start) __mctl_names -f state=created -f state=exited ;;
-        stop | kill | exec) __mctl_names ;;
+        stop | kill | exec | attach) __mctl_names ;;
         pause | freeze) __mctl_names -f state=running ;;
         unpause | thaw) __mctl_names -f state=paused ;;
         rm | logs | inspect | update | port) __mctl_names -a ;;
         network) echo 'create ls inspect rm prune'; mctl --no-ask-password network ls -q 2>/dev/null ;;
-        help) echo 'check create exec inspect kill logs network pause port ps rm run start stop unpause update' ;;
+        help) echo 'attach check create exec inspect kill logs network pause port ps rm run start stop unpause update' ;;
     esac
 }
 

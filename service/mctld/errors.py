@@ -70,6 +70,12 @@ class AlreadyRunning(MctlError):
     bus_name = "org.mctl1.Error.AlreadyRunning"
 
 
+class NoTerminal(MctlError):
+    """The container was made without one."""
+
+    bus_name = "org.mctl1.Error.NoTerminal"
+
+
 class NoSuchNetwork(MctlError):
     """Or one of another user's, which looks the same."""
 

@@ -105,6 +105,7 @@ class Spec:
     tmpfs: tuple[Tmpfs, ...] = ()
     shm_size: int = TMPFS_BYTES
     init: bool = False
+    terminal: bool = False
     hosts: tuple[tuple[str, str], ...] = ()  # name, address
     name_servers: tuple[str, ...] = ()
     devices: tuple[Device, ...] = ()

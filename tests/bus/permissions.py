@@ -18,18 +18,24 @@ MANAGE = ("org.mctl1.manage-own", "org.mctl1.manage")
 SET_LIMITS = ("org.mctl1.set-limits-own", "org.mctl1.set-limits")
 LOGS = ("org.mctl1.logs-own", "org.mctl1.logs")
 EXEC = ("org.mctl1.exec-own", "org.mctl1.exec")
+ATTACH = ("org.mctl1.attach-own", "org.mctl1.attach")
+MANAGE_AND_ATTACH = (MANAGE[0], ATTACH[0], MANAGE[1], ATTACH[1])
 LIST = ("org.mctl1.inspect-own",)
 CREATE = ("org.mctl1.create", "org.mctl1.create-privileged")
 NETWORK_ADMIN = ("org.mctl1.network-admin", "org.mctl1.network-admin")
 PUBLIC = ()
-CONCEALING = (INSPECT, MANAGE, SET_LIMITS, LOGS, EXEC)  # where another's and none look the same
+# where another's and none look the same
+CONCEALING = (INSPECT, MANAGE, SET_LIMITS, LOGS, EXEC, ATTACH, MANAGE_AND_ATTACH)
 
 Row = tuple[tuple[str, ...], tuple[Any, ...]]
 OPTIONS = {"Rootfs": Variant("h", 0), "Command": Variant("as", ["/bin/true"])}
 
-# member: the polkit actions for one's own and for others', and arguments for a call
+# member: the polkit actions for one's own, then as many for others', and arguments for a call
 TABLE: dict[str, Row] = {
     f"{CONTAINER}.Start": (MANAGE, ("t", 0)),
+    f"{CONTAINER}.StartAttached": (MANAGE_AND_ATTACH, ("a{sv}t", {}, 0)),
+    f"{CONTAINER}.Attach": (ATTACH, ("t", 0)),
+    f"{CONTAINER}.Resize": (MANAGE, ("qq", 24, 80)),
     f"{CONTAINER}.Stop": (MANAGE, ("a{sv}t", {}, 0)),
     f"{CONTAINER}.Kill": (MANAGE, ("it", 15, 0)),
     f"{CONTAINER}.Remove": (MANAGE, ("t", 0)),

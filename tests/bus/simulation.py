@@ -6,11 +6,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import socket
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any
 
-from mctld.errors import AlreadyRunning, InvalidArgs, NameTaken, NotRunning
+from mctld.errors import AlreadyRunning, InvalidArgs, NameTaken, NoTerminal, NotRunning
 from mctld.lifecycle.check.finding import Finding, Verdict
 from mctld.lifecycle.events import Events, Exit
 from mctld.networking import Network
@@ -46,6 +47,8 @@ class SimulatedContainer:
     end: Exit | None = None
     done: list[tuple[object, ...]] = field(default_factory=list)  # what was called, for tests
     hold: asyncio.Event | None = None  # if set, start waits for it
+    window: tuple[int, int] = (0, 0)
+    sockets: list[socket.socket] = field(default_factory=list)  # of those attached to the terminal
 
     @property
     def name(self) -> str:
@@ -63,14 +66,38 @@ class SimulatedContainer:
     def control_group(self) -> str:
         return f"/mctl.slice/{self.slice}/{self.unit}" if self.main_pid else ""
 
-    async def start(self) -> None:
+    async def start(
+        self, *, stdin: int | None = None, attach: bool = False, window: tuple[int, int] = (0, 0)
+    ) -> tuple[int, ...]:
         self.done.append(("start",))
+        if stdin is not None:
+            self.registry.stdin.append(os.read(stdin, 100))
+        self.window = window
         if self.hold:
             await self.hold.wait()
         if not self.state.can_start:
             raise AlreadyRunning(f"container {self.name!r} is {self.state.value} already")
         self.state, self.main_pid, self.started_usec, self.end = State.RUNNING, 4242, 2, None
         self.registry.events.changed(self, "State", "MainPID", "StartTimestamp", "ControlGroup")  # type: ignore[arg-type]
+        return self.attach() if attach else ()
+
+    def attach(self) -> tuple[int, ...]:
+        """Pipes that end at once, or a socket whose other end is in `sockets`."""
+        self._refuse_if_not_running()
+        if self.spec.terminal:
+            ours, theirs = socket.socketpair()
+            self.sockets.append(ours)
+            return (theirs.detach(),)
+        pairs = [os.pipe() for _ in range(2)]
+        for _, writer in pairs:
+            os.close(writer)
+        return tuple(reader for reader, _ in pairs)
+
+    def resize(self, rows: int, columns: int, /) -> None:
+        self._refuse_if_not_running()
+        if not self.spec.terminal:
+            raise NoTerminal(f"container {self.name!r} has no terminal")
+        self.window = (rows, columns)
 
     async def stop(self, *, timeout_usec: int | None) -> None:
         self.done.append(("stop", timeout_usec))
@@ -78,8 +105,7 @@ class SimulatedContainer:
 
     async def kill(self, number: int, /, *, everyone: bool) -> None:
         self.done.append(("kill", number, everyone))
-        if not self.state.can_be_signalled:
-            raise NotRunning(f"container {self.name!r} is not running")
+        self._refuse_if_not_running()
 
     async def freeze(self) -> None:
         self.done.append(("freeze",))
@@ -110,6 +136,10 @@ class SimulatedContainer:
         os.write(writer, b"one line\n")
         os.close(writer)
         return reader
+
+    def _refuse_if_not_running(self) -> None:
+        if not self.state.can_be_signalled:
+            raise NotRunning(f"container {self.name!r} is not running")
 
     def finish(self, end: Exit) -> None:
         self.state, self.main_pid, self.exited_usec, self.end = State.EXITED, 0, 3, end
@@ -268,18 +298,10 @@ class SimulatedRegistry:
         return self._enlist(spec, owner_uid)
 
     async def run(
-        self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool
+        self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool, window: tuple[int, int]
     ) -> tuple[SimulatedContainer, tuple[int, ...]]:
         made = await self.create(spec, owner_uid)
-        if stdin is not None:
-            self.stdin.append(os.read(stdin, 100))
-        await made.start()
-        if not attach:
-            return made, ()
-        pairs = [os.pipe() for _ in range(2)]
-        for _, writer in pairs:
-            os.close(writer)
-        return made, tuple(reader for reader, _ in pairs)
+        return made, await made.start(stdin=stdin, attach=attach, window=window)
 
     def forget(self, container: SimulatedContainer) -> None:
         del self.containers[container.name]

@@ -15,6 +15,7 @@ from mctld.lifecycle.logs import LogQuery, arguments
 from mctld.lifecycle.relay import Relay
 from mctld.lifecycle.supervise import describe, judge
 from mctld.lifecycle.tasks import Tasks
+from mctld.lifecycle.watcher import Watcher
 from mctld.runtime.launch import Status
 from mctld.state import State
 
@@ -62,7 +63,7 @@ def relayed(data: bytes, *, watch: bool) -> tuple[bytes, bytes]:
         source, written = os.pipe()
         watched, watcher = os.pipe()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        relay = Relay("stdout", source, watcher, ours, (os.getpid(), os.getuid(), os.getgid()))
+        relay = Relay("stdout", source, Watcher(watcher), ours, (os.getpid(), os.getuid(), os.getgid()))
         if not watch:
             os.close(watched)
         task = asyncio.ensure_future(relay.run())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..creation import LATER, OPTIONS, check_operands, container_options
 from ..output import put
-from ..parser import Verb
+from ..parser import Option, Verb
 from ..stdio import open_rootfs
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 VERB = Verb(
     usage="[OPTION...] ROOTFS COMMAND [ARG...]",
-    options=OPTIONS,
+    options=(Option(("-i", "--interactive"), "accepted for docker's sake: start -i says it"), *OPTIONS),
     notes="Prints the id. `mctl start` starts it.",
     operands_end_options=True,
     descriptors=True,

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..creation import LATER, OPTIONS, check_operands, container_options
-from ..failures import UsageError
+from ..front import DETACH_KEYS, Front
 from ..output import complain, put
 from ..parser import Option, Verb
-from ..stdio import Input, open_rootfs
+from ..stdio import open_rootfs
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -24,6 +24,7 @@ VERB = Verb(
     options=(
         Option(("-d", "--detach"), "leave it running and print its id"),
         Option(("-i", "--interactive"), "pass on standard input"),
+        DETACH_KEYS,
         *OPTIONS,
     ),
     notes=(
@@ -39,41 +40,16 @@ VERB = Verb(
 
 def run(arguments: Arguments, client: Client) -> int:
     check_operands(arguments, "run")
-    detached = bool(arguments.get("detach"))
-    given = Input.of_caller() if arguments.get("interactive") else None
-    if given and given.feed is not None and detached:
-        raise UsageError("-i with -d cannot pass on a terminal: redirect standard input from a file or a pipe")
-    options = container_options(arguments, open_rootfs(arguments.operands[0]))
-    if given:
-        options["Stdin"] = ("h", given.given)
+    detached, front = bool(arguments.get("detach")), Front(arguments, terminal=bool(arguments.get("tty")))
+    options = container_options(arguments, open_rootfs(arguments.operands[0])) | front.options()
     path, identity, streams, warnings = client.manager(
         "RunContainer", "sa{sv}t", arguments.get("name", ""), options, 0 if detached else ATTACH
     )
     os.close(options["Rootfs"][1])
     for warning in warnings if not arguments.get("quiet") else ():
         complain(warning)
-    if given:
-        given.sent()
+    front.sent()
     if detached:
         put(f"{identity}\n")
         return 0
-    how, status = attend(client, path, identity, [stream.to_raw_fd() for stream in streams], given)
-    return exit_status(how, status, identity, quiet=bool(arguments.get("quiet")))
-
-
-def attend(client: Client, path: str, identity: str, streams: list[int], given: Input | None) -> Any:
-    """Relays until the end of the run."""
-    from .. import relay
-
-    return relay.attend(client, relay.container(path, identity), streams, feed=given.feed if given else None)
-
-
-def exit_status(how: str, status: int, identity: str, *, quiet: bool) -> int:
-    if how == "exited":
-        return status
-    if how in ("killed", "oom"):
-        if how == "oom" and not quiet:
-            complain(f"container {identity[:12]} was killed for want of memory; --memory sets its limit")
-        return 128 + status
-    complain(f"how container {identity[:12]} ended is not known ({how}); `mctl ps -a` and `mctl logs` may tell more")
-    return MCTL_FAILED
+    return front.attend(client, path, identity, streams)

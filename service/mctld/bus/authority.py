@@ -14,6 +14,7 @@ from dbus_next.signature import Variant
 
 from ..errors import AccessDenied, InteractiveAuthorizationRequired, MctlError
 from .question import (
+    ATTACH,
     CREATE,
     CREATE_PRIVILEGED,
     EXEC,
@@ -63,6 +64,7 @@ RULES: Mapping[str, Rule | None] = {
     SET_LIMITS: Rule("org.mctl1.set-limits-own", "org.mctl1.set-limits", "changing the limits of"),
     CREATE: Rule("org.mctl1.create"),
     CREATE_PRIVILEGED: Rule("org.mctl1.create-privileged"),
+    ATTACH: Rule("org.mctl1.attach-own", "org.mctl1.attach", "attaching to"),
     NETWORKS: Rule("org.mctl1.network-admin", "org.mctl1.network-admin", "changing"),
     PUBLISH_PRIVILEGED: Rule("org.mctl1.create-privileged", "org.mctl1.create-privileged", "publishing ports of"),
     EXEC: Rule("org.mctl1.exec-own", "org.mctl1.exec", "executing commands in"),

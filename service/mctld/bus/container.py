@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..dangers import dangers
 from ..errors import AccessDenied, UnknownObject
-from ..security import SECCOMP_PROFILES
-from . import entry, options
+from . import entry, openings, options
 from .paths import container_path, exec_path
+from .properties import ContainerProperties
 from .publication import publishing
-from .question import INSPECT, Question
-from .target import Target
+from .question import ATTACH, INSPECT, Question
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -64,7 +63,7 @@ def _limit_text(value: object) -> str:
     return str(value)
 
 
-class ContainerObject(Target):
+class ContainerObject(ContainerProperties):
     """Also stands for a path at which there is no container: only who is authorized learns that."""
 
     def __init__(
@@ -106,8 +105,9 @@ class ContainerObject(Target):
         match method.name, args:
             case "Exec", [list(command), dict(given), int(flags)]:
                 return entry.question(self.ask(call, (), (), "exec"), call, command, given, flags)
-        verb, checked = self._checked(method, args)
-        question = self.ask(call, (method.action,), checked, verb)
+        verb, checked = self._checked(call, method, args)
+        attaches = (ATTACH,) if method.name == "StartAttached" else ()
+        question = self.ask(call, (method.action, *attaches), checked, verb)
         match method.name, args:
             case "Update", [dict(given), _]:
                 return replace(question, details={**question.details, **limit_details(given)})
@@ -122,12 +122,16 @@ class ContainerObject(Target):
         _ = self.container  # raises where there is none
         return await super().introspect(call)
 
-    def _checked(self, method: Method, args: Sequence[object]) -> tuple[str, tuple[object, ...]]:
+    def _checked(self, call: Call, method: Method, args: Sequence[object]) -> tuple[str, tuple[object, ...]]:
         """The verb for polkit and the handler's arguments."""
         match method.name, args:
             case "Start", [int(flags)]:
                 options.check_flags(flags, {})
                 return "start", ()
+            case "StartAttached", [dict(given), int(flags)]:
+                options.check_flags(flags, {})
+                values = options.parse(given, options.START)
+                return "start", (openings.checked_stdin(call, values), options.terminal_size(values))
             case "Stop", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return "stop", (options.parse(given, options.STOP).get("TimeoutUSec"),)
@@ -159,6 +163,16 @@ class ContainerObject(Target):
 
     async def start(self, call: Call) -> None:
         await self.container.start()
+
+    async def start_attached(self, call: Call, stdin: int | None, window: tuple[int, int]) -> list[int]:
+        opened = None if stdin is None else call.fds.peek(stdin)
+        return list(await self.container.start(stdin=opened, attach=True, window=window))
+
+    def attach(self, call: Call) -> list[int]:
+        return list(self.container.attach())
+
+    def resize(self, call: Call, rows: int, columns: int) -> None:
+        self.container.resize(rows, columns)
 
     async def stop(self, call: Call, timeout_usec: int | None) -> None:
         await self.container.stop(timeout_usec=timeout_usec)
@@ -200,193 +214,3 @@ class ContainerObject(Target):
 
     def open_log(self, call: Call, query: LogQuery) -> int:
         return self.container.open_log(query, reader_uid=call.uid)
-
-    def name(self) -> str:
-        return self.container.name
-
-    def id(self) -> str:
-        return self.container.id
-
-    def owner_uid(self) -> int:
-        return self.container.owner_uid
-
-    def state(self) -> str:
-        return self.container.state.value
-
-    def rootfs(self) -> str:
-        return self.container.spec.rootfs.path
-
-    def command(self) -> list[str]:
-        return list(self.container.spec.command)
-
-    def environment(self) -> list[str]:
-        return list(self.container.spec.environment)
-
-    def working_directory(self) -> str:
-        return self.container.spec.working_directory
-
-    def hostname(self) -> str:
-        return self.container.spec.hostname
-
-    def user(self) -> str:
-        return str(self.container.spec.user)
-
-    def labels(self) -> dict[str, str]:
-        return dict(self.container.spec.labels)
-
-    def networks(self) -> list[str]:
-        return [lease.network for lease in self.container.leases]
-
-    def addresses(self) -> list[list[str]]:
-        return [[lease.network, str(lease.address), str(lease.address6)] for lease in self.container.leases]
-
-    def ports(self) -> list[list[str | int]]:
-        return [
-            [port.protocol, port.address, port.host, port.container, port.count]
-            for port in self.container.spec.networking.ports
-        ]
-
-    def auto_remove(self) -> bool:
-        return self.container.spec.auto_remove
-
-    def stop_signal(self) -> int:
-        return self.container.spec.stop_signal
-
-    def timeout_stop_usec(self) -> int:
-        return self.container.spec.timeout_stop_usec
-
-    def memory_max(self) -> int:
-        return self.container.spec.limits.memory_max
-
-    def memory_high(self) -> int:
-        return self.container.spec.limits.memory_high
-
-    def memory_low(self) -> int:
-        return self.container.spec.limits.memory_low
-
-    def memory_swap_max(self) -> int:
-        return self.container.spec.limits.memory_swap_max
-
-    def oom_group(self) -> bool:
-        return self.container.spec.limits.oom_group
-
-    def cpu_quota_per_sec_usec(self) -> int:
-        return self.container.spec.limits.cpu_quota_per_sec_usec
-
-    def cpu_quota_period_usec(self) -> int:
-        return self.container.spec.limits.cpu_quota_period_usec
-
-    def cpu_weight(self) -> int:
-        return self.container.spec.limits.cpu_weight
-
-    def cpu_set(self) -> str:
-        return self.container.spec.limits.cpu_set
-
-    def cpu_set_mems(self) -> str:
-        return self.container.spec.limits.cpu_set_mems
-
-    def tasks_max(self) -> int:
-        return self.container.spec.limits.tasks_max
-
-    def io_weight(self) -> int:
-        return self.container.spec.limits.io_weight
-
-    def io_read_bandwidth_max(self) -> dict[str, int]:
-        return dict(self.container.spec.limits.io_read_bandwidth_max)
-
-    def io_write_bandwidth_max(self) -> dict[str, int]:
-        return dict(self.container.spec.limits.io_write_bandwidth_max)
-
-    def io_read_iops_max(self) -> dict[str, int]:
-        return dict(self.container.spec.limits.io_read_iops_max)
-
-    def io_write_iops_max(self) -> dict[str, int]:
-        return dict(self.container.spec.limits.io_write_iops_max)
-
-    def capabilities(self) -> list[str]:
-        return list(self.container.spec.security.capabilities)
-
-    def seccomp(self) -> str:
-        text = self.container.spec.security.seccomp
-        return text if text in SECCOMP_PROFILES else "custom"
-
-    def no_new_privileges(self) -> bool:
-        return self.container.spec.security.no_new_privileges
-
-    def unmask(self) -> list[str]:
-        return list(self.container.spec.security.unmask)
-
-    def user_namespace(self) -> str:
-        return self.container.spec.security.user_namespace
-
-    def oom_score_adjust(self) -> int:
-        return self.container.spec.security.oom_score_adjust
-
-    def rlimits(self) -> dict[str, list[int]]:
-        return {name: list(pair) for name, pair in self.container.spec.security.resource_limits.items()}
-
-    def sysctls(self) -> dict[str, str]:
-        return dict(self.container.spec.security.sysctls)
-
-    def read_only(self) -> bool:
-        return self.container.spec.read_only
-
-    def devices(self) -> list[list[str]]:
-        return [[device.path, device.target, device.permissions] for device in self.container.spec.devices]
-
-    def mounts(self) -> list[list[str]]:
-        return [[bind.source.path, bind.target, bind.options] for bind in self.container.spec.binds]
-
-    def tmpfs(self) -> dict[str, str]:
-        return {tmpfs.target: tmpfs.options for tmpfs in self.container.spec.tmpfs}
-
-    def shm_size(self) -> int:
-        return self.container.spec.shm_size
-
-    def init(self) -> bool:
-        return self.container.spec.init
-
-    def hosts(self) -> dict[str, str]:
-        return dict(self.container.spec.hosts)
-
-    def name_servers(self) -> list[str]:
-        return list(self.container.spec.name_servers)
-
-    def warnings(self) -> list[str]:
-        return list(self.container.warnings)
-
-    def uid_shift(self) -> int:
-        return self.container.uid_shift
-
-    def unit(self) -> str:
-        return self.container.unit
-
-    def slice(self) -> str:
-        return self.container.slice
-
-    def control_group(self) -> str:
-        return self.container.control_group
-
-    def main_pid(self) -> int:
-        return self.container.main_pid
-
-    def create_timestamp(self) -> int:
-        return self.container.created_usec
-
-    def start_timestamp(self) -> int:
-        return self.container.started_usec
-
-    def start_timestamp_monotonic(self) -> int:
-        return self.container.started_monotonic_usec
-
-    def exit_timestamp(self) -> int:
-        return self.container.exited_usec
-
-    def exit_timestamp_monotonic(self) -> int:
-        return self.container.exited_monotonic_usec
-
-    def exit_how(self) -> str:
-        return self.container.end.how if self.container.end else ""
-
-    def exit_status(self) -> int:
-        return self.container.end.status if self.container.end else 0

@@ -25,9 +25,7 @@ def question(about: Question, call: Call, command: Sequence[str], given: Mapping
     options.check_flags(flags, {options.ATTACH: "attach"})
     values = options.parse(given, options.EXEC)
     execution = options.execution(command, values)
-    stdin = values.get("Stdin")
-    if isinstance(stdin, int):
-        openings.check_stdin(call.fds.peek(stdin))
+    stdin = openings.checked_stdin(call, values)
     said = {"command": shlex.join(execution.command), "user": str(execution.user) if execution.user else ""}
     privileged = about.owner == call.uid and about.details.get("privileged") == "yes"
     return replace(

@@ -89,9 +89,10 @@ class Manager(Target):
         spec: Spec,
         stdin: int | None,
         attach: bool,  # noqa: FBT001 (as in the question)
+        window: tuple[int, int],
     ) -> tuple[str, str, list[int], list[str]]:
         opened = None if stdin is None else call.fds.peek(stdin)
-        made, streams = await self._registry.run(spec, call.uid, stdin=opened, attach=attach)
+        made, streams = await self._registry.run(spec, call.uid, stdin=opened, attach=attach, window=window)
         return container_path(made.name), made.id, list(streams), list(made.warnings)
 
     def get_container(self, call: Call, key: str) -> str:
@@ -169,10 +170,8 @@ class Manager(Target):
         return there.values(tuple(self._container.properties.values()))
 
     def _run(self, call: Call, name: str, values: Mapping[str, Any], *, attach: bool) -> Question:
-        stdin = values.get("Stdin")
-        if isinstance(stdin, int):
-            openings.check_stdin(call.fds.peek(stdin))
-        return self._creation(call, name, values, "run", stdin, attach)
+        stdin, window = openings.checked_stdin(call, values), options.terminal_size(values)
+        return self._creation(call, name, values, "run", stdin, attach, window)
 
     def _creation(self, call: Call, name: str, values: Mapping[str, Any], verb: str, *more: object) -> Question:
         options.required(values, "Rootfs", "Command")

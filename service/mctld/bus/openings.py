@@ -6,13 +6,18 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..bounds import shown
 from ..device import Device
 from ..errors import InvalidArgs, NoSuchRootfs
 from ..mounts import HostPath
 from ..spec import Rootfs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .question import Call
 
 _SELF_MOUNTS = "/proc/self/mountinfo"
 
@@ -99,6 +104,15 @@ def _path(fd: int, found: os.stat_result, what: str) -> str:
     if (there.st_dev, there.st_ino) != (found.st_dev, found.st_ino):
         raise NoSuchRootfs(f"{what} {path} leads to another directory now")
     return path
+
+
+def checked_stdin(call: Call, values: Mapping[str, Any]) -> int | None:
+    """The option Stdin, as the index of a descriptor of the message."""
+    stdin = values.get("Stdin")
+    if isinstance(stdin, int):
+        check_stdin(call.fds.peek(stdin))
+        return stdin
+    return None
 
 
 def check_stdin(fd: int) -> None:

@@ -41,7 +41,7 @@ LIMITS = {
 }  # fmt: skip
 _PLAIN = {
     "WorkingDirectory": "s", "Hostname": "s", "StopSignal": "i", "TimeoutStopUSec": "t", "AutoRemove": "b",
-    "ReadOnly": "b", "ShmSize": "t", "Init": "b",
+    "ReadOnly": "b", "ShmSize": "t", "Init": "b", "Terminal": "b",
 }  # fmt: skip
 _SECURITY = {"Seccomp": "s", "NoNewPrivileges": "b", "UserNamespace": "s", "OOMScoreAdjust": "i"}
 CREATION = {
@@ -50,7 +50,8 @@ CREATION = {
     "AddCapabilities": "as", "DropCapabilities": "as", "Unmask": "as", "Rlimits": "a{s(tt)}", "Sysctls": "a{ss}",
     **_SECURITY, "Mounts": "a(hss)", "Devices": "a(hss)", "Tmpfs": "a{ss}", "Hosts": "a{ss}", "NameServers": "as",
 }  # fmt: skip
-RUN = {**CREATION, "Stdin": "h"}
+START = {"Stdin": "h", "TerminalSize": "(qq)"}
+RUN = {**CREATION, **START}
 STOP = {"TimeoutUSec": "t"}
 EXEC = {"User": "s", "WorkingDirectory": "s", "Environment": "as", "Stdin": "h"}
 NETWORK = {"Subnet": "s", "Internal": "b"}
@@ -65,6 +66,7 @@ _WORDS = {
     "a{s(tt)}": "a dictionary of pairs of unsigned 64-bit integers",
     "a(ssqqq)": "an array of protocol, address, host port, container port and count",
     "a(hss)": "an array of a file descriptor and two strings",
+    "(qq)": "a pair of unsigned 16-bit integers",
 }  # fmt: skip
 
 
@@ -162,6 +164,12 @@ def list_filter(values: Mapping[str, Any]) -> tuple[frozenset[str] | None, int |
             raise InvalidArgs(f"filter States {shown(state)} is not known; known are {', '.join(known)}")
     states = frozenset(values["States"]) if "States" in values else None
     return states, values.get("OwnerUID"), frozenset(values["Names"]) if "Names" in values else None
+
+
+def terminal_size(values: Mapping[str, Any]) -> tuple[int, int]:
+    """Rows and columns, from parsed START options; 0 is not known."""
+    rows, columns = values.get("TerminalSize", (0, 0))
+    return rows, columns
 
 
 def check_signal(number: int) -> int:

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Paths that cannot be led astray: openat2(2)."""
+"""Paths that cannot be led astray, openat2(2); and what a descriptor lies on, statfs(2)."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 
 from .constants import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS
-from .libc import Bytes, Int, Path, Size, call
+from .libc import Bytes, Int, Path, Pointer, Size, call, function
 
 _openat2 = call(437, "openat2", Int, Path, Bytes, Size)
+_fstatfs = function("fstatfs", Int, Pointer)
+
+_STATFS_ROOM = 256  # struct statfs has 120 bytes or fewer
 
 
 def openat2(directory: int, path: str, flags: int, resolve: int) -> int:
@@ -25,3 +30,10 @@ def open_in_root(root: int, path: str, flags: int) -> int:
 def open_plain(root: int, path: str, flags: int) -> int:
     """Like open_in_root, but any symlink on the way is ELOOP."""
     return openat2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS)
+
+
+def filesystem_type(descriptor: int) -> int:
+    """A *_MAGIC of linux/magic.h; also of what is open with O_PATH."""
+    found = ctypes.create_string_buffer(_STATFS_ROOM)
+    _fstatfs(descriptor, ctypes.addressof(found))
+    return int.from_bytes(found.raw[:4], sys.byteorder)  # a long, the low half first; 32 bits where the high would be

@@ -22,14 +22,16 @@ from ..errors import (
     StoreFailed,
 )
 from ..runtime import cgroup
+from ..runtime.planner import NO_WINDOW
 from ..state import State
 from ..store import Run
 from ..systemd import notify
-from . import freezer, limits, start, supervise
+from . import attachment, freezer, limits, start, supervise
 from .events import Exit
 from .observation import Observation
+from .relay import kept_name
 from .standing import Standing
-from .stdio import open_stdio
+from .stdio import TerminalStdio, open_stdio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
     from .logs import LogQuery
     from .machinery import Machinery
     from .relay import Relay
-    from .stdio import Stdio
+    from .start import Window
+    from .stdio import AnyStdio
 
 log = logging.getLogger(__name__)
 
@@ -72,21 +75,27 @@ class Container(Standing):
 
     # What can be done with it
 
-    async def start(self, *, stdin: int | None = None, attach: bool = False) -> tuple[int, ...]:
-        """Returns when the command executes: the reading ends of its output if attached, else nothing."""
+    async def start(
+        self, *, stdin: int | None = None, attach: bool = False, window: Window = NO_WINDOW
+    ) -> tuple[int, ...]:
+        """Returns when the command executes: if attached, the reading ends of its output, or a socket to its terminal.
+
+        window: rows and columns of the terminal.
+        """
         async with self._lock:
             self._refuse_if_gone()
             if not self.state.can_start:
                 raise AlreadyRunning(f"container {self.name!r} is {self.state.value} already")
-            return await self._start(stdin, attach=attach)
+            attachment.check(self.spec, stdin, window)
+            return await self._start(stdin, window, attach=attach)
 
-    async def _start(self, stdin: int | None, *, attach: bool) -> tuple[int, ...]:
+    async def _start(self, stdin: int | None, window: Window, *, attach: bool) -> tuple[int, ...]:
         before = self._run
         self._become(replace(before, state=State.STARTING), "State")
         try:
             stdio = self._open_stdio(stdin, attach=attach)
             try:
-                started = await start.start(self._machinery, self.record, stdio)
+                started = await start.start(self._machinery, self.record, stdio, window)
             except OSError as error:  # no descriptors, no memory, no room in /run: whatever a start needs of the host
                 stdio.abandon()
                 raise SetupFailed("prepare the start", error.strerror or error) from error
@@ -98,7 +107,7 @@ class Container(Standing):
             self._machinery.retirement.add([self.unit])
             raise
         self._pidfd, self.warnings = started.pidfd, started.warnings
-        self.relay(stdio.relays((started.pid, self.uid_shift, self.uid_shift)))
+        self.relay(stdio.relays((started.pid, self.uid_shift, self.uid_shift), started.terminal))
         stdio.close_payload()
         self._must_become(
             Run(State.RUNNING, started.pid, usec(time.time_ns()), usec(time.monotonic_ns())),
@@ -108,8 +117,10 @@ class Container(Standing):
         self._watch(started.observation)
         return stdio.watchers
 
-    def _open_stdio(self, stdin: int | None, *, attach: bool) -> Stdio:
+    def _open_stdio(self, stdin: int | None, *, attach: bool) -> AnyStdio:
         try:
+            if self.spec.terminal:
+                return TerminalStdio(self.record, self.unit, self._machinery.relays, attach=attach)
             return open_stdio(self.record, self.unit, stdin=stdin, attach=attach)
         except OSError as error:
             raise SetupFailed("connect the output to the journal", f"{error.strerror}; {ADVICE}") from error
@@ -196,6 +207,15 @@ class Container(Standing):
         """The end of the current run, or of the last."""
         await self._ended.wait()
         return self.end or Exit("never-started")
+
+    def attach(self) -> tuple[int, ...]:
+        """For the caller to close: a socket to its terminal, or the reading ends of what it prints from now on."""
+        self._refuse_if_not_running()
+        return attachment.attach(self.name, self._relays)
+
+    def resize(self, rows: int, columns: int) -> None:
+        self._refuse_if_not_running()
+        attachment.terminal(self.name, self._relays).resize(rows, columns)
 
     def open_log(self, query: LogQuery, *, reader_uid: int) -> int:
         return self._machinery.logs.open(query, self.id, self.unit, reader_uid=reader_uid)
@@ -342,10 +362,6 @@ class Container(Standing):
         except TimeoutError:
             return False
         return True
-
-
-def kept_name(identity: str, stream: str) -> str:
-    return f"attached-{identity}-{stream}"
 
 
 def usec(nanoseconds: int) -> int:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from ..errors import SpawnerUnavailable
 from ..systemd import journal, notify, scope
 from . import stdio
-from .container import kept_name
 from .exec import PREFIX
+from .relay import kept_name
 
 if TYPE_CHECKING:
-    from ..store import Record, Run
+    from ..store import Record
     from .container import Container
     from .machinery import Machinery
     from .registry import Registry
@@ -28,8 +28,9 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
     for record, run in machinery.store.load():
         container = registry.restore(record, run)
         if run.state.is_active:
-            sources = _sources(kept, record.id)
-            await _find_again(container, run, children.pop(record.id, None), sources)
+            pid = children.pop(record.id, None) or run.main_pid
+            container.relay(stdio.resume(record, container.unit, pid, _claimed(kept, record.id), machinery.relays))
+            await _find_again(container, pid)
     await registry.execs.recover([name for name in children if name.startswith(PREFIX)])
     await _let_go(machinery, children, kept)
     await _renew_spawner(machinery, registry)
@@ -67,9 +68,7 @@ async def _children(machinery: Machinery) -> dict[str, int]:
         return {}
 
 
-async def _find_again(container: Container, run: Run, child: int | None, sources: dict[str, int]) -> None:
-    pid = child or run.main_pid
-    container.relay(stdio.resume(container.record, container.unit, pid, sources))
+async def _find_again(container: Container, pid: int) -> None:
     pidfd = _open_if_ours(container.record, pid)
     if pidfd is None:
         await container.conclude()
@@ -77,10 +76,10 @@ async def _find_again(container: Container, run: Run, child: int | None, sources
         container.adopt(pid, pidfd)
 
 
-def _sources(kept: dict[str, int], identity: str) -> dict[str, int]:
-    """The reading ends of attached output, by stream, taken out of what was kept."""
-    names = {stream: kept_name(identity, stream) for stream, _ in stdio.STREAMS}
-    return {stream: kept.pop(name) for stream, name in names.items() if name in kept}
+def _claimed(kept: dict[str, int], identity: str) -> dict[str, int]:
+    """What was kept for the container, by stream: reading ends of attached output, a terminal and its clients."""
+    prefix = kept_name(identity, "")
+    return {name.removeprefix(prefix): kept.pop(name) for name in tuple(kept) if name.startswith(prefix)}
 
 
 def _open_if_ours(record: Record, pid: int) -> int | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .events import Events
     from .machinery import Machinery
     from .networks import Networks
+    from .start import Window
 
 DEPARTED_MAX = 1_024
 PREFIX_MIN = 4
@@ -98,12 +99,12 @@ class Registry:
         return self._enlist(Container(record, Run(), self._machinery, self._remove))
 
     async def run(
-        self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool
+        self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool, window: Window
     ) -> tuple[Container, tuple[int, ...]]:
         """Create and start; if the start fails nothing is left."""
         container = await self.create(spec, owner_uid)
         try:
-            return container, await container.start(stdin=stdin, attach=attach)
+            return container, await container.start(stdin=stdin, attach=attach, window=window)
         except BaseException:
             await container.remove(force=True)
             raise

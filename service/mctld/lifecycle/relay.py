@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Attached output: raw bytes to the one who watches, and the same lines to the journal.
+"""Attached output: raw bytes to those who watch, and the same lines to the journal.
 
-The payload writes into a pipe of which the service holds the other end for as long as it lives. A watcher
-who is slow slows the payload, as a pipe would; one who leaves stops being served, and the journal goes on.
+The payload writes into a pipe of which the service holds the other end for as long as it lives. The watcher of a
+run slows the payload, as a pipe would; one who leaves stops being served, and the journal goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import socket
@@ -20,6 +19,8 @@ from .readiness import readable, writable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .watcher import Watcher
+
 CHUNK = 64 << 10
 SCM_CREDENTIALS = 2  # linux/socket.h; Python's socket module has it from 3.13 on
 
@@ -27,39 +28,51 @@ log = logging.getLogger(__name__)
 
 
 class Relay:
-    """One stream of one container. Owns its three descriptors.
+    """One stream of one container. Owns its descriptors.
 
     credentials: pid, uid and gid of the container's first process, as the host sees them.
     """
 
     def __init__(
-        self, name: str, source: int, watcher: int | None, journal: socket.socket, credentials: tuple[int, int, int]
+        self, name: str, source: int, watcher: Watcher | None, journal: socket.socket, credentials: tuple[int, int, int]
     ) -> None:
         self.name = name
         self.source = source
-        self._watcher = watcher
+        self._watchers = [] if watcher is None else [watcher]
         self._journal: socket.socket | None = journal
         self._credentials = struct.pack("3i", *credentials)
-        for descriptor in (source, watcher):
-            if descriptor is not None:
-                fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_NONBLOCK)
+        os.set_blocking(source, False)
         journal.settimeout(0)
         self._intake = asyncio.Lock()
         self._rest = b""
         self._ended = False
 
+    @property
+    def watched(self) -> int:
+        """By how many."""
+        return len(self._watchers)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Takes it over; it gets what comes from now on."""
+        if self._ended:
+            watcher.dismiss()
+        else:
+            self._watchers.append(watcher)
+
     async def run(self) -> None:
-        """Until the last writer is gone and the watcher has everything."""
+        """Until the last writer is gone and the watchers have everything."""
         try:
             while chunk := await self._take_in():
-                await self._tell_watcher(chunk)
-            await self._tell_watcher(self._rest)
+                await self._tell_watchers(chunk)
+                await asyncio.sleep(0)  # one who writes without end must not keep the service from all else
+            await self._tell_watchers(self._rest)
+            await self._dismiss()
         finally:
             self._ended = True
             self._close()
 
     async def settle(self) -> None:
-        """The payload has ended: the journal gets what is left, however slow the watcher is. A pipe holds 64 KiB."""
+        """The payload has ended: the journal gets what is left, however slow a watcher is. A pipe holds 64 KiB."""
         while chunk := await self._take_in():
             self._rest += chunk
 
@@ -78,13 +91,17 @@ class Relay:
             except BlockingIOError:
                 await readable(self.source)
 
-    async def _tell_watcher(self, chunk: bytes) -> None:
-        try:
-            await _write_all(self._watcher, chunk, os.write)
-        except BrokenPipeError:
-            assert self._watcher is not None
-            os.close(self._watcher)
-            self._watcher = None
+    async def _tell_watchers(self, chunk: bytes) -> None:
+        """All at once: a slow one holds up the rest no longer than it must."""
+        for watcher in self._watchers:
+            watcher.offer(chunk)
+        for watcher in tuple(self._watchers):
+            await watcher.finish()
+        self._watchers = [watcher for watcher in self._watchers if not watcher.gone]
+
+    async def _dismiss(self) -> None:
+        for watcher in self._watchers:
+            watcher.dismiss()
 
     async def _tell_journal(self, chunk: bytes) -> None:
         """As the container's first process, so that journald finds the scope and with it the fields.
@@ -99,7 +116,7 @@ class Relay:
             return stream.sendmsg([data], ancillary)
 
         try:
-            await _write_all(stream.fileno(), chunk, send)
+            await write_all(stream.fileno(), chunk, send)
         except OSError as error:
             log.warning("attached output no longer reaches the journal: %s", error)
             stream.close()
@@ -107,18 +124,21 @@ class Relay:
 
     def _close(self) -> None:
         os.close(self.source)
-        if self._watcher is not None:
-            os.close(self._watcher)
+        for watcher in self._watchers:
+            watcher.leave()
         if self._journal is not None:
             self._journal.close()
 
 
-async def _write_all(descriptor: int | None, chunk: bytes, write: Callable[[int, memoryview], int]) -> None:
-    if descriptor is None:
-        return
+async def write_all(descriptor: int, chunk: bytes, write: Callable[[int, memoryview], int]) -> None:
     rest = memoryview(chunk)
     while rest:
         try:
             rest = rest[write(descriptor, rest) :]
         except BlockingIOError:
             await writable(descriptor)
+
+
+def kept_name(identity: str, stream: str) -> str:
+    """Of a descriptor that PID 1 keeps for a run of the container."""
+    return f"attached-{identity}-{stream}"

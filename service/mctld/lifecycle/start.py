@@ -19,7 +19,7 @@ from ..errors import MctlError, SetupFailed
 from ..runtime import cgroup, planner, users
 from ..runtime.launch import Inherited
 from ..systemd import journal, scope
-from . import devices, limits, resources
+from . import devices, limits, resources, terminal
 from .observation import Observation
 from .readiness import readable
 from .resources import Resources
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from ..spec import Spec
     from ..store import Record
     from .machinery import Machinery
-    from .stdio import Stdio
+    from .stdio import AnyStdio
+
+    Window = tuple[int, int]  # rows and columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,15 @@ class Started:
     pidfd: int
     observation: Observation
     warnings: tuple[str, ...]
+    terminal: int | None  # the master, where the container has one
 
 
-async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
+async def start(machinery: Machinery, record: Record, stdio: AnyStdio, window: Window = planner.NO_WINDOW) -> Started:
     """Returns when the payload executes. Takes over nothing: the caller closes `stdio`."""
     spec = record.spec
     cgroup.check(spec.limits, machinery.controllers)
     machinery.tasks.start(asyncio.to_thread(cgroup.announce_migration), "announce a migration")
-    plan = planner.plan(spec, last_capability=machinery.last_capability)
+    plan = planner.plan(spec, last_capability=machinery.last_capability, window=window)
     async with AsyncExitStack() as undo:
         stage = await machinery.spawner.spawn(record.id, planner.namespaces(spec), ids_of(record), inherited(spec))
         undo.callback(stage.close)
@@ -68,7 +71,7 @@ async def start(machinery: Machinery, record: Record, stdio: Stdio) -> Started:
         on_failure.callback(observation.close)  # made now: soon the payload may be gone, and the cgroup with it
         await stage.finish(plan)  # past the gate: the scope with all its limits holds the child
         on_failure.pop_all()
-        return Started(stage.pid, stage.pidfd, observation, made.warnings)
+        return Started(stage.pid, stage.pidfd, observation, made.warnings, stage.take(terminal.NAME))
 
 
 def inherited(spec: Spec) -> Inherited:
@@ -106,7 +109,7 @@ async def _attach_scope(machinery: Machinery, record: Record, stage: Stage) -> N
 
 
 async def _prepare(
-    machinery: Machinery, record: Record, stage: Stage, plan: Plan, stdio: Stdio, made: Resources
+    machinery: Machinery, record: Record, stage: Stage, plan: Plan, stdio: AnyStdio, made: Resources
 ) -> None:
     await resources.prepare(machinery, record, stage, made)
     stage.begin(plan, {**made.descriptors, **stdio.payload})

@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 import os
+import socket
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..systemd import journal
 from .relay import Relay
+from .terminal import CLIENT, NAME, Terminal
+from .watcher import Watcher
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Mapping
 
     from ..store import Record
+    from .tasks import Tasks
 
 STREAMS = (("stdout", journal.STDOUT_PRIORITY), ("stderr", journal.STDERR_PRIORITY))
 
@@ -34,10 +38,13 @@ class Stdio:
     def own_descriptor(self, descriptor: int) -> None:
         self._owned.callback(os.close, descriptor)
 
-    def relays(self, credentials: tuple[int, int, int]) -> list[Relay]:
-        """From here on the descriptors on our side belong to the relays."""
+    def relays(self, credentials: tuple[int, int, int], terminal: int | None = None) -> list[Relay]:
+        """From here on the descriptors on our side belong to the relays. No terminal has been made for such a one."""
+        del terminal
         sources, self._sources = self._sources, []
-        return [Relay(*source, credentials) for source in sources]
+        return [
+            Relay(name, source, Watcher(watcher), stream, credentials) for name, source, watcher, stream in sources
+        ]
 
     def close_payload(self) -> None:
         """The payload has its own copies now."""
@@ -52,6 +59,49 @@ class Stdio:
             stream.close()
         for watcher in self.watchers:
             os.close(watcher)
+
+
+class TerminalStdio:
+    """In place of Stdio: nothing goes in, since the terminal is made inside; its master comes back from there."""
+
+    def __init__(self, record: Record, unit: str, tasks: Tasks, *, attach: bool) -> None:
+        self.payload: dict[str, int] = {}
+        self.watchers: tuple[int, ...] = ()  # the client's end of a socket for both directions
+        self._identity = record.id
+        self._tasks = tasks
+        self._stream = journal.open_stream(record.spec.name, unit, journal.STDOUT_PRIORITY)
+        self._connection: socket.socket | None = None
+        if attach:
+            self._connect()
+
+    def _connect(self) -> None:
+        try:
+            self._connection, client = socket.socketpair()
+        except OSError:
+            self._stream.close()
+            raise
+        self.watchers = (client.detach(),)
+
+    def relays(self, credentials: tuple[int, int, int], terminal: int | None) -> list[Relay]:
+        """From here on the terminal and the descriptors on our side belong to the one relay."""
+        assert terminal is not None
+        made = Terminal(self._identity, terminal, self._stream, credentials, self._tasks)
+        if self._connection:
+            made.admit(self._connection)
+        return [made]
+
+    def close_payload(self) -> None:
+        """The payload's side was never ours."""
+
+    def abandon(self) -> None:
+        self._stream.close()
+        if self._connection:
+            self._connection.close()
+        for watcher in self.watchers:
+            os.close(watcher)
+
+
+AnyStdio = Stdio | TerminalStdio
 
 
 def open_stdio(record: Record, unit: str, *, stdin: int | None, attach: bool) -> Stdio:
@@ -115,11 +165,16 @@ def _attach(made: Stdio, name: str, stream: socket.socket) -> int:
     return written
 
 
-def resume(record: Record, unit: str, pid: int, sources: dict[str, int]) -> list[Relay]:
-    """Relays of an earlier instance of the service, whose watchers are lost: the journal is what remains."""
+def resume(record: Record, unit: str, pid: int, kept: Mapping[str, int], tasks: Tasks) -> list[Relay]:
+    """Relays of an earlier instance of the service. Watchers of pipes are lost: the journal is what remains."""
     credentials = (pid, record.uid_shift, record.uid_shift)
-    return [
-        Relay(name, sources[name], None, journal.open_stream(record.spec.name, unit, priority), credentials)
-        for name, priority in STREAMS
-        if name in sources
-    ]
+
+    def stream(priority: int) -> socket.socket:
+        return journal.open_stream(record.spec.name, unit, priority)
+
+    found = [Relay(name, kept[name], None, stream(priority), credentials) for name, priority in STREAMS if name in kept]
+    if NAME in kept:
+        terminal = Terminal(record.id, kept[NAME], stream(journal.STDOUT_PRIORITY), credentials, tasks)
+        terminal.readmit({name: descriptor for name, descriptor in kept.items() if name.startswith(CLIENT)})
+        found.append(terminal)
+    return found

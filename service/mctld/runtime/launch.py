@@ -56,6 +56,7 @@ class Stage:
         self.pid = pid
         self.pidfd = pidfd
         self._channel = channel
+        self._handed_up: dict[str, int] = {}
 
     def open_namespace(self, kind: str) -> int:
         """kind: a name below /proc/PID/ns, namespaces(7)."""
@@ -82,12 +83,40 @@ class Stage:
 
     async def executed(self, plan: Plan) -> None:
         """As finish, for a plan without gate."""
-        answer = await asyncio.get_running_loop().sock_recv(self._channel, STAGE_ANSWER_MAX)
-        if answer:
-            raise _failure(json.loads(answer), plan)
+        while message := await self._message():
+            answer, received = json.loads(message[0]), message[1]
+            if "descriptors" not in answer:
+                raise _failure(answer, plan)
+            self._handed_up |= zip(answer["descriptors"], [_only(received)], strict=True)
+
+    async def _message(self) -> tuple[bytes, list[int]] | None:
+        """None at the end."""
+        while True:
+            try:
+                message, received, _, _ = socket.recv_fds(self._channel, STAGE_ANSWER_MAX, 1)
+            except BlockingIOError:
+                await self._readable()
+                continue
+            for descriptor in received:  # recv_fds() ignores MSG_CMSG_CLOEXEC, as all its flags
+                os.set_inheritable(descriptor, False)  # noqa: FBT003  the call takes no keyword
+            return (message, list(received)) if message else None
+
+    async def _readable(self) -> None:
+        loop, arrived = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._channel, arrived.set)
+        try:
+            await arrived.wait()
+        finally:
+            loop.remove_reader(self._channel)
+
+    def take(self, name: str) -> int | None:
+        """What the plan has made for us, which is the caller's from now on."""
+        return self._handed_up.pop(name, None)
 
     def close(self) -> None:
         self._channel.close()
+        while self._handed_up:
+            os.close(self._handed_up.popitem()[1])
 
 
 def _failure(answer: dict[str, Any], plan: Plan) -> Exception:

@@ -21,10 +21,13 @@ DEFAULT_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "container": "mctl",  # https://systemd.io/CONTAINER_INTERFACE
 }
+TERM = {"TERM": "xterm"}  # which every terminal of today understands, and every image knows
 INIT = "tini"
 
 DEVICES = {name: name for name in ("full", "null", "random", "tty", "urandom", "zero")}
 NO_CONSOLE = {"console": "null"}  # what is written there without a terminal goes nowhere, and does not fail
+CONSOLE = "console"  # what the stage calls the mount of a terminal
+NO_WINDOW = (0, 0)  # rows and columns that nobody knows
 LINKS = {
     "/dev/fd": "/proc/self/fd",
     "/dev/ptmx": "pts/ptmx",
@@ -44,13 +47,14 @@ def namespaces(spec: Spec) -> int:
     return own | (c.CLONE_NEWUSER if spec.security.has_user_namespace else 0)
 
 
-def plan(spec: Spec, *, last_capability: int) -> Plan:
+def plan(spec: Spec, *, last_capability: int, window: tuple[int, int] = NO_WINDOW) -> Plan:
+    """window: rows and columns of the terminal, where there is to be one."""
     return Plan(
         (
             *_identity(spec),
             _step("root", "attach the root file system"),
             *_kernel_filesystems(spec),
-            *_devices(spec),
+            *_devices(spec, window),
             *_sysctls(spec),
             *_masks(spec),
             *_etc_files(),
@@ -85,16 +89,19 @@ def exec_plan(spec: Spec, *, last_capability: int) -> Plan:
 
 def _payload(spec: Spec, last_capability: int) -> tuple[Step, ...]:
     """From root of the user namespace, in the container's root directory, to all but the command."""
+    user = {"user": spec.user.user, "group": spec.user.group}
+    connected = "connect standard input and output"
     return (
-        _step("stdio", "connect standard input and output"),
+        *(() if spec.terminal else (_step("stdio", connected),)),
         _step("fresh-process", "reset what the process inherited"),
+        *((_step("controlling-terminal", connected, **user),) if spec.terminal else ()),
         *privileges(spec, last_capability),
     )
 
 
 def environment(spec: Spec) -> dict[str, str]:
     declared = dict(variable.split("=", 1) for variable in spec.environment)
-    return {**DEFAULT_ENVIRONMENT, **declared}
+    return {**DEFAULT_ENVIRONMENT, **(TERM if spec.terminal else {}), **declared}
 
 
 def bind_name(number: int) -> str:
@@ -141,10 +148,11 @@ def _kernel_filesystems(spec: Spec) -> tuple[Step, ...]:
     )  # fmt: skip
 
 
-def _devices(spec: Spec) -> tuple[Step, ...]:
+def _devices(spec: Spec, window: tuple[int, int]) -> tuple[Step, ...]:
+    shown = DEVICES if spec.terminal else DEVICES | NO_CONSOLE
     nodes = tuple(
         _step("device", f"show /dev/{name}", source=f"/dev/{source}", target=f"/dev/{name}")
-        for name, source in (DEVICES | NO_CONSOLE).items()
+        for name, source in shown.items()
     )
     given = tuple(
         _step("device", f"show {device.target}", source=device_name(number), target=device.target)
@@ -153,7 +161,17 @@ def _devices(spec: Spec) -> tuple[Step, ...]:
     links = tuple(
         _step("symlink", f"make {target}", target=target, points_to=points_to) for target, points_to in LINKS.items()
     )
-    return nodes + given + links
+    terminal = _terminal(window) if spec.terminal else ()
+    return nodes + terminal + given + links
+
+
+def _terminal(window: tuple[int, int]) -> tuple[Step, ...]:
+    """Before anything of the image's or the user's is mounted."""
+    rows, columns = window
+    return (
+        _step("terminal", "open a terminal", rows=rows, columns=columns),
+        _step("device", "show the terminal on /dev/console", source=CONSOLE, target="/dev/console"),
+    )
 
 
 def _sysctls(spec: Spec) -> tuple[Step, ...]:

@@ -3,8 +3,8 @@
 
 The stage executes a plan: a list of steps, each an operation with plain arguments. Resources reach it as
 descriptors by name; it opens no path of the host but the device nodes. One message comes down the channel, and one
-byte that opens the gate; up goes nothing but the one step that failed. The channel is close-on-exec: end of file
-means executed.
+byte that opens the gate. Up goes, in the form of the message down, what a step has made for the service, if any; and
+then nothing but the one step that failed. The channel is close-on-exec: end of file means executed.
 
 Light on purpose: it runs in a fork of the spawner, which imports nothing else of ours.
 """
@@ -16,7 +16,7 @@ import json
 import os
 import socket
 
-from . import capabilities, filesystems, identity, masks, programs
+from . import capabilities, filesystems, identity, masks, programs, terminal
 from .seccomp import loading
 
 TYPE_CHECKING = False
@@ -49,6 +49,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "masked-paths": masks.hide,
     "read-only-root": filesystems.make_root_read_only,
     "pivot": filesystems.pivot,
+    "terminal": terminal.open_terminal,
+    "controlling-terminal": terminal.take_terminal,
     "stdio": programs.set_stdio,
     "fresh-process": programs.reset_inherited,
     "bounding-set": capabilities.limit_bounding_set,
@@ -74,6 +76,22 @@ class Descriptors:
 
     def __getitem__(self, name: str) -> int:
         return self._numbers[name]
+
+    def keep(self, name: str, number: int) -> None:
+        """For a later step."""
+        self._numbers[name] = number
+
+    def hand_up(self, name: str, number: int) -> None:
+        """To the one who sent the plan, who reads it with the answer."""
+        with socket.socket(fileno=os.dup(self["channel"])) as channel:
+            socket.send_fds(channel, [json.dumps({"descriptors": [name]}).encode()], [number])
+
+    @property
+    def root(self) -> int:
+        """The container's: what is to become /, or, where a running one has been joined, is it already."""
+        if "root" not in self._numbers:
+            self._numbers["root"] = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return self._numbers["root"]
 
 
 def receive(channel: socket.socket) -> tuple[list[dict[str, Any]], Descriptors] | None:

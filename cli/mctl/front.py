@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of the caller's stands before a container in the foreground: standard streams, or a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .failures import UsageError
+from .output import complain
+from .parser import Option
+from .stdio import Input
+
+if TYPE_CHECKING:
+    from .client import Client
+    from .console import Console
+    from .parser import Arguments
+
+DETACH_KEYS = Option(("--detach-keys",), "what leaves the terminal, ctrl-p,ctrl-q if not given", value="KEYS")
+MCTL_FAILED = 125
+
+
+class Front:
+    """From the options -d, -i, -t and --detach-keys. `terminal`: the container has one."""
+
+    def __init__(self, arguments: Arguments, *, terminal: bool, interactive: bool | None = None) -> None:
+        detached = bool(arguments.get("detach"))
+        keyboard = bool(arguments.get("interactive")) if interactive is None else interactive
+        self._terminal = terminal
+        self._quiet = bool(arguments.get("quiet"))
+        self._given = Input.of_caller() if keyboard and not terminal else None
+        self._console = _console(arguments, keyboard=keyboard) if terminal and not detached else None
+        if self._given and self._given.feed is not None and detached:
+            raise UsageError("-i with -d cannot pass on a terminal: redirect standard input from a file or a pipe")
+
+    def options(self) -> dict[str, tuple[str, Any]]:
+        """For RunContainer and StartAttached."""
+        if self._console:
+            return self._console.options()
+        return {"Stdin": ("h", self._given.given)} if self._given else {}
+
+    def sent(self) -> None:
+        """The service has its own copies now."""
+        if self._given:
+            self._given.sent()
+
+    def attend(self, client: Client, path: str, identity: str, streams: list[Any]) -> int:
+        """Serves the streams until the end of the run; the exit status."""
+        from . import relay
+
+        attended = relay.container(path, identity, terminal=self._terminal)
+        numbers = [stream.to_raw_fd() for stream in streams]
+        feed = self._given.feed if self._given else None
+        how, status = relay.attend(client, attended, numbers, feed=feed, console=self._console)
+        return self._status(how, status, identity[:12])
+
+    def _status(self, how: str, status: int, identity: str) -> int:
+        if how in ("exited", "detached"):
+            return status
+        if how in ("killed", "oom"):
+            if how == "oom" and not self._quiet:
+                complain(f"container {identity} was killed for want of memory; --memory sets its limit")
+            return 128 + status
+        complain(f"how container {identity} ended is not known ({how}); `mctl ps -a` and `mctl logs` may tell more")
+        return MCTL_FAILED
+
+
+def _console(arguments: Arguments, *, keyboard: bool) -> Console:
+    from .console import Console
+
+    return Console.of_caller(arguments, keyboard=keyboard)
