@@ -94,6 +94,16 @@ def test_unmasked_paths_are_left_as_they_are(make_spec: Callable[..., Spec]) -> 
     assert not {"masked-paths", "read-only-paths"} & set(everything)
 
 
+def test_usual_sysctls_give_way_to_the_asked_for(make_spec: Callable[..., Spec]) -> None:
+    def values(spec: Spec) -> dict[str, str]:
+        steps = planner.plan(spec, last_capability=40).steps
+        return {s.arguments["name"]: s.arguments["value"] for s in steps if s.operation == "sysctl"}
+
+    assert values(make_spec()) == planner.SYSCTLS
+    found = values(make_spec(security=Security(sysctls=(("net/ipv4/ping_group_range", "1 0"),))))
+    assert found == {"net.ipv4.ip_unprivileged_port_start": "0", "net/ipv4/ping_group_range": "1 0"}
+
+
 def test_deeper_mounts_come_later(make_spec: Callable[..., Spec]) -> None:
     source = HostPath("/srv/a", 1, 2)
     spec = make_spec(binds=(Bind(source, "/a/b/c"), Bind(source, "/z")), tmpfs=(Tmpfs("/a/b"), Tmpfs("/run")))

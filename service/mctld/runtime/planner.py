@@ -35,6 +35,8 @@ LINKS = {
     "/dev/stdin": "/proc/self/fd/0",
     "/dev/stdout": "/proc/self/fd/1",
 }
+# As docker: ping(8) without CAP_NET_RAW for everybody, and all ports for all users, who have the network to themselves.
+SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 65535"}
 ETC_FILES = ("hostname", "hosts", "resolv.conf")
 
 _QUIET = c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC
@@ -175,7 +177,10 @@ def _terminal(window: tuple[int, int]) -> tuple[Step, ...]:
 
 
 def _sysctls(spec: Spec) -> tuple[Step, ...]:
-    return tuple(_step("sysctl", f"set {name}", name=name, value=value) for name, value in spec.security.sysctls)
+    asked = {name.replace("/", ".") for name, _ in spec.security.sysctls}
+    usual = [(name, value) for name, value in SYSCTLS.items() if name not in asked]
+    every = (*usual, *spec.security.sysctls)
+    return tuple(_step("sysctl", f"set {name}", name=name, value=value) for name, value in every)
 
 
 def _masks(spec: Spec) -> tuple[Step, ...]:
