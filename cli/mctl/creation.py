@@ -10,6 +10,7 @@ from . import devices, limits, mounts, networking, walls
 from .failures import UsageError
 from .mounts import mount_options
 from .names import new_name
+from .origin import entrypoint, is_path
 from .parser import Option
 from .signals import number
 from .sizes import seconds
@@ -90,6 +91,7 @@ OPTIONS = (
     *mounts.OPTIONS,
     *devices.OPTIONS,
     Option(("-t", "--tty"), "give it a terminal of its own"),
+    Option(("--entrypoint",), "execute this in place of the image's", value="PROGRAM", convert=entrypoint),
     Option(("--rm",), "remove it when it ends"),
     Option(("-q", "--quiet"), "no remarks, only errors"),
 )
@@ -98,7 +100,7 @@ OPTIONS = (
 # fmt: off
 LATER = frozenset((
     "-P", "--publish-all", "--network-alias", "--restart",
-    "--entrypoint", "--pull", "--ip6", "--dns-search", "--dns-option", "--expose", "--link", "--mac-address",
+    "--pull", "--ip6", "--dns-search", "--dns-option", "--expose", "--link", "--mac-address",
     "--gpus", "--group-add", "--health-cmd", "--health-interval", "--health-timeout", "--health-retries",
     "--health-start-period", "--no-healthcheck", "--credential", "--secret", "--cidfile", "--log-driver",
     "--log-opt", "--ipc", "--pid", "--uts", "--cgroupns", "--cgroup-parent", "--platform", "--runtime", "--pod",
@@ -118,12 +120,13 @@ DIRECT = {
 }
 
 
-def container_options(arguments: Arguments, rootfs: int) -> dict[str, tuple[str, Any]]:
-    """The a{sv} of CreateContainer. `rootfs` is the open root directory."""
+def container_options(arguments: Arguments, origin: dict[str, tuple[str, Any]]) -> dict[str, tuple[str, Any]]:
+    """The a{sv} of CreateContainer. `origin`: the keys that say what it is made from."""
     found = {bus: (kind, arguments.options[key]) for key, (bus, kind) in DIRECT.items() if key in arguments.options}
     found |= wall_options(arguments) | mount_options(arguments)
-    found["Rootfs"] = ("h", rootfs)
-    found["Command"] = ("as", arguments.operands[1:])
+    found |= origin
+    if arguments.operands[1:]:
+        found["Command"] = ("as", arguments.operands[1:])
     environment = environment_of(arguments)
     if arguments.get("tty") and not any(entry.startswith("TERM=") for entry in environment):
         environment += kind_of_terminal()
@@ -150,6 +153,10 @@ def kind_of_terminal() -> list[str]:
 
 def check_operands(arguments: Arguments, verb: str) -> None:
     if not arguments.operands:
-        raise UsageError(f"no root directory was given: mctl {verb} ROOTFS COMMAND [ARG...]")
+        raise UsageError(f"no image was given: mctl {verb} IMAGE|DIRECTORY [COMMAND [ARG...]]")
+    if not is_path(arguments.operands[0]):
+        return
+    if "entrypoint" in arguments.options:
+        raise UsageError("--entrypoint is for images: for a directory name the program as the command")
     if len(arguments.operands) < 2 or not arguments.operands[1]:
         raise UsageError(f"no command was given: name the program, as in `mctl {verb} {arguments.operands[0]} /bin/sh`")

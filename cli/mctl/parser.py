@@ -22,6 +22,10 @@ VERBS = {
     "check": "say what this host lacks for containers, and what to do",
     "create": "make a container without starting it",
     "exec": "execute a command in a container that runs",
+    "image inspect": "show all that is known about images, as JSON",
+    "image share": "let all users use an image",
+    "images": "list images",
+    "import": "make an image from a directory or an archive",
     "inspect": "show all that is known about containers, as JSON",
     "kill": "send a signal to containers",
     "logs": "show what a container has printed",
@@ -30,13 +34,19 @@ VERBS = {
     "port": "show and change what ports of a container are published",
     "ps": "list containers",
     "rm": "remove containers",
+    "rmi": "remove images, or names of them",
     "run": "make a container, start it, and wait for it or leave it running",
     "start": "start containers that were made before or have ended",
     "stop": "stop containers in good order",
     "unpause": "let paused containers go on",
     "update": "change the limits of containers, also while they run",
+    "tag": "give an image one more name",
 }
-ALIASES = {"freeze": "pause", "thaw": "unpause", "list": "ps", "ls": "ps"}
+ALIASES = {
+    "freeze": "pause", "thaw": "unpause", "list": "ps", "ls": "ps", "image ls": "images", "image list": "images",
+    "image import": "import", "image rm": "rmi", "image tag": "tag",
+}  # fmt: skip
+GROUPS = frozenset(("image",))  # verbs of two words
 
 
 def keep(flag: str, text: str) -> object:
@@ -154,15 +164,17 @@ def find_verb(words: list[str]) -> Request:
         rest = rest[1:]
         if not rest:
             return Request("", None, rest, before)
-    name = ALIASES.get(rest[0], rest[0])
+    typed = " ".join(rest[:2]) if rest[0] in GROUPS else rest[0]
+    name = ALIASES.get(typed, typed)
     if name not in VERBS:
-        raise UsageError(f"unknown verb {rest[0]!r}{suggestion(rest[0], [*VERBS, *ALIASES])}; `mctl help` lists them")
-    return Request(name, load(name), rest[1:], before)
+        raise UsageError(f"unknown verb {typed!r}{suggestion(typed, [*VERBS, *ALIASES])}; `mctl help` lists them")
+    return Request(name, load(name), rest[2 if rest[0] in GROUPS else 1 :], before)
 
 
 def load(name: str) -> ModuleType:
-    module = __import__(f"{__package__}.commands.{name}")  # importlib's own module is not needed for this
-    found: ModuleType = getattr(module.commands, name)
+    file = "import_" if name == "import" else name.replace(" ", "_")  # a word of Python's
+    module = __import__(f"{__package__}.commands.{file}")  # importlib's own module is not needed for this
+    found: ModuleType = getattr(module.commands, file)
     return found
 
 

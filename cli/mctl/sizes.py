@@ -56,3 +56,12 @@ def seconds(flag: str, text: str) -> int:
     if not is_decimal(text) or float(text) > 2**53:
         raise UsageError(f"{flag} {text!r} is not a time: give seconds, 0 or more, as in 10 or 0.5, or infinity")
     return round(float(text) * 1_000_000)
+
+
+def readable(size: int) -> str:
+    """Bytes as people read them: 512 B, 4.1 MiB."""
+    value, units = float(size), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value /= 1024
+        del units[0]
+    return f"{size} B" if units[0] == "B" else f"{value:.1f} {units[0]}"

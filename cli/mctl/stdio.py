@@ -16,11 +16,7 @@ def open_rootfs(path: str) -> int:
     except PermissionError:
         return open_unreadable(path, flags)
     except FileNotFoundError:
-        if "/" in path:
-            raise UsageError(f"root directory {path!r} does not exist") from None
-        raise UsageError(
-            f"there is no directory {path!r} here; images come with a later version, so give a root directory"
-        ) from None
+        raise UsageError(f"root directory {path!r} does not exist") from None
     except NotADirectoryError:
         raise UsageError(f"{path!r} is not a directory: give a container's root directory") from None
     except (OSError, ValueError) as error:

@@ -5,11 +5,15 @@ __mctl_names() { # [mctl ps options]
     mctl --no-ask-password ps --format '{{.Name}}' "$@" 2>/dev/null
 }
 
+__mctl_images() {
+    mctl --no-ask-password images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null | sed 's/:latest$//; /<none>/d'
+}
+
 __mctl_options() { # verb
     local common='--no-ask-password --no-pager -h --help'
     local making='--name --hostname -e --env --env-file -w --workdir -u --user -l --label
         --network --net --ip -p --publish --stop-signal --stop-timeout --cap-add --cap-drop --security-opt --privileged --userns
-        --ulimit --sysctl --oom-score-adj --init --device -v --volume --mount --tmpfs --read-only --shm-size --add-host --dns
+        --entrypoint --ulimit --sysctl --oom-score-adj --init --device -v --volume --mount --tmpfs --read-only --shm-size --add-host --dns
         -t --tty --rm -q --quiet'
     local limits='-m --memory --memory-high --memory-low --memory-reservation --swap --memory-swap --oom-group
         --cpu --cpus --cpu-quota --cpu-period --cpu-weight --cpu-shares --cpuset --cpuset-cpus --cpuset-mems
@@ -28,6 +32,12 @@ __mctl_options() { # verb
         update) echo "$common $limits" ;;
         pause | freeze | unpause | thaw) echo "$common" ;;
         ps | list | ls) echo "$common -a --all -q --quiet -f --filter --format --no-trunc --json --json=short --json=pretty" ;;
+        images | 'image ls' | 'image list') echo "$common -q --quiet --format --no-trunc --json --json=short --json=pretty" ;;
+        import | 'image import') echo "$common --busybox --private -c --change -m --message --author -q --quiet" ;;
+        rmi | 'image rm') echo "$common -f --force" ;;
+        tag | 'image tag') echo "$common" ;;
+        'image inspect') echo "$common -f --format --pretty --pretty=false --json --json=short --json=pretty" ;;
+        'image share') echo "$common --off" ;;
         logs) echo "$common -f --follow -n --tail --since --until -t --timestamps -o --output --raw" ;;
         port) echo "$common -p --publish --unpublish" ;;
         network) echo "$common --subnet --internal -q --quiet --json --json=short --json=pretty" ;;
@@ -39,7 +49,7 @@ __mctl_options() { # verb
 __mctl_takes_value() { # verb option
     case $1,$2 in
         run,--name | run,--hostname | run,-[ewulm] | run,--env | run,--env-file | run,--workdir | run,--user) ;;
-        run,--label | run,--network | run,--net | run,--ip | run,-p | run,--publish | run,--stop-signal | run,--stop-timeout) ;;
+        run,--label | run,--entrypoint | run,--network | run,--net | run,--ip | run,-p | run,--publish | run,--stop-signal | run,--stop-timeout) ;;
         run,--cap-add | run,--cap-drop | run,--security-opt | run,--userns | run,--ulimit | run,--sysctl) ;;
         run,--oom-score-adj | run,--device | run,-v | run,--volume | run,--mount | run,--tmpfs | run,--shm-size) ;;
         run,--add-host | run,--dns) ;;
@@ -51,6 +61,8 @@ __mctl_takes_value() { # verb option
         network,--subnet | port,-p | port,--publish | port,--unpublish) ;;
         stop,-t | stop,--time | stop,--timeout | kill,-s | kill,--signal) ;;
         ps,-f | ps,--filter | ps,--format | inspect,-f | inspect,--format) ;;
+        images,--format | 'image inspect',-f | 'image inspect',--format) ;;
+        import,-[cm] | import,--change | import,--message | import,--author) ;;
         logs,-[no] | logs,--tail | logs,--since | logs,--until | logs,--output) ;;
         *) return 1 ;;
     esac
@@ -79,7 +91,9 @@ __mctl_operands() { # verb
         unpause | thaw) __mctl_names -f state=paused ;;
         rm | logs | inspect | update | port) __mctl_names -a ;;
         network) echo 'create ls inspect rm prune'; mctl --no-ask-password network ls -q 2>/dev/null ;;
-        help) echo 'attach check create exec inspect kill logs network pause port ps rm run start stop unpause update' ;;
+        images | rmi | tag | 'image '*) __mctl_images ;;
+        image) echo 'import inspect list ls rm share tag' ;;
+        help) echo 'attach check create exec image images import inspect kill logs network pause port ps rm rmi run start stop unpause update tag' ;;
     esac
 }
 
@@ -96,11 +110,14 @@ _mctl() {
             verb=$word
             family=$word
             case $verb in create) family=run ;; freeze) family=pause ;; thaw) family=unpause ;; list | ls) family=ps ;; esac
+        elif [[ $verb == image ]]; then
+            verb="image $word"
+            case $word in import) family=import ;; ls | list) family=images ;; *) family=$verb ;; esac
         else
             operands=$((operands + 1))
         fi
     done
-    # After the root directory, or the container, all belongs to the command in the container.
+    # After the image or root directory, or the container, all belongs to the command in the container.
     if [[ ($family == run || $family == exec) && $operands -gt 0 ]]; then
         return
     fi
@@ -109,10 +126,16 @@ _mctl() {
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check create exec inspect kill logs network pause port ps rm run start stop unpause update help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'check create exec image images import inspect kill logs network pause port ps rm rmi run start stop unpause update tag help' -- "$cur")
     elif [[ $family == run ]]; then
         compopt -o filenames 2>/dev/null
-        mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+        mapfile -t COMPREPLY < <(
+            compgen -d -- "$cur"
+            [[ $cur == [./]* ]] || compgen -W "$(__mctl_images)" -- "$cur"
+        )
+    elif [[ $family == import ]]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     elif [[ $verb != logs || $operands -eq 0 ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_operands "$verb")" -- "$cur")
     fi

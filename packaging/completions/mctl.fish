@@ -5,6 +5,10 @@ function __mctl_names
     mctl --no-ask-password ps --format '{{.Name}}' $argv 2>/dev/null
 end
 
+function __mctl_images
+    mctl --no-ask-password images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null | string match -v '*<none>*' | string replace -r ':latest$' ''
+end
+
 function __mctl_verb
     for word in (commandline -opc)[2..]
         string match -q -- '-*' $word; or begin
@@ -32,6 +36,9 @@ complete -c mctl -n __mctl_no_verb -a attach -d 'Show the output of a container 
 complete -c mctl -n __mctl_no_verb -a check -d 'Say what this host lacks for containers'
 complete -c mctl -n __mctl_no_verb -a create -d 'Make a container without starting it'
 complete -c mctl -n __mctl_no_verb -a exec -d 'Execute a command in a container that runs'
+complete -c mctl -n __mctl_no_verb -a image -d 'Manage images'
+complete -c mctl -n __mctl_no_verb -a images -d 'List images'
+complete -c mctl -n __mctl_no_verb -a import -d 'Make an image from a directory or an archive'
 complete -c mctl -n __mctl_no_verb -a inspect -d 'Show all that is known about containers'
 complete -c mctl -n __mctl_no_verb -a kill -d 'Send a signal to containers'
 complete -c mctl -n __mctl_no_verb -a logs -d 'Show what a container has printed'
@@ -40,16 +47,19 @@ complete -c mctl -n __mctl_no_verb -a pause -d 'Freeze containers where they are
 complete -c mctl -n __mctl_no_verb -a port -d 'Show and change what ports are published'
 complete -c mctl -n __mctl_no_verb -a ps -d 'List containers'
 complete -c mctl -n __mctl_no_verb -a rm -d 'Remove containers'
+complete -c mctl -n __mctl_no_verb -a rmi -d 'Remove images, or names of them'
 complete -c mctl -n __mctl_no_verb -a run -d 'Make a container and start it'
 complete -c mctl -n __mctl_no_verb -a start -d 'Start containers'
 complete -c mctl -n __mctl_no_verb -a stop -d 'Stop containers in good order'
 complete -c mctl -n __mctl_no_verb -a unpause -d 'Let paused containers go on'
 complete -c mctl -n __mctl_no_verb -a update -d 'Change the limits of containers'
+complete -c mctl -n __mctl_no_verb -a tag -d 'Give an image one more name'
 complete -c mctl -n __mctl_no_verb -a help -d 'Explain a verb'
-complete -c mctl -n '__mctl_is help' -a 'attach check create exec inspect kill logs network pause port ps rm run start stop unpause update'
+complete -c mctl -n '__mctl_is help' -a 'attach check create exec image images import inspect kill logs network pause port ps rm rmi run start stop unpause update tag'
 
 set -l making '__mctl_is run create'
-complete -c mctl -n $making -a '(__fish_complete_directories)'
+complete -c mctl -n $making -a '(__fish_complete_directories) (__mctl_images)'
+complete -c mctl -n $making -l entrypoint -x -d 'Execute this in place of the image\'s'
 complete -c mctl -n $making -l name -x -d 'How to call it'
 complete -c mctl -n $making -l hostname -x -d 'Host name inside'
 complete -c mctl -n $making -s e -l env -x -a '(set -nx)' -d 'Set a variable or pass on your own'
@@ -169,3 +179,19 @@ complete -c mctl -n '__mctl_is network' -s q -l quiet -d 'Only names'
 complete -c mctl -n '__mctl_is network' -l json -d 'Print JSON'
 complete -c mctl -n '__mctl_is port' -s p -l publish -x -d 'One more'
 complete -c mctl -n '__mctl_is port' -l unpublish -x -d 'One less, by the host port'
+
+complete -c mctl -n '__mctl_is image' -a 'import inspect ls rm share tag'
+complete -c mctl -n '__mctl_is images rmi tag image' -a '(__mctl_images)'
+complete -c mctl -n '__mctl_is images' -s q -l quiet -d 'Only ids'
+complete -c mctl -n '__mctl_is images' -l format -x -a 'table json' -d 'How to print'
+complete -c mctl -n '__mctl_is images' -l no-trunc -d 'Whole ids'
+complete -c mctl -n '__mctl_is images image' -l json -d 'Print JSON'
+complete -c mctl -n '__mctl_is import image' -F
+complete -c mctl -n '__mctl_is import image' -l busybox -d 'From this host\'s busybox-static'
+complete -c mctl -n '__mctl_is import image' -l private -d 'Not shared with other users'
+complete -c mctl -n '__mctl_is import image' -s c -l change -x -d 'An instruction as in a Dockerfile'
+complete -c mctl -n '__mctl_is import image' -s m -l message -x -d 'A note for its history'
+complete -c mctl -n '__mctl_is import image' -l author -x -d 'Who made it'
+complete -c mctl -n '__mctl_is import' -s q -l quiet -d 'Only the id'
+complete -c mctl -n '__mctl_is rmi image' -s f -l force -d 'Also where containers were made from it'
+complete -c mctl -n '__mctl_is image' -l off -d 'Only its owner may use it'

@@ -11,11 +11,13 @@ from . import VERSION
 from .bus.connection import BusGone, Connection
 from .bus.door import open_door
 from .ids import Ids
+from .images.layers import Layers
 from .lifecycle import supervise
 from .lifecycle.check import promises
 from .lifecycle.check.checkup import Checkup
 from .lifecycle.disposal import Disposal
 from .lifecycle.events import Events
+from .lifecycle.images import Images
 from .lifecycle.logs import LogReaders
 from .lifecycle.machinery import Machinery
 from .lifecycle.networks import Networks
@@ -43,18 +45,23 @@ async def serve(settings: Settings) -> None:
     """Until SIGTERM, or until the bus goes away: then BusGone, and systemd starts us anew. No container notices."""
     connection = await Connection.open()
     store, tasks, events = _store(settings), Tasks(), Events()
+    spawner, filters, disposal = Spawner(settings.spawner_socket), Filters(settings.filters), Disposal()
+    images = Images(
+        store, Layers(settings.images), spawner, filters, disposal, lambda image: registry.made_from(image.id)
+    )
     machinery = Machinery(
         settings=settings,
         store=store,
-        spawner=Spawner(settings.spawner_socket),
+        spawner=spawner,
         staging=Staging(settings.staging),
-        filters=Filters(settings.filters),
+        filters=filters,
         systemd=Manager(connection),
         retirement=Retirement(lambda unit: registry.uses_unit(unit)),
         logs=LogReaders(),
-        disposal=Disposal(),
+        disposal=disposal,
         networks=Networks(store, settings.network_record, tasks, events),
         watch=Watch(),
+        images=images,
         events=events,
         tasks=tasks,
         relays=Tasks(),
@@ -63,6 +70,7 @@ async def serve(settings: Settings) -> None:
     )
     registry = Registry(machinery)
     await machinery.systemd.open(registry.stop_requested)
+    await asyncio.to_thread(images.recover)
     await recover(machinery, registry)
     door = await open_door(connection, registry, Checkup(machinery, connection), settings.contract_directory)
     notify.ready()

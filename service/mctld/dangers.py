@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .image import ImageRoot
 from .security import RLIMITS
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def dangers(spec: Spec) -> tuple[str, ...]:
 def _host_files(spec: Spec) -> Iterator[str]:
     for device in spec.devices:
         yield f"the device {device.path}" + ("" if "w" in device.permissions else " (read-only)")
-    if spec.rootfs.owner is None:
+    if not isinstance(spec.rootfs, ImageRoot) and spec.rootfs.owner is None:
         yield f"files of other users in {spec.rootfs.path}"
     for bind in spec.binds:
         if bind.source.owner is None:

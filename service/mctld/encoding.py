@@ -9,6 +9,7 @@ from typing import Any
 
 from . import limits, networking
 from .device import Device
+from .image import ImageRoot
 from .mounts import Bind, HostPath, Tmpfs
 from .security import Security
 from .spec import Rootfs, Spec, User
@@ -21,7 +22,8 @@ def encode(spec: Spec) -> str:
 def decode(text: str) -> Spec:
     """The inverse of encode; JSON knows no tuples."""
     found: dict[str, Any] = {key: _tuples(value) for key, value in json.loads(text).items()}
-    found["rootfs"] = Rootfs(**_frozen(found["rootfs"]))
+    root = _frozen(found["rootfs"])
+    found["rootfs"] = ImageRoot(**root) if "layers" in root else Rootfs(**root)
     found["user"] = User(**found["user"])
     found["limits"] = limits.restored(found["limits"])
     found["networking"] = networking.restored(found.get("networking"))

@@ -122,6 +122,24 @@ class NoSuchRootfs(MctlError):
     bus_name = "org.mctl1.Error.NoSuchRootfs"
 
 
+class NoSuchImage(MctlError):
+    """There is none of that name or id among the caller's own and the shared ones."""
+
+    bus_name = "org.mctl1.Error.NoSuchImage"
+
+
+class BadImage(MctlError):
+    """An archive or a configuration that is damaged, hostile, or asks for what images cannot have."""
+
+    bus_name = "org.mctl1.Error.BadImage"
+
+
+class ImageInUse(MctlError):
+    """Containers have been made from it."""
+
+    bus_name = "org.mctl1.Error.ImageInUse"
+
+
 class CommandNotFound(MctlError):
     """The command does not exist inside the root file system (exit status 127 for a CLI)."""
 

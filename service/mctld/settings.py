@@ -21,6 +21,10 @@ class Settings:
         return f"{self.state_directory}/containers"
 
     @property
+    def images(self) -> str:
+        return f"{self.state_directory}/images"
+
+    @property
     def spawner_socket(self) -> str:
         return f"{self.runtime_directory}/spawner.sock"
 

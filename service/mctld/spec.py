@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .bounds import INFINITY, check_address, check_printable, check_range, check_text, shown
 from .device import Device, check_devices
@@ -15,6 +16,9 @@ from .limits import Limits
 from .mounts import TMPFS_BYTES, TMPFS_SIZE_LEAST, TMPFS_SIZE_MAX, Bind, HostPath, Tmpfs, check_targets
 from .networking import Networking
 from .security import ID_RANGE, Security
+
+if TYPE_CHECKING:
+    from .image import ImageRoot
 
 NAME_RULE = "1 to 63 of a-z, 0-9 and -, beginning with a letter or digit"
 ID_MAX = 2**32 - 2  # (uid_t) -1 means "no change" to the kernel
@@ -87,7 +91,7 @@ class Spec:
     """Everything that is asked for before the first start."""
 
     name: str
-    rootfs: Rootfs
+    rootfs: Rootfs | ImageRoot
     command: tuple[str, ...]
     environment: tuple[str, ...] = ()
     working_directory: str = "/"

@@ -9,9 +9,11 @@ import sqlite3
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from . import leases
+from . import catalog, leases
+from .catalog import Catalog
 from .encoding import decode, encode
 from .errors import NameTaken, StoreFailed
+from .image import ImageRoot
 from .leases import Leases
 from .state import State
 
@@ -40,7 +42,7 @@ CREATE TABLE container (
     status INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 """
-_MIGRATIONS = (_SCHEMA, leases.SCHEMA, leases.SCHEMA_INTERNAL)  # one for each version
+_MIGRATIONS = (_SCHEMA, leases.SCHEMA, leases.SCHEMA_INTERNAL, catalog.SCHEMA)  # one for each version
 VERSION = len(_MIGRATIONS)
 
 
@@ -105,6 +107,7 @@ class Store:
             database.execute("PRAGMA foreign_keys = ON")
             self._migrate(database)
             self.leases = Leases(database)
+            self.catalog = Catalog(database)
             for (start,) in database.execute("SELECT uid_shift FROM container"):
                 self._ids.remember(start)
         except sqlite3.Error as error:
@@ -144,6 +147,8 @@ class Store:
                 self._database.execute(f"INSERT INTO container ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
                 for lease in chosen:
                     self.leases.insert(lease)
+                if isinstance(spec.rootfs, ImageRoot):
+                    self.catalog.pin(identity, spec.rootfs.layers)
         except sqlite3.IntegrityError as error:
             raise NameTaken(f"name {spec.name!r} is taken: choose another, or remove that container") from error
         except sqlite3.Error as error:

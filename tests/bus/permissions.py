@@ -11,6 +11,7 @@ from bus.house import CONTAINER, MANAGER, PROPERTIES
 
 EXEC_OBJECT = "org.mctl1.Exec"
 NETWORK = "org.mctl1.Network"
+IMAGE = "org.mctl1.Image"
 INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 INSPECT = ("org.mctl1.inspect-own", "org.mctl1.inspect-all")
@@ -23,9 +24,12 @@ MANAGE_AND_ATTACH = (MANAGE[0], ATTACH[0], MANAGE[1], ATTACH[1])
 LIST = ("org.mctl1.inspect-own",)
 CREATE = ("org.mctl1.create", "org.mctl1.create-privileged")
 NETWORK_ADMIN = ("org.mctl1.network-admin", "org.mctl1.network-admin")
+IMAGES = ("org.mctl1.images",)
+MANAGE_IMAGE = ("org.mctl1.manage-own", "org.mctl1.images-admin")
+IMAGES_ADMIN = ("org.mctl1.images-admin", "org.mctl1.images-admin")
 PUBLIC = ()
 # where another's and none look the same
-CONCEALING = (INSPECT, MANAGE, SET_LIMITS, LOGS, EXEC, ATTACH, MANAGE_AND_ATTACH)
+CONCEALING = (INSPECT, MANAGE, SET_LIMITS, LOGS, EXEC, ATTACH, MANAGE_AND_ATTACH, MANAGE_IMAGE)
 
 Row = tuple[tuple[str, ...], tuple[Any, ...]]
 OPTIONS = {"Rootfs": Variant("h", 0), "Command": Variant("as", ["/bin/true"])}
@@ -57,6 +61,13 @@ TABLE: dict[str, Row] = {
     f"{MANAGER}.CreateNetwork": (NETWORK_ADMIN, ("sa{sv}t", "new", {}, 0)),
     f"{MANAGER}.ListNetworks": (LIST, ("t", 0)),
     f"{NETWORK}.Remove": (NETWORK_ADMIN, ("t", 0)),
+    f"{IMAGE}.Tag": (MANAGE_IMAGE, ("st", "other:1", 0)),
+    f"{IMAGE}.Untag": (MANAGE_IMAGE, ("st", "web", 0)),
+    f"{IMAGE}.Remove": (MANAGE_IMAGE, ("t", 0)),
+    f"{IMAGE}.Share": (IMAGES_ADMIN, ("t", 1)),
+    f"{MANAGER}.ImportImage": (IMAGES, ("sa{sv}t", "new", {"Archive": Variant("h", 0)}, 0)),
+    f"{MANAGER}.GetImage": (INSPECT, ("s", "web")),
+    f"{MANAGER}.ListImages": (LIST, ("a{sv}t", {}, 0)),
     f"{MANAGER}.Subscribe": (LIST, ("",)),
     f"{MANAGER}.Unsubscribe": (LIST, ("",)),
     f"{OBJECT_MANAGER}.GetManagedObjects": (LIST, ("",)),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any
 
+from bus.simulated_images import SimulatedImages
 from mctld.errors import AlreadyRunning, InvalidArgs, NameTaken, NoTerminal, NotRunning
 from mctld.lifecycle.check.finding import Finding, Verdict
 from mctld.lifecycle.events import Events, Exit
@@ -260,6 +261,7 @@ class SimulatedRegistry:
     def __init__(self) -> None:
         self.events = Events()
         self.networks = SimulatedNetworks(self.events)
+        self.images = SimulatedImages()
         self.execs = SimulatedExecs(self.events)
         self.containers: dict[str, SimulatedContainer] = {}
         self.gone: dict[str, tuple[int, Exit]] = {}

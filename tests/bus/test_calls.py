@@ -18,6 +18,7 @@ from mctld.lifecycle.events import Exit
 from mctld.lifecycle.logs import LogQuery
 from mctld.limits import Limits
 from mctld.networking import Networking
+from mctld.spec import Rootfs
 from mctld.state import State
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ async def test_create(client: Client, house: House, rootfs: int) -> None:
     assert made.spec.limits == Limits(memory_max=64 << 20, memory_swap_max=0, cpu_quota_per_sec_usec=500_000)
     assert (made.spec.timeout_stop_usec, made.spec.stop_signal, made.spec.auto_remove) == (7, 2, True)
     there = os.fstat(rootfs)
+    assert isinstance(made.spec.rootfs, Rootfs)
     assert (made.spec.rootfs.device, made.spec.rootfs.inode) == (there.st_dev, there.st_ino)
     assert made.spec.rootfs.path.endswith("/Busy_Box")
     assert made.spec.rootfs.owner is None

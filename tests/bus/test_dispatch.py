@@ -60,8 +60,8 @@ PEER = "org.freedesktop.DBus.Peer"
         (WEB, PROPERTIES, "Set", "ssv", [CONTAINER, "Nope", Variant("s", "x")], "UnknownProperty", "Nope"),
         ("/org/mctl1/container/nope", CONTAINER, "Start", "t", [0], "UnknownObject", "nope"),
         ("/org/mctl1/container/_77eb", CONTAINER, "Start", "t", [0], "UnknownObject", "_77eb"),
-        ("/org/mctl1/image/x", MANAGER, "Subscribe", "", [], "UnknownInterface", MANAGER),
-        ("/org/mctl1/image/x", PROPERTIES, "GetAll", "s", [""], "UnknownObject", "/org/mctl1/image/x"),
+        ("/org/mctl1/picture/x", MANAGER, "Subscribe", "", [], "UnknownInterface", MANAGER),
+        ("/org/mctl1/picture/x", PROPERTIES, "GetAll", "s", [""], "UnknownObject", "/org/mctl1/picture/x"),
     ],
 )
 async def test_errors_of_root(

@@ -53,7 +53,10 @@ async def test_introspection_is_the_contract(house: House, client: Client) -> No
     expected = {
         "/": (basic, ["org"]),
         "/org": (basic, ["mctl1"]),
-        ROOT: ({*basic, "org.mctl1.Manager", "org.freedesktop.DBus.ObjectManager"}, ["container", "exec", "network"]),
+        ROOT: (
+            {*basic, "org.mctl1.Manager", "org.freedesktop.DBus.ObjectManager"},
+            ["container", "exec", "image", "network"],
+        ),
         f"{ROOT}/exec": (basic, ["e1"]),
         exec_path("e1"): ({*basic, "org.mctl1.Exec"}, []),
         f"{ROOT}/network": (basic, ["back_2dend"]),

@@ -17,8 +17,8 @@ MAX_LINES, MAX_FUNCTION = 400, 40
 SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 SPECIFICATION = {
-    "errors", "bounds", "capability", "cpuset", "dangers", "device", "encoding", "execution", "hidden", "limits",
-    "mounts", "networking", "ports", "security", "spec", "state",
+    "errors", "bounds", "capability", "configuration", "cpuset", "dangers", "device", "encoding", "execution", "hidden",
+    "image", "limits", "mounts", "networking", "ports", "reference", "security", "spec", "state",
 }  # fmt: skip
 PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
 FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
@@ -35,18 +35,22 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "device": {"errors", "bounds"},
     "hidden": set(),
     "security": {"capability", "errors", "bounds", "hidden"},
-    "spec": {"errors", "bounds", "device", "limits", "mounts", "networking", "security"},
+    "reference": {"errors", "bounds"},
+    "configuration": {"errors", "bounds"},
+    "image": {"errors", "bounds", "configuration", "reference"},
+    "spec": {"errors", "bounds", "image", "device", "limits", "mounts", "networking", "security"},
     "execution": {"spec"},
-    "dangers": {"capability", "mounts", "networking", "security", "spec"},
-    "encoding": {"device", "limits", "mounts", "networking", "security", "spec"},
+    "dangers": {"capability", "image", "mounts", "networking", "security", "spec"},
+    "encoding": {"device", "image", "limits", "mounts", "networking", "security", "spec"},
     "kernel": set(),
     "settings": SPECIFICATION,
     "leases": SPECIFICATION,
+    "catalog": SPECIFICATION,
     "ids": {"errors"},
-    "store": {"ids", "leases", *SPECIFICATION},
+    "store": {"catalog", "ids", "leases", *SPECIFICATION},
     "systemd": SPECIFICATION,
     "network": {"kernel", *SPECIFICATION},
-    "images": SPECIFICATION,
+    "images": {"kernel", *SPECIFICATION},
     "runtime": {"kernel", *SPECIFICATION},
     "lifecycle": {*PARTS, *SPECIFICATION},
     "bus": {"lifecycle", *SPECIFICATION, "VERSION"},

@@ -6,16 +6,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..creation import LATER, OPTIONS, check_operands, container_options
+from ..failures import Failure
+from ..origin import explained, origin_options
 from ..output import put
 from ..parser import Option, Verb
-from ..stdio import open_rootfs
 
 if TYPE_CHECKING:
     from ..client import Client
     from ..parser import Arguments
 
 VERB = Verb(
-    usage="[OPTION...] ROOTFS COMMAND [ARG...]",
+    usage="[OPTION...] IMAGE|DIRECTORY [COMMAND [ARG...]]",
     options=(Option(("-i", "--interactive"), "accepted for docker's sake: start -i says it"), *OPTIONS),
     notes="Prints the id. `mctl start` starts it.",
     operands_end_options=True,
@@ -27,7 +28,10 @@ VERB = Verb(
 
 def run(arguments: Arguments, client: Client) -> int:
     check_operands(arguments, "create")
-    options = container_options(arguments, open_rootfs(arguments.operands[0]))
-    _path, identity = client.manager("CreateContainer", "sa{sv}t", arguments.get("name", ""), options, 0)
+    options = container_options(arguments, origin_options(arguments))
+    try:
+        _path, identity = client.manager("CreateContainer", "sa{sv}t", arguments.get("name", ""), options, 0)
+    except Failure as error:
+        raise explained(error, arguments.operands[0]) from None
     put(f"{identity}\n")
     return 0

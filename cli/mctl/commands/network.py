@@ -71,7 +71,7 @@ def ls(arguments: Arguments, _: list[str], client: Client) -> int:
 
 
 def row(network: dict[str, Any]) -> tuple[str, ...]:
-    from .ps import owner_name
+    from ..owners import owner_name
 
     return (
         network["Name"], network["Subnet"], network["Subnet6"], network["Interface"],

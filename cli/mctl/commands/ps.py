@@ -10,6 +10,7 @@ from ..client import unwrapped
 from ..failures import UsageError
 from ..formats import JSON
 from ..output import on_terminal, put, render, span, table, to_json
+from ..owners import owner_name
 from ..parser import Option, Verb
 
 if TYPE_CHECKING:
@@ -127,14 +128,3 @@ def status(container: dict[str, Any], now: float) -> str:
 
 def since(microseconds: int, now: float) -> str:
     return span(now - microseconds / 1_000_000)
-
-
-def owner_name(uid: int) -> str:
-    if uid == 0:
-        return "root"  # spares the look-up, which may load NSS modules
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

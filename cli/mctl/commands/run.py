@@ -7,10 +7,11 @@ import os
 from typing import TYPE_CHECKING
 
 from ..creation import LATER, OPTIONS, check_operands, container_options
+from ..failures import Failure
 from ..front import DETACH_KEYS, Front
+from ..origin import explained, origin_options
 from ..output import complain, put
 from ..parser import Option, Verb
-from ..stdio import open_rootfs
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -20,7 +21,7 @@ ATTACH = 1
 MCTL_FAILED = 125
 
 VERB = Verb(
-    usage="[OPTION...] ROOTFS COMMAND [ARG...]",
+    usage="[OPTION...] IMAGE|DIRECTORY [COMMAND [ARG...]]",
     options=(
         Option(("-d", "--detach"), "leave it running and print its id"),
         Option(("-i", "--interactive"), "pass on standard input"),
@@ -41,11 +42,15 @@ VERB = Verb(
 def run(arguments: Arguments, client: Client) -> int:
     check_operands(arguments, "run")
     detached, front = bool(arguments.get("detach")), Front(arguments, terminal=bool(arguments.get("tty")))
-    options = container_options(arguments, open_rootfs(arguments.operands[0])) | front.options()
-    path, identity, streams, warnings = client.manager(
-        "RunContainer", "sa{sv}t", arguments.get("name", ""), options, 0 if detached else ATTACH
-    )
-    os.close(options["Rootfs"][1])
+    options = container_options(arguments, origin_options(arguments)) | front.options()
+    try:
+        path, identity, streams, warnings = client.manager(
+            "RunContainer", "sa{sv}t", arguments.get("name", ""), options, 0 if detached else ATTACH
+        )
+    except Failure as error:
+        raise explained(error, arguments.operands[0]) from None
+    if "Rootfs" in options:
+        os.close(options["Rootfs"][1])
     for warning in warnings if not arguments.get("quiet") else ():
         complain(warning)
     front.sent()

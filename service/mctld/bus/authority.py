@@ -19,10 +19,13 @@ from .question import (
     CREATE_PRIVILEGED,
     EXEC,
     EXEC_PRIVILEGED,
+    IMAGES,
+    IMAGES_ADMIN,
     INSPECT,
     LIST,
     LOGS,
     MANAGE,
+    MANAGE_IMAGE,
     NETWORKS,
     PUBLIC,
     PUBLISH_PRIVILEGED,
@@ -69,7 +72,13 @@ RULES: Mapping[str, Rule | None] = {
     PUBLISH_PRIVILEGED: Rule("org.mctl1.create-privileged", "org.mctl1.create-privileged", "publishing ports of"),
     EXEC: Rule("org.mctl1.exec-own", "org.mctl1.exec", "executing commands in"),
     EXEC_PRIVILEGED: Rule("org.mctl1.exec", "org.mctl1.exec", "executing commands in"),
+    IMAGES: Rule("org.mctl1.images"),
+    MANAGE_IMAGE: Rule("org.mctl1.manage-own", "org.mctl1.images-admin", "managing"),
+    IMAGES_ADMIN: Rule("org.mctl1.images-admin", "org.mctl1.images-admin", "sharing"),
 }
+
+
+_THINGS = {"image": "images"}
 
 
 class Verdict(Enum):
@@ -131,7 +140,7 @@ class Authority:
             action = rule.other
             sentence = (
                 f"there is no {question.noun} {presentable(question.container)!r} of yours, "
-                f"and {rule.doing} other users' containers needs authorization"
+                f"and {rule.doing} other users' {_THINGS.get(question.noun, 'containers')} needs authorization"
             )
             verdict = await self._ask_blindly(call, action, question)
         _judge(verdict, f"{sentence} ({action})", call)

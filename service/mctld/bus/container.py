@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dangers import dangers
 from ..errors import AccessDenied, UnknownObject
+from ..image import ImageRoot
 from . import entry, openings, options
 from .paths import container_path, exec_path
 from .properties import ContainerProperties
@@ -37,6 +38,7 @@ def spec_details(spec: Spec) -> dict[str, str]:
     found = dangers(spec)
     return {
         "image": spec.rootfs.path,
+        **({"image_digest": spec.rootfs.image} if isinstance(spec.rootfs, ImageRoot) else {}),
         "command": shlex.join(spec.command),
         "user": str(spec.user),
         "host_paths": " ".join(bind.source.path for bind in spec.binds),
@@ -125,9 +127,9 @@ class ContainerObject(ContainerProperties):
     def _checked(self, call: Call, method: Method, args: Sequence[object]) -> tuple[str, tuple[object, ...]]:
         """The verb for polkit and the handler's arguments."""
         match method.name, args:
-            case "Start", [int(flags)]:
+            case "Start" | "Attach", [int(flags)]:
                 options.check_flags(flags, {})
-                return "start", ()
+                return method.handler, ()
             case "StartAttached", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 values = options.parse(given, options.START)

@@ -12,6 +12,7 @@ from .backlog import Backlog
 from .connection import BusGone
 from .contract import NAME, Contract, ContractError
 from .dispatch import Dispatcher
+from .image_signals import ImageHerald
 from .manager import Manager
 from .objects import Objects
 from .signals import Herald
@@ -67,6 +68,7 @@ async def open_door(
     connection.on_sent = backlog.charge
     connection.on_peer_gone(backlog.forget)
     registry.events.subscribe(herald)
+    registry.images.listeners.append(ImageHerald(herald, contract, registry.images))
     connection.on_call = dispatcher
     await connection.request_name(NAME)
     return Door(connection, dispatcher, herald, backlog)

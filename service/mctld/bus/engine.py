@@ -6,15 +6,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from ipaddress import IPv4Network
 
+    from ..configuration import Configuration
     from ..execution import Execution
+    from ..image import Image, ImageRoot
     from ..lifecycle.check.finding import Finding
     from ..lifecycle.events import Events, Exit
+    from ..lifecycle.images import Listener as ImageListener
     from ..lifecycle.logs import LogQuery
     from ..networking import Lease, Network
     from ..ports import Port
+    from ..reference import Reference
     from ..spec import Spec
     from ..state import State
 
@@ -132,9 +136,31 @@ class Networks(Protocol):
     async def remove(self, network: Network) -> None: ...
 
 
+class Images(Protocol):
+    @property
+    def listeners(self) -> list[ImageListener]: ...
+
+    def all(self) -> Iterable[Image]: ...
+    def get(self, key: str) -> Image | None: ...
+    def find(self, uid: int, text: str) -> Image | None: ...
+    def root(self, uid: int, text: str) -> tuple[ImageRoot, Configuration]: ...
+    def unique_size(self, image: Image) -> int: ...
+    async def bring_in(
+        self, archive: int, uid: int, references: Sequence[Reference], configure: Callable[[str], str], *, shared: bool
+    ) -> tuple[Image, int]:
+        """`archive` is borrowed. And how many device nodes were left out."""
+
+    def tag(self, image: Image, uid: int, reference: Reference) -> Image: ...
+    def untag(self, image: Image, reference: Reference) -> None: ...
+    def remove(self, image: Image, *, force: bool) -> None: ...
+    def share(self, image: Image, *, shared: bool) -> None: ...
+
+
 class Registry(Protocol):
     @property
     def events(self) -> Events: ...
+    @property
+    def images(self) -> Images: ...
     @property
     def execs(self) -> Execs: ...
     @property

@@ -10,25 +10,28 @@ from dbus_next.signature import Variant
 from .. import VERSION, device, mounts
 from ..bounds import shown
 from ..dangers import dangers
-from ..errors import NoSuchContainer
+from ..errors import InvalidArgs, NoSuchContainer
 from ..networking import check_new_network
 from . import container, network, openings, options
 from . import exec as bus_exec
 from .container import ContainerObject, container_details, spec_details
 from .exec import ExecObject
+from .images import ImageManager
+from .making import completed
 from .network import NetworkObject
-from .paths import ROOT, container_path, exec_path, network_path
+from .paths import ROOT, container_path, exec_path, image_path, network_path
 from .question import CREATE, CREATE_PRIVILEGED, Question
 from .standard import OBJECT_MANAGER
-from .target import BASIC, Target
+from .target import BASIC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from ipaddress import IPv4Network
 
+    from ..image import ImageRoot
     from ..lifecycle.events import Exit
     from ..networking import Network
-    from ..spec import Spec
+    from ..spec import Rootfs, Spec
     from .contract import Contract, Method
     from .engine import Checkup, Container, Exec, Registry
     from .question import Call
@@ -38,17 +41,17 @@ if TYPE_CHECKING:
 INTERFACE = "org.mctl1.Manager"
 
 
-class Manager(Target):
+class Manager(ImageManager):
     def __init__(
         self, contract: Contract, registry: Registry, checkup: Checkup, visible: Visible, herald: Herald
     ) -> None:
-        super().__init__(ROOT, [contract[name] for name in (INTERFACE, OBJECT_MANAGER, *BASIC)])
+        interfaces = [contract[name] for name in (INTERFACE, OBJECT_MANAGER, *BASIC)]
+        super().__init__(ROOT, interfaces, contract, registry, visible)
         self._container = contract[container.INTERFACE]
         self._exec = contract[bus_exec.INTERFACE]
         self._network = contract[network.INTERFACE]
         self._registry = registry
         self._checkup = checkup
-        self._visible = visible
         self._herald = herald
 
     def ask_own(self, call: Call, method: Method, args: Sequence[object]) -> Question:
@@ -77,7 +80,7 @@ class Manager(Target):
 
     async def children(self, call: Call) -> list[str]:
         del call
-        return ["container", "exec", "network"]
+        return ["container", "exec", "image", "network"]
 
     async def create_container(self, call: Call, spec: Spec) -> tuple[str, str]:
         made = await self._registry.create(spec, call.uid)
@@ -145,7 +148,9 @@ class Manager(Target):
         found |= {
             network_path(n.name): {self._network.name: self._network_values(n)} for n in self._visible.networks(call)
         }
-        return found | {exec_path(e.id): self._interfaces_of_exec(e) for e in await self._visible.execs(call)}
+        found |= {exec_path(e.id): self._interfaces_of_exec(e) for e in await self._visible.execs(call)}
+        images = await self._visible.images(call)
+        return found | {image_path(i.key): {self._image.name: self._image_values(i)} for i in images}
 
     def interfaces_of(self, found: Container) -> dict[str, dict[str, Variant]]:
         """As ObjectManager tells of it."""
@@ -174,21 +179,21 @@ class Manager(Target):
         return self._creation(call, name, values, "run", stdin, attach, window)
 
     def _creation(self, call: Call, name: str, values: Mapping[str, Any], verb: str, *more: object) -> Question:
-        options.required(values, "Rootfs", "Command")
-        rootfs = openings.rootfs(call.fds.peek(int(str(values["Rootfs"]))), call)
+        rootfs, values = self._root(call, values)
         binds, devices = values.get("Mounts", ()), values.get("Devices", ())
         mounts.check_number(len(binds))  # before each is looked at
         device.check_number(len(devices))
         sources = [openings.mount_source(call.fds.peek(fd), call) for fd, _, _ in binds]
         given = [openings.device(call.fds.peek(fd), call, *words) for fd, *words in devices]
         spec = options.spec(name or self._registry.generate_name(rootfs.path), values, rootfs, sources, given)
+        origin = "image" if "image_digest" in (details := spec_details(spec)) else "directory"
         granted = " that has $(dangers)" if dangers(spec) else ""
         return Question(
             (CREATE_PRIVILEGED if granted else CREATE,),
             (spec, *more),
             verb,
-            f"{verb} a container from the directory $(image){granted}",
-            details={"container": spec.name, "owner": str(call.uid), **spec_details(spec)},
+            f"{verb} a container from the {origin} $(image){granted}",
+            details={"container": spec.name, "owner": str(call.uid), **details},
         )
 
     def _network_creation(self, call: Call, method: Method, name: str, values: Mapping[str, Any]) -> Question:
@@ -200,6 +205,18 @@ class Manager(Target):
             "make the network $(network)",
             details={"network": name, "owner": str(call.uid), "subnet": str(subnet or "")},
         )
+
+    def _root(self, call: Call, values: Mapping[str, Any]) -> tuple[Rootfs | ImageRoot, Mapping[str, Any]]:
+        """What the container is made from, and the options with what an image says for those not given."""
+        if "Image" in values:
+            if "Rootfs" in values:
+                raise InvalidArgs("options Rootfs and Image are both given: a container is made from one of them")
+            root, configuration = self._images.root(call.uid, values["Image"])
+            return root, completed(values, configuration)
+        options.required(values, "Rootfs", "Command")
+        if "Entrypoint" in values:
+            raise InvalidArgs("option Entrypoint is for images: a directory has none, Command says it all")
+        return openings.rootfs(call.fds.peek(int(str(values["Rootfs"]))), call), values
 
     def _lookup(self, call: Call, method: Method, key: str) -> Question:
         found = self._visible.find(call.uid, key)

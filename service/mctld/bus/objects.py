@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from ..errors import UnknownObject
 from . import container, manager, network
 from . import exec as bus_exec
+from . import image as bus_image
 from .container import ContainerObject
 from .exec import ExecObject
+from .image import ImageObject
 from .network import NetworkObject
-from .paths import CONTAINERS, EXECS, NETWORKS, ROOT, decode_label, encode_label
+from .paths import CONTAINERS, EXECS, IMAGES, NETWORKS, ROOT, decode_label, encode_label
 from .standard import OBJECT_MANAGER, PEER
 from .target import BASIC, Target
 
@@ -72,6 +74,17 @@ class Networks(Target):
         return sorted(encode_label(network.name) for network in self._visible.networks(call))
 
 
+class Images(Target):
+    """The node above the images."""
+
+    def __init__(self, interfaces: Sequence[Interface], visible: Visible) -> None:
+        super().__init__(IMAGES, interfaces)
+        self._visible = visible
+
+    async def children(self, call: Call) -> list[str]:
+        return sorted(encode_label(i.key) for i in await self._visible.images(call))
+
+
 class Nothing(Target):
     """A path without object: there are no secrets here, only Peer answers (D-Bus specification)."""
 
@@ -88,11 +101,13 @@ class Objects:
         self._container = [contract[container.INTERFACE], *self._basic]
         self._exec = [contract[bus_exec.INTERFACE], *self._basic]
         self._network = [contract[network.INTERFACE], *self._basic]
+        self._image = [contract[bus_image.INTERFACE], *self._basic]
         self._manager = manager
         self._above = {
             CONTAINERS: Containers(self._basic, visible),
             EXECS: Execs(self._basic, visible),
             NETWORKS: Networks(self._basic, visible),
+            IMAGES: Images(self._basic, visible),
         }
 
     def find(self, path: str) -> Target:
@@ -110,6 +125,9 @@ class Objects:
                 return ExecObject(self._registry, self._exec, name, subscribe=self._manager.subscribe)
             if parent == NETWORKS:
                 return NetworkObject(self._registry.networks, self._network, name)
+            if parent == IMAGES:
+                images = self._registry.images
+                return ImageObject(images, self._image, name, subscribe=self._manager.subscribe)
             return ContainerObject(self._registry, self._container, name, subscribe=self._manager.subscribe)
         return Nothing(path, self._basic)
 
@@ -119,6 +137,7 @@ def check(contract: Contract) -> None:
     contract[container.INTERFACE].check(ContainerObject)
     contract[bus_exec.INTERFACE].check(ExecObject)
     contract[network.INTERFACE].check(NetworkObject)
+    contract[bus_image.INTERFACE].check(ImageObject)
     contract[manager.INTERFACE].check(manager.Manager)
     contract[OBJECT_MANAGER].check(manager.Manager)
     for name in BASIC:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dbus_next.signature import Variant
 
     from ..device import Device
+    from ..image import ImageRoot
     from ..mounts import HostPath
     from ..spec import Rootfs
 
@@ -45,7 +46,8 @@ _PLAIN = {
 }  # fmt: skip
 _SECURITY = {"Seccomp": "s", "NoNewPrivileges": "b", "UserNamespace": "s", "OOMScoreAdjust": "i"}
 CREATION = {
-    "Rootfs": "h", "Command": "as", "Environment": "as", "User": "s", "Labels": "a{ss}", **_PLAIN, **LIMITS,
+    "Rootfs": "h", "Image": "s", "Entrypoint": "as", "Command": "as", "Environment": "as", "User": "s",
+    "Labels": "a{ss}", **_PLAIN, **LIMITS,
     "Networks": "as", "Address": "s", "Ports": "a(ssqqq)",
     "AddCapabilities": "as", "DropCapabilities": "as", "Unmask": "as", "Rlimits": "a{s(tt)}", "Sysctls": "a{ss}",
     **_SECURITY, "Mounts": "a(hss)", "Devices": "a(hss)", "Tmpfs": "a{ss}", "Hosts": "a{ss}", "NameServers": "as",
@@ -98,7 +100,7 @@ def check_flags(flags: int, known: Mapping[int, str]) -> int:
 def spec(
     name: str,
     values: Mapping[str, Any],
-    rootfs: Rootfs,
+    rootfs: Rootfs | ImageRoot,
     sources: Sequence[HostPath] = (),
     devices: Sequence[Device] = (),
 ) -> Spec:

@@ -10,6 +10,7 @@ ROOT = "/org/mctl1"
 CONTAINERS = f"{ROOT}/container"
 EXECS = f"{ROOT}/exec"
 NETWORKS = f"{ROOT}/network"
+IMAGES = f"{ROOT}/image"
 
 _LETTERS = frozenset(string.ascii_letters.encode())
 _DIGITS = frozenset(string.digits.encode())
@@ -46,3 +47,7 @@ def network_path(name: str) -> str:
 
 def exec_path(identity: str) -> str:
     return f"{EXECS}/{encode_label(identity)}"
+
+
+def image_path(key: str) -> str:
+    return f"{IMAGES}/{encode_label(key)}"

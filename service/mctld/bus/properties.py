@@ -6,6 +6,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
+from ..image import ImageRoot
 from ..security import SECCOMP_PROFILES
 from .target import Target
 
@@ -34,7 +35,16 @@ class ContainerProperties(Target):
         return self.container.state.value
 
     def rootfs(self) -> str:
-        return self.container.spec.rootfs.path
+        root = self.container.spec.rootfs
+        return "" if isinstance(root, ImageRoot) else root.path
+
+    def image(self) -> str:
+        root = self.container.spec.rootfs
+        return root.path if isinstance(root, ImageRoot) else ""
+
+    def image_id(self) -> str:
+        root = self.container.spec.rootfs
+        return root.image if isinstance(root, ImageRoot) else ""
 
     def command(self) -> list[str]:
         return list(self.container.spec.command)

@@ -24,11 +24,17 @@ ATTACH = "org.mctl1.attach"
 PUBLISH_PRIVILEGED = "org.mctl1.publish-privileged"
 EXEC = "org.mctl1.exec"
 EXEC_PRIVILEGED = "org.mctl1.exec-privileged"
+IMAGES = "org.mctl1.images"
+MANAGE_IMAGE = "org.mctl1.manage-image"
+IMAGES_ADMIN = "org.mctl1.images-admin"
 
 # A call that changes nothing ends with its caller.
 CHANGING = frozenset(
-    {MANAGE, SET_LIMITS, CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED, NETWORKS, PUBLISH_PRIVILEGED}
-)
+    {
+        MANAGE, SET_LIMITS, CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED, NETWORKS, PUBLISH_PRIVILEGED,
+        MANAGE_IMAGE, IMAGES_ADMIN,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

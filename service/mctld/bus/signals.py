@@ -39,8 +39,9 @@ class _Subscriber:
     uid: int
     sees_all: bool
 
-    def may_see(self, owners: frozenset[int]) -> bool:
-        return self.sees_all or self.uid in owners
+    def may_see(self, owners: frozenset[int] | None) -> bool:
+        """None: everybody may."""
+        return owners is None or self.sees_all or self.uid in owners
 
 
 class Herald:
@@ -147,20 +148,25 @@ class Herald:
     def _tell(
         self, container: Container, path: str, interface: str, member: str, body: Callable[[], Sequence[object]]
     ) -> None:
-        self._tell_owners(frozenset((container.owner_uid,)), path, interface, member, body)
+        self.tell(frozenset((container.owner_uid,)), path, interface, member, body)
 
     def _tell_of_exec(
         self, found: Exec, path: str, interface: str, member: str, body: Callable[[], Sequence[object]]
     ) -> None:
         owners = frozenset((found.about.owner_uid, found.about.by_uid))
-        self._tell_owners(owners, path, interface, member, body)
+        self.tell(owners, path, interface, member, body)
 
     def _tell_of_network(self, network: Network, member: str, body: Callable[[], Sequence[object]]) -> None:
         hearers = [name for name, subscriber in self._subscribers.items() if network.is_visible_to(subscriber.uid)]
         self._send(hearers, ROOT, OBJECT_MANAGER, member, body)
 
-    def _tell_owners(
-        self, owners: frozenset[int], path: str, interface: str, member: str, body: Callable[[], Sequence[object]]
+    def tell(
+        self,
+        owners: frozenset[int] | None,
+        path: str,
+        interface: str,
+        member: str,
+        body: Callable[[], Sequence[object]],
     ) -> None:
         hearers = [name for name, subscriber in self._subscribers.items() if subscriber.may_see(owners)]
         self._send(hearers, path, interface, member, body)
@@ -168,7 +174,7 @@ class Herald:
     def _send(
         self, hearers: Sequence[str], path: str, interface: str, member: str, body: Callable[[], Sequence[object]]
     ) -> None:
-        """A listener must not raise: what cannot be told is logged whole."""
+        """A listener must not raise: what cannot be told is logged whole. owners None: for everybody."""
         if not hearers:
             return
         signature = self._contract[interface].signals[member].signature

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidArgs
 
 if TYPE_CHECKING:
+    from ..image import Image
     from ..networking import Network
     from .authority import Authority
     from .engine import Container, Exec, Registry
@@ -39,6 +40,13 @@ class Visible:
 
     def networks(self, call: Call) -> list[Network]:
         return [network for network in self._registry.networks.all() if network.is_visible_to(call.uid)]
+
+    async def images(self, call: Call) -> list[Image]:
+        images = list(self._registry.images.all())
+        own = [i for i in images if i.visible_to(call.uid)]
+        if len(own) == len(images) or await self._authority.sees_all(call):
+            return list(self._registry.images.all())
+        return own
 
     def find(self, uid: int, name_or_id: str) -> Container | None:
         """Root's view is everything. Another's own come first: what others have must not make them ambiguous."""

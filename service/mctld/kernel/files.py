@@ -7,16 +7,17 @@ import ctypes
 import os
 import sys
 
-from .constants import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS
+from .constants import RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS
 from .libc import Bytes, Int, Path, Pointer, Size, call, function
 
 _openat2 = call(437, "openat2", Int, Path, Bytes, Size)
 _fstatfs = function("fstatfs", Int, Pointer)
 
 _STATFS_ROOM = 256  # struct statfs has 120 bytes or fewer
+_syncfs = function("syncfs", Int)
 
 
-def openat2(directory: int, path: str, flags: int, resolve: int) -> int:
+def openat2(directory: int, path: str | bytes, flags: int, resolve: int) -> int:
     """A close-on-exec descriptor of `path` as seen from the open `directory`, under RESOLVE_* limits."""
     how = b"".join(n.to_bytes(8, "little") for n in (flags | os.O_CLOEXEC, 0, resolve))
     return _openat2(directory, path, how, len(how))
@@ -37,3 +38,13 @@ def filesystem_type(descriptor: int) -> int:
     found = ctypes.create_string_buffer(_STATFS_ROOM)
     _fstatfs(descriptor, ctypes.addressof(found))
     return int.from_bytes(found.raw[:4], sys.byteorder)  # a long, the low half first; 32 bits where the high would be
+
+
+def open_beneath(root: int, path: str | bytes, flags: int) -> int:
+    """Below `root`, or an error: .. above it is EXDEV, an absolute path too, any symlink ELOOP."""
+    return openat2(root, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
+
+
+def sync_filesystem(descriptor: int) -> None:
+    """Returns when all that has been written to the file system of `descriptor` is on the disk, syncfs(2)."""
+    _syncfs(descriptor)

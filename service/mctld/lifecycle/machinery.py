@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..systemd.manager import Manager
     from .disposal import Disposal
     from .events import Events
+    from .images import Images
     from .logs import LogReaders
     from .networks import Networks
     from .tasks import Tasks
@@ -35,6 +36,7 @@ class Machinery:
     disposal: Disposal
     networks: Networks
     watch: Watch
+    images: Images
     events: Events
     tasks: Tasks  # end by themselves
     relays: Tasks  # end with what they serve

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..bounds import shown
 from ..errors import InvalidArgs, LimitsExceeded, NameTaken
+from ..image import ImageRoot
 from ..runtime import cgroup
 from ..store import Run
 from .container import Container, usec
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..spec import Spec
     from ..store import Record
     from .events import Events
+    from .images import Images
     from .machinery import Machinery
     from .networks import Networks
     from .start import Window
@@ -49,6 +51,10 @@ class Registry:
     @property
     def events(self) -> Events:
         return self._machinery.events
+
+    @property
+    def images(self) -> Images:
+        return self._machinery.images
 
     def get(self, name: str) -> Container | None:
         return self._by_name.get(name)
@@ -109,6 +115,11 @@ class Registry:
             await container.remove(force=True)
             raise
 
+    def made_from(self, image: str) -> list[str]:
+        """Names of the containers that were made from the image of this id."""
+        roots = ((c.name, c.spec.rootfs) for c in self._by_name.values())
+        return [name for name, root in roots if isinstance(root, ImageRoot) and root.image == image]
+
     def restore(self, record: Record, run: Run) -> Container:
         """One that the store remembers."""
         return self._enlist(Container(record, run, self._machinery, self._remove))
@@ -141,3 +152,5 @@ class Registry:
             self._departed.popitem(last=False)
         self.events.removed(container)
         self._machinery.disposal.add(f"{self._machinery.settings.containers}/{container.id}")
+        if isinstance(container.spec.rootfs, ImageRoot):
+            self._machinery.images.collect()

@@ -10,7 +10,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ..errors import ADVICE, NoSuchRootfs, SetupFailed
+from ..image import ImageRoot
 from ..runtime import copies, etc, planner, reaper, rootfs, users
+from . import imageroot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -114,10 +116,13 @@ def _build(
 
 def _root(machinery: Machinery, record: Record, directory: str, view: int | None, made: Resources) -> int:
     """One detached mount: the authorized directory, idmapped, below the container's own layer."""
+    asked = record.spec.rootfs
+    if isinstance(asked, ImageRoot):
+        return imageroot.open_root(machinery, record, asked, directory, view)
     with ExitStack() as opened:
-        lower = rootfs.open_lower(record.spec.rootfs)
+        lower = rootfs.open_lower(asked)
         opened.callback(os.close, lower)
-        rootfs.make_layers(directory, lower, record.uid_shift, owned=record.spec.rootfs.owner is not None)
+        rootfs.make_layers(directory, lower, record.uid_shift, owned=asked.owner is not None)
         mounted = _lower_mount(record, lower, directory, view, made)
         opened.callback(os.close, mounted)
         return machinery.staging.overlay([mounted], directory, volatile=record.spec.auto_remove)

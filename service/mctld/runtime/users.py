@@ -15,6 +15,8 @@ RANGE = 65_536
 # (https://systemd.io/UIDS-GIDS: 524288 to 1879048191).
 FIRST = 1_342_177_280
 RANGES = 8_191
+# What is unpacked is unpacked by these ids, which no container gets: the last that systemd leaves.
+UNPACKING = FIRST + RANGES * RANGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ INFINITY = 2**64 - 1
 
 def asked(*words: str) -> dict[str, tuple[str, Any]]:
     """What `mctl create WORDS / sh` puts on the bus, without what is always there."""
-    options = container_options(parse(find_verb(["create", *words, "/", "sh", "-c", "x"])), 3)
+    options = container_options(parse(find_verb(["create", *words, "/", "sh", "-c", "x"])), {"Rootfs": ("h", 3)})
     assert options.pop("Rootfs") == ("h", 3)
     assert options.pop("Command") == ("as", ["sh", "-c", "x"])
     return options

@@ -94,7 +94,7 @@ def test_common_options_before_and_after_the_verb() -> None:
 
 def test_aliases() -> None:
     for alias, name in ALIASES.items():
-        assert find_verb([alias]).name == name
+        assert find_verb(alias.split()).name == name
 
 
 @pytest.mark.parametrize("words", [["help"], ["--help"], ["-h"], ["--version"]])

@@ -163,12 +163,11 @@ def test_service_restarted_while_waiting(mctl: Mctl, service: FakeService) -> No
     [
         (["--memory", "1m", "/", "true"], "--memory 1m is too small: the least is 4m"),
         (["/nonexistent", "true"], "'/nonexistent' does not exist"),
-        (["busybox", "true"], "images come with a later version"),
         (["/etc/passwd", "true"], "not a directory"),
         (["/"], "no command"),
-        ([], "no root directory"),
+        ([], "no image was given"),
         (["-it", "/", "sh"], "the input device is not a TTY"),
-        (["--entrypoint=/a", "/", "sh"], "--entrypoint is not offered"),
+        (["--entrypoint=/a", "/", "sh"], "--entrypoint is for images"),
         (["--nmae", "x", "/", "sh"], "did you mean --name"),
     ],
 )

@@ -20,7 +20,7 @@ INFINITY = 2**64 - 1
 
 def asked(*words: str) -> dict[str, tuple[str, Any]]:
     """What `mctl create WORDS / sh` puts on the bus, without what is always there."""
-    options = container_options(parse(find_verb(["create", *words, "/", "sh"])), 3)
+    options = container_options(parse(find_verb(["create", *words, "/", "sh"])), {"Rootfs": ("h", 3)})
     return {key: value for key, value in options.items() if key not in ("Rootfs", "Command")}
 
 

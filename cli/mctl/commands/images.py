@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mctl images: one call, one table."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..client import unwrapped
+from ..failures import UsageError
+from ..formats import JSON
+from ..images import short_id, split
+from ..output import on_terminal, put, render, span, table, to_json
+from ..owners import owner_name
+from ..parser import Option, Verb
+from ..sizes import readable
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..parser import Arguments
+
+HEADS = ("REPOSITORY", "TAG", "ID", "OWNER", "CREATED", "SIZE")
+NONE = "<none>"
+
+VERB = Verb(
+    usage="[OPTION...] [NAME...]",
+    options=(
+        Option(("-q", "--quiet"), "only ids"),
+        Option(("--format",), "table, json, or a template as '{{.Repository}}:{{.Tag}} {{.Size}}'", value="FORMAT"),
+        Option(("--no-trunc",), "whole ids"),
+        JSON,
+    ),
+    notes="Without names all images that you may use. OWNER is followed by a * where all users may use it.",
+)
+
+
+def run(arguments: Arguments, client: Client) -> int:
+    wanted: dict[str, tuple[str, Any]] = {"Names": ("as", arguments.operands)} if arguments.operands else {}
+    images = [unwrapped(each) for each in client.manager("ListImages", "a{sv}t", wanted, 0)[0]]
+    images.sort(key=lambda image: image["ImportTimestamp"], reverse=True)
+    put(listing(images, arguments))
+    return 0
+
+
+def listing(images: list[dict[str, Any]], arguments: Arguments) -> str:
+    style, whole = arguments.get("format", "table"), bool(arguments.get("no_trunc"))
+    if arguments.get("quiet"):
+        return "".join(f"{identity}\n" for identity in dict.fromkeys(short_id(i, whole=whole) for i in images))
+    json_style = arguments.get("json", "pretty" if style == "json" else "off")
+    if json_style != "off":
+        return to_json(images, pretty=json_style == "pretty")
+    rows = [fields for image in images for fields in for_people(image, whole=whole)]
+    if style == "table":
+        keys = ("Repository", "Tag", "ID", "Owner", "Created", "Size")
+        return table(HEADS, [tuple(fields[key] for key in keys) for fields in rows])
+    if "{{" not in style:
+        raise UsageError(f"--format {style!r} is neither table nor json nor a template")
+    return "".join(on_terminal(render(style, fields)) for fields in rows)
+
+
+def for_people(image: dict[str, Any], *, whole: bool) -> list[dict[str, Any]]:
+    """A row for each name."""
+    created = image["CreateTimestamp"]
+    common = {
+        **image,
+        "ID": short_id(image, whole=whole),
+        "Owner": owner_name(image["OwnerUID"]) + ("*" if image["Shared"] else ""),
+        "Created": f"{span(time.time() - created / 1_000_000)} ago" if created else "",
+        "Size": readable(image["Size"]),
+    }
+    names = [split(name) for name in image["Names"]] or [(NONE, NONE)]
+    return [{**common, "Repository": repository, "Tag": tag} for repository, tag in names]

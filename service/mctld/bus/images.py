@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What org.mctl1.Manager does with images."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..bounds import shown
+from ..errors import NoSuchImage
+from ..reference import Reference
+from . import image as bus_image
+from . import openings, options
+from .image import ImageObject, image_details
+from .making import IMPORT, configuration_maker
+from .paths import image_path
+from .question import Question
+from .target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from dbus_next.signature import Variant
+
+    from ..image import Image
+    from .contract import Contract, Method
+    from .engine import Registry
+    from .question import Call
+    from .visible import Visible
+
+FILTER = {"OwnerUID": "u", "Names": "as"}
+
+
+class ImageManager(Target):
+    """The part of the manager that is about images."""
+
+    def __init__(self, path: str, interfaces: Any, contract: Contract, registry: Registry, visible: Visible) -> None:
+        super().__init__(path, interfaces)
+        self._image = contract[bus_image.INTERFACE]
+        self._images = registry.images
+        self._visible = visible
+
+    def ask_own(self, call: Call, method: Method, args: Sequence[object]) -> Question:
+        match method.name, args:
+            case "ImportImage", [str(name), dict(given), int(flags)]:
+                options.check_flags(flags, {})
+                return self._import(call, method, name, options.parse(given, IMPORT))
+            case "GetImage", [str(key)]:
+                return self._seek(call, method, key)
+            case "ListImages", [dict(given), int(flags)]:
+                options.check_flags(flags, {})
+                values = options.parse(given, FILTER)
+                names = [Reference.parse(name) for name in values["Names"]] if "Names" in values else None
+                return self.ask(call, (method.action,), (values.get("OwnerUID"), names), "list")
+        return super().ask_own(call, method, args)
+
+    def _import(self, call: Call, method: Method, name: str, values: Mapping[str, Any]) -> Question:
+        options.required(values, "Archive")
+        archive = int(values["Archive"])
+        openings.check_archive(call.fds.peek(archive))
+        reference = Reference.parse(name)
+        shared = call.uid == 0 and not values.get("Private", False)
+        return Question(
+            (method.action,),
+            (reference, archive, configuration_maker(values, time.time()), shared),
+            "import",
+            "import the image $(image)",
+            details={"image": str(reference), "owner": str(call.uid), "shared": "yes" if shared else "no"},
+        )
+
+    async def import_image(
+        self,
+        call: Call,
+        reference: Reference,
+        archive: int,
+        configure: Callable[[str], str],
+        shared: bool,  # noqa: FBT001 (as in the question)
+    ) -> tuple[str, str, list[str]]:
+        made, dropped = await self._images.bring_in(
+            call.fds.peek(archive), call.uid, [reference], configure, shared=shared
+        )
+        warnings = [f"{dropped} device nodes were left out: containers get their devices from the service"]
+        return image_path(made.key), made.id, warnings if dropped else []
+
+    def get_image(self, call: Call, key: str) -> str:
+        found = self._images.find(call.uid, key)
+        if found is None:
+            raise NoSuchImage(f"there is no image {shown(key)}")
+        return image_path(found.key)
+
+    async def list_images(
+        self, call: Call, owner: int | None, names: list[Reference] | None
+    ) -> list[dict[str, Variant]]:
+        return [
+            self._image_values(image)
+            for image in await self._visible.images(call)
+            if (owner is None or image.owner_uid == owner)
+            and (names is None or not set(names).isdisjoint(image.references))
+        ]
+
+    def _image_values(self, image: Image) -> dict[str, Variant]:
+        there = ImageObject(self._images, [self._image], image.key)
+        return there.values(tuple(self._image.properties.values()))
+
+    def _seek(self, call: Call, method: Method, key: str) -> Question:
+        found = self._images.find(call.uid, key)
+        return Question(
+            (method.action,),
+            (key,),
+            "inspect",
+            "see the image $(image)",
+            key,
+            call.uid if found else None,
+            image_details(found) if found else {},
+            found,
+            lambda: self._images.find(call.uid, key),
+            noun="image",
+        )

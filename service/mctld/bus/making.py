@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images and containers meet: options that become an image's configuration, a configuration that becomes options."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from typing import TYPE_CHECKING, Any
+
+from ..configuration import Configuration, signal_number
+from ..errors import InvalidArgs
+from ..image import compact
+from ..spec import LABEL_MAX, LABELS_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+CONFIG = {
+    "Entrypoint": "as", "Command": "as", "Environment": "as", "User": "s", "WorkingDirectory": "s", "StopSignal": "s",
+    "Labels": "a{ss}", "ExposedPorts": "as", "Volumes": "as",
+}  # fmt: skip
+IMPORT = {"Archive": "h", "Private": "b", "Author": "s", "Comment": "s", **CONFIG}
+_OCI = {
+    "Entrypoint": "Entrypoint", "Command": "Cmd", "Environment": "Env", "User": "User",
+    "WorkingDirectory": "WorkingDir", "StopSignal": "StopSignal", "Labels": "Labels",
+}  # fmt: skip
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}  # Go's names, as OCI has them
+_NO_LAYER = f"sha256:{'0' * 64}"
+
+
+def configuration_maker(values: Mapping[str, Any], now: float) -> Callable[[str], str]:
+    """From IMPORT options to a function of the layer's digest. InvalidArgs now, not when the layer is there."""
+    created = datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    machine = os.uname().machine
+
+    def configure(diff_id: str) -> str:
+        return compact(
+            {
+                "architecture": _ARCHITECTURES.get(machine, machine),
+                "os": "linux",
+                "created": created,
+                **({"author": values["Author"]} if values.get("Author") else {}),
+                "config": oci_config(values),
+                "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+                "history": [{"created": created, "comment": values.get("Comment", "imported by mctl")}],
+            }
+        )
+
+    try:
+        Configuration.parse(configure(_NO_LAYER))
+    except UnicodeEncodeError as error:
+        raise InvalidArgs(f"{error.object!r} is not valid UTF-8") from None
+    return configure
+
+
+def oci_config(values: Mapping[str, Any]) -> dict[str, Any]:
+    found = {_OCI[key]: value for key, value in values.items() if key in _OCI and value}
+    for key in ("ExposedPorts", "Volumes"):
+        if values.get(key):
+            found[key] = {name: {} for name in values[key]}
+    return found
+
+
+def completed(values: Mapping[str, Any], image: Configuration) -> dict[str, Any]:
+    """The options of a container with what the image says for those that were not given, as docker does it.
+
+    An entrypoint that was given does away with the image's command. Labels that are too long for a container stay the
+    image's.
+    """
+    found = {key: value for key, value in values.items() if key not in ("Image", "Entrypoint")}
+    given = list(values.get("Command", ()))
+    if "Entrypoint" in values:
+        found["Command"] = [*values["Entrypoint"], *given]
+    else:
+        found["Command"] = [*image.entrypoint, *(given or image.command)]
+    if not found["Command"]:
+        raise InvalidArgs(f"the image {values['Image']} says no command: name the program to run")
+    variables = dict(v.partition("=")[::2] for v in (*image.environment, *values.get("Environment", ())))
+    found["Environment"] = [f"{name}={value}" for name, value in variables.items()]
+    if image.user:
+        found.setdefault("User", image.user)
+    found.setdefault("WorkingDirectory", image.working_directory or "/")
+    if image.stop_signal:
+        found.setdefault("StopSignal", signal_number(image.stop_signal))
+    found["Labels"] = {**_short_labels(image, LABELS_MAX - len(values.get("Labels", {}))), **values.get("Labels", {})}
+    return found
+
+
+def _short_labels(image: Configuration, most: int) -> dict[str, str]:
+    fit = [
+        (key, value)
+        for key, value in image.labels
+        if len(os.fsencode(key)) <= 128 and len(os.fsencode(value)) <= LABEL_MAX and (key + value).isprintable()
+    ]
+    return dict(fit[: max(most, 0)])

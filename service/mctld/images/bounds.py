@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much an archive may ask for."""
+
+LAYER_BYTES = 64 << 30  # of one layer, unpacked
+ENTRIES = 1 << 20  # of one layer
+PATH_BYTES = 4095  # PATH_MAX without the NUL
+NAME_BYTES = 255  # NAME_MAX
+DEPTH = 256  # components of a path
+HEADER_BYTES = 1 << 20  # of one extended header
+XATTRS = 64  # of one entry
+XATTR_BYTES = 64 << 10  # XATTR_SIZE_MAX
+SPARSE_SEGMENTS = 1 << 16  # of one file
+ID = 65_535  # containers have 65,536 user and group ids
+REPLACED_DIRECTORIES = 1_000  # of one layer
+PADDING = 64 << 20  # zeros behind the end of an archive
+# gzip reaches 1,032:1 at most, zstd and xz more; what is worth having stays far below.
+RATIO = 200
+RATIO_FREE = 256 << 20  # bytes that may come out before the ratio counts
+SPACE_SHARE = 20  # one part in so many of the file system stays free
+SPACE_BYTES = 1 << 30  # or so much, where that is less
+MEMORY = 1 << 30  # address space of the child that unpacks
+WINDOW = 128 << 20  # what a decompressor may keep

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mctl-unpack: confines itself, makes a layer of the archive on standard input, and tells on standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from typing import NoReturn
+
+from .confinement import confine
+from .refusal import Refusal
+from .unpacking import Unpacked, Unpacking
+from .zstd import Decompressor
+
+TREE, REPLACED, SKELETON = "tree", "replaced", "skeleton"  # what a layer's directory holds
+REPORT_MAX = 16 << 20  # bytes
+SKELETON_MODE = 0o600
+
+
+def main() -> None:
+    place, tree, user_namespace, program, end_required = sys.argv[1:]
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # EFBIG instead
+    Decompressor()  # loads the library while it can be found
+    try:
+        confine(place, int(tree), int(user_namespace), int(program))
+    except OSError as error:
+        _say(json.dumps({"unconfined": str(error)}))
+    try:
+        report = {"made": asdict(_unpack(end_required=end_required == "yes"))}
+        text = json.dumps(report)
+        if len(text) > REPORT_MAX:
+            raise Refusal("the archive has too many opaque directories")
+    except Refusal as error:
+        text = json.dumps({"refused": str(error)})
+    except (OSError, MemoryError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        text = json.dumps({"failed": str(error) or type(error).__name__, "errno": number})
+    _say(text)
+
+
+def _say(text: str) -> NoReturn:
+    with open(1, "w", encoding="utf-8", closefd=False) as out:
+        out.write(text)
+    os._exit(0)  # a thread may still wait for the archive
+
+
+def _unpack(*, end_required: bool) -> Unpacked:
+    tree, replaced = (os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for name in (TREE, REPLACED))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with open(os.open(SKELETON, flags, SKELETON_MODE), "wb") as file:
+        return Unpacking(lambda n: os.read(0, n), tree, replaced, file.write, end_required=end_required).run()

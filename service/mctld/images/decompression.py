@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A stream of plain, gzip, xz or zstd bytes as plain ones, a bounded piece at a time."""
+
+from __future__ import annotations
+
+import lzma
+import zlib
+from typing import TYPE_CHECKING
+
+from . import bounds, zstd
+from .refusal import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PIECE = 1 << 20
+GZIP, XZ, ZSTD, BZIP2 = b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"BZh"
+GZIP_WINDOW = 16 + zlib.MAX_WBITS
+
+
+class Inflow:
+    """Iterating gives the plain bytes; `taken` counts those that came in."""
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+        self.taken = 0
+        self.given = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        first = self._more()
+        while first and len(first) < len(XZ):  # a pipe may give single bytes
+            more = self._more()
+            if not more:
+                break
+            first += more
+        for piece in _decoder(first)(first, self._more):
+            self.given += len(piece)
+            self._check()
+            yield piece
+
+    def _more(self) -> bytes:
+        data = self._read(PIECE)
+        self.taken += len(data)
+        return data
+
+    def _check(self) -> None:
+        if self.given > bounds.LAYER_BYTES:
+            raise Refusal(f"the archive holds more than {bounds.LAYER_BYTES} bytes")
+        if self.given > bounds.RATIO_FREE and self.given > bounds.RATIO * self.taken:
+            raise Refusal(
+                f"{self.taken} compressed bytes have become {self.given}, "
+                f"more than {bounds.RATIO} times as many: it looks like a decompression bomb"
+            )
+
+
+def _decoder(first: bytes) -> Callable[[bytes, Callable[[], bytes]], Iterator[bytes]]:
+    if first.startswith(GZIP):
+        return _gzip
+    if first.startswith(XZ):
+        return _xz
+    if first.startswith(ZSTD):
+        return _zstd
+    if first.startswith(BZIP2):
+        raise Refusal("the archive is compressed by bzip2: use gzip, zstd or xz")
+    return _plain
+
+
+def _plain(first: bytes, more: Callable[[], bytes]) -> Iterator[bytes]:
+    while first:
+        yield first
+        first = more()
+
+
+def _gzip(data: bytes, more: Callable[[], bytes]) -> Iterator[bytes]:
+    """Members one after the other: eStargz and pigz make many. Zeros may follow them, gzip(1)."""
+    member = zlib.decompressobj(GZIP_WINDOW)
+    while True:
+        try:
+            piece = member.decompress(data, PIECE)
+        except zlib.error as error:
+            raise Refusal(f"the gzip data is damaged: {error}") from None
+        if piece:
+            yield piece
+        data = member.unconsumed_tail
+        if member.eof:
+            data = (member.unused_data or more()).lstrip(b"\0")
+            while not data and (data := more()):
+                data = data.lstrip(b"\0")
+            if not data:
+                return
+            member = zlib.decompressobj(GZIP_WINDOW)
+        elif not data and not piece and not (data := more()):
+            raise Refusal("the gzip data is cut off")
+
+
+def _xz(data: bytes, more: Callable[[], bytes]) -> Iterator[bytes]:
+    stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=bounds.WINDOW)
+    while True:
+        try:
+            piece = stream.decompress(data, PIECE)
+        except lzma.LZMAError as error:
+            raise Refusal(f"the xz data is damaged, or needs too much memory: {error}") from None
+        if piece:
+            yield piece
+        data = b""
+        if stream.eof:
+            data = (stream.unused_data or more()).lstrip(b"\0")
+            while not data and (data := more()):
+                data = data.lstrip(b"\0")
+            if not data:
+                return
+            stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=bounds.WINDOW)
+        elif stream.needs_input and not (data := more()):
+            raise Refusal("the xz data is cut off")
+
+
+def _zstd(data: bytes, more: Callable[[], bytes]) -> Iterator[bytes]:
+    stream = zstd.Decompressor()
+    while data:
+        stream.feed(data)
+        piece = b""
+        while not stream.is_hungry or len(piece) == zstd.OUTPUT:
+            if piece := stream.take():
+                yield piece
+        data = more()
+    if not stream.at_end:
+        raise Refusal("the zstd data is cut off")

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images without layers on disk: what the bus asks for, answered from memory."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mctld.configuration import Configuration
+from mctld.errors import ImageInUse, NoSuchImage
+from mctld.image import Image, ImageRoot, Layer, digest_of
+from mctld.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mctld.lifecycle.images import Listener
+
+LAYER = Layer(f"sha256:{'5' * 64}", 4096, 3, has_root=True)
+
+
+class SimulatedImages:
+    def __init__(self) -> None:
+        self.listeners: list[Listener] = []
+        self.images: dict[str, Image] = {}
+        self.archives: list[bytes] = []
+        self.used: set[str] = set()  # ids that containers were made from
+
+    def add(self, key: str, owner_uid: int, *, shared: bool = False, **config: object) -> Image:
+        """Called `key`:latest."""
+        text = json.dumps({"config": config, "rootfs": {"type": "layers", "diff_ids": [LAYER.diff_id]}, "author": key})
+        configuration = Configuration.parse(text)
+        return self._put(
+            Image(key, digest_of(text), owner_uid, shared, 1, 2, configuration, (LAYER,), (Reference(key),))
+        )
+
+    def all(self) -> tuple[Image, ...]:
+        return tuple(self.images.values())
+
+    def get(self, key: str) -> Image | None:
+        return self.images.get(key)
+
+    def find(self, uid: int, text: str) -> Image | None:
+        return next((i for i in self.all() if i.visible_to(uid) and Reference.parse(text) in i.references), None)
+
+    def root(self, uid: int, text: str) -> tuple[ImageRoot, Configuration]:
+        found = self.find(uid, text)
+        if found is None:
+            raise NoSuchImage(f"there is no image {text!r} that you may use")
+        return ImageRoot.of(found, text), found.configuration
+
+    def unique_size(self, image: Image) -> int:
+        return image.size
+
+    async def bring_in(
+        self, archive: int, uid: int, references: Sequence[Reference], configure: Callable[[str], str], *, shared: bool
+    ) -> tuple[Image, int]:
+        self.archives.append(os.read(archive, 100))
+        configuration = Configuration.parse(configure(LAYER.diff_id))
+        identity = digest_of(configuration.text)
+        made = Image("new", identity, uid, shared, 1, 2, configuration, (LAYER,), tuple(references))
+        return self._put(made), 1
+
+    def tag(self, image: Image, uid: int, reference: Reference) -> Image:
+        del uid
+        return self._change(replace(image, references=(*image.references, reference)))
+
+    def untag(self, image: Image, reference: Reference) -> None:
+        self._change(replace(image, references=tuple(r for r in image.references if r != reference)))
+
+    def remove(self, image: Image, *, force: bool) -> None:
+        if image.id in self.used and not force:
+            raise ImageInUse("1 containers were made from it")
+        del self.images[image.key]
+        for listener in self.listeners:
+            listener.removed(image)
+
+    def share(self, image: Image, *, shared: bool) -> None:
+        self._change(replace(image, shared=shared))
+
+    def _put(self, image: Image) -> Image:
+        self.images[image.key] = image
+        for listener in self.listeners:
+            listener.added(image)
+        return image
+
+    def _change(self, image: Image) -> Image:
+        self.images[image.key] = image
+        for listener in self.listeners:
+            listener.changed(image)
+        return image

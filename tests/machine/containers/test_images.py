@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images in a machine: brought in, run, shared, removed; and what happens in between."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .conftest import Mctl
+
+STORE = "/var/lib/mctl/images"
+RULE = """
+polkit.addRule(function(action, subject) {
+    if (["org.mctl1.create", "org.mctl1.images"].indexOf(action.id) >= 0 && subject.user == "alice")
+        return polkit.Result.YES;
+});
+"""
+RELOAD = "systemctl reset-failed polkit.service; systemctl restart polkit.service"
+RULE_FILE = "/etc/polkit-1/rules.d/50-mctl-images.rules"
+
+
+@pytest.fixture
+def images(mctl: Mctl) -> Iterator[Mctl]:
+    """Begins and ends without images, and then without a layer on the disk."""
+    yield mctl
+    containers = mctl("ps", "-a", "-q").text.split()
+    if containers:
+        mctl("rm", "-f", *containers)
+    found = json.loads(mctl("images", "--json").stdout)
+    if found:
+        mctl("rmi", "-f", *{image["Id"] for image in found})
+    assert settled(mctl) == ""
+    assert mctl.shell(f"ls {STORE}/layers").text == ""
+
+
+def settled(mctl: Mctl) -> str:
+    """What is still there of layers that were made in vain or removed, when the service has had its time."""
+    look = f"ls {STORE}/making {STORE}/trash | grep -v :"
+    wait = f"for i in $(seq 100); do [ -z \"$({look})\" ] && break; sleep 0.1; done"
+    return mctl.shell(f"{wait}; {look}; true").text.strip()
+
+
+@pytest.fixture
+def busybox(images: Mctl) -> Mctl:
+    images("import", "--busybox")
+    return images
+
+
+@pytest.fixture
+def alice_may_import(images: Mctl) -> Iterator[Mctl]:
+    images.machine.run(["sh", "-c", f"cat > {RULE_FILE}; {RELOAD}"], input=RULE.encode())
+    yield images
+    images.machine.run(["sh", "-c", f"rm {RULE_FILE}; {RELOAD}"])
+
+
+def packed(*members: tuple[str, bytes | None, dict[str, Any]]) -> bytes:
+    """name, content (None: a directory), fields of TarInfo."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content, fields in members:
+            entry = tarfile.TarInfo(name)
+            entry.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
+            entry.mode, entry.size = 0o755, len(content or b"")
+            for key, value in fields.items():
+                setattr(entry, key, value)
+            tar.addfile(entry, io.BytesIO(content or b""))
+    return out.getvalue()
+
+
+def test_busybox_without_a_registry(busybox: Mctl) -> None:
+    assert busybox("run", "--rm", "busybox", "sh", "-c", "echo $PATH; id -u; pwd").text.splitlines() == [
+        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "0", "/",
+    ]  # fmt: skip
+    assert busybox("run", "--rm", "-i", "busybox", stdin=b"echo from the default command").text == (
+        "from the default command\n"
+    )
+    again = busybox("import", "--busybox").text
+    assert len(busybox("images", "-q").text.split()) == 2  # made at another time
+    assert again.startswith("sha256:")
+    assert busybox.shell(f"ls {STORE}/layers | wc -l").text == "1\n"
+
+
+def test_what_the_image_says_is_honoured(busybox: Mctl) -> None:
+    tree = "/srv/root"
+    busybox(
+        "import", "-c", 'ENTRYPOINT ["/bin/sh", "-c"]', "-c", 'CMD ["echo $A $B $(id -u):$(id -g) $(pwd)"]',
+        "-c", "ENV A=1 B=image", "-c", "USER 7:8", "-c", "WORKDIR /not/there/yet", "-c", "STOPSIGNAL USR1",
+        "-c", "LABEL team=web", "-c", "EXPOSE 80", "-c", "VOLUME /data", tree, "example.org/team/web:1",
+    )  # fmt: skip
+    name = "example.org/team/web:1"
+    assert busybox("run", "--rm", name).text == "1 image 7:8 /not/there/yet\n"
+    assert busybox("run", "--rm", "-e", "B=mine", "-u", "0:0", "-w", "/", name).text == "1 mine 0:0 /\n"
+    assert busybox("run", "--rm", name, "echo mine").text == "mine\n"
+    assert busybox("run", "--rm", "--entrypoint", "/bin/echo", name, "words").text == "words\n"
+    assert busybox("run", "--rm", name, "stat -c %u:%a /not/there").text == "0:755\n"
+    busybox("create", "--name", "web", name)
+    found = busybox.properties("web")
+    assert (found["StopSignal"], found["Labels"], found["Image"]) == (10, {"team": "web"}, name)
+    inspected = json.loads(busybox("image", "inspect", name).stdout)
+    assert (inspected["ExposedPorts"], inspected["Volumes"]) == (["80/tcp"], ["/data"])
+    assert inspected["Id"] == found["ImageId"]
+
+
+def test_owners_modes_and_capabilities_survive(images: Mctl) -> None:
+    capability = bytes.fromhex("0100000200040000000000000000000000000000").decode("latin-1")
+    busybox = images.machine.run(["cat", "/bin/busybox"]).stdout
+    archive = packed(
+        (".", None, {"mode": 0o711}),
+        ("bin/busybox", busybox, {}),
+        ("suid", b"x", {"mode": 0o4755, "uid": 7, "gid": 65_535}),
+        ("cap", b"x", {"pax_headers": {"SCHILY.xattr.security.capability": capability}}),
+        ("home", None, {"mode": 0o700, "uid": 1000, "gid": 1000}),
+    )
+    images("import", "-", "owners", stdin=archive)
+    script = "stat -c '%n %u:%g %a' / /suid /home"
+    assert images("run", "--rm", "owners", "/bin/busybox", "sh", "-c", script).text.splitlines() == [
+        "/ 0:0 711", "/suid 7:65535 4755", "/home 1000:1000 700",
+    ]  # fmt: skip
+    (made,) = images.shell(f"ls {STORE}/layers/*/tree/cap").text.split()
+    read = "import os, sys; print(os.getxattr(sys.argv[1], 'security.capability').hex())"
+    assert images.machine.run(["python3", "-c", read, made]).text.strip() == capability.encode("latin-1").hex()
+    assert images.shell(f"stat -c %u:%g:%a {STORE}").text == "0:0:700\n"
+    refused = images.machine.run(["sh", "-c", f"ls {STORE}/layers"], user="alice", check=False)
+    assert refused.returncode != 0
+
+
+def test_layers_over_layers(busybox: Mctl) -> None:
+    """Whiteouts and opaque directories, as overlayfs sees them: two layers put under one container by hand."""
+    busybox("import", "-", "below", stdin=packed(("d/gone", b"1", {}), ("d/kept", b"2", {}), ("o/old", b"3", {})))
+    above = packed(("d/.wh.gone", b"", {}), ("o/.wh..wh..opq", b"", {}), ("o/new", b"4", {}))
+    busybox("import", "-", "above", stdin=above)
+    layers = [json.loads(busybox("image", "inspect", name).stdout)["Layers"][0][7:] for name in ("above", "below")]
+    lower = ":".join(f"{STORE}/layers/{layer}/tree" for layer in layers)
+    script = (
+        f"mkdir /srv/merged; mount -t overlay overlay -o lowerdir={lower} /srv/merged && find /srv/merged -type f; "
+        "umount /srv/merged; rmdir /srv/merged"
+    )
+    assert sorted(busybox.shell(script).text.split()) == ["/srv/merged/d/kept", "/srv/merged/o/new"]
+
+
+def test_a_directory_with_the_rights_of_its_caller(alice_may_import: Mctl) -> None:
+    mctl = alice_may_import
+    mctl("import", "-c", 'CMD ["/bin/stat", "-c", "%u", "/bin/busybox"]', "/srv/alice", "mine", user="alice")
+    assert mctl("run", "--rm", "mine", user="alice").text == "0\n"
+    mctl.shell("mkdir -p /srv/secret/in; chmod 700 /srv/secret/in; chmod 755 /srv/secret; touch /srv/secret/in/x")
+    refused = mctl("import", "/srv/secret", "stolen", user="alice", check=False)
+    mctl.shell("rm -r /srv/secret")
+    assert refused.returncode == 1
+    assert b"tar could not read the whole directory" in refused.stderr
+    assert "stolen" not in mctl("images").text
+
+
+def test_whose_images_are_seen_used_and_removed(alice_may_import: Mctl) -> None:
+    mctl = alice_may_import
+    mctl("import", "--busybox")
+    mctl("import", "--busybox", "--private", "hidden")
+    mctl("import", "--busybox", "hers", user="alice")
+    names = {image["Names"][0] for image in json.loads(mctl("images", "--json", user="alice").stdout)}
+    assert names == {"busybox:latest", "hers:latest"}
+    assert mctl("run", "--rm", "busybox", "echo", "shared", user="alice").text == "shared\n"
+    for name in ("hidden", "nothing"):
+        refused = mctl("run", "--rm", name, "true", user="alice", check=False)
+        assert refused.stderr.decode().startswith(f"mctl: there is no image '{name}' that you may use")
+    assert mctl("rmi", "--no-ask-password", "busybox", user="alice", check=False).returncode == 1
+    mctl("tag", "busybox", "own:1", user="alice")
+    mctl("rmi", "busybox")
+    assert mctl("run", "--rm", "own:1", "echo", "still", user="alice").text == "still\n"
+    assert mctl("image", "share", "--no-ask-password", "hers", user="alice", check=False).returncode == 1
+    assert mctl("run", "--rm", "hers", "true", user="bob", check=False).returncode == 125
+    mctl("image", "share", "hers")
+    assert "hers" in mctl("images", user="bob").text
+    mctl("rmi", "hers", "own:1", user="alice")
+
+
+def test_removal_waits_for_containers(busybox: Mctl) -> None:
+    busybox("create", "--name", "user", "busybox", "echo", "alive")
+    refused = busybox("rmi", "busybox", check=False)
+    assert b"1 containers were made from the image busybox:latest" in refused.stderr
+    busybox("rmi", "-f", "busybox")
+    assert busybox("images", "-q").text == ""
+    assert busybox.shell(f"ls {STORE}/layers | wc -l").text == "1\n"
+    busybox("start", "user")
+    busybox.shell("mctl rm -f user")
+
+
+HOSTILE = {
+    "absolute": packed(("/srv/canary/pwned", b"x", {})),
+    "upwards": packed(("../../../../../srv/canary/pwned", b"x", {})),
+    "link": packed(("d", b"", {"type": tarfile.SYMTYPE, "linkname": "/srv/canary"}), ("d/pwned", b"x", {})),
+    "hard link": packed(("l", b"", {"type": tarfile.LNKTYPE, "linkname": "../../../../../../srv/canary/file"})),
+    "cut off": packed(("x", b"y" * 5000, {}))[:3000],
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_archives_leave_nothing(images: Mctl, name: str) -> None:
+    images.shell("mkdir -p /srv/canary; echo alive > /srv/canary/file")
+    refused = images("import", "-", "evil", stdin=HOSTILE[name], check=False)
+    assert refused.returncode == 1
+    assert images("images", "-q").text == ""
+    look = "cd /srv/canary; ls; cat file; stat -c %h file; rm -r /srv/canary"
+    assert images.shell(look).text == "file\nalive\n1\n"
+
+
+def test_a_bomb_is_refused_early(images: Mctl) -> None:
+    script = (
+        "python3 -c 'import tarfile; t = tarfile.TarInfo(\"zeros\"); t.size = 4 << 30; print(end=\"\", flush=True); "
+        "import sys; sys.stdout.buffer.write(t.tobuf())' > /srv/head; "
+        "{ cat /srv/head; head -c 4G /dev/zero; } | gzip -1 | mctl import - bomb; rm /srv/head"
+    )
+    refused = images.shell(script, check=False, timeout=300)
+    assert b"it looks like a decompression bomb" in refused.stderr
+    assert images("images", "-q").text == ""
+
+
+def test_the_child_that_unpacks_is_confined(images: Mctl) -> None:
+    """It waits for the rest of an archive; meanwhile it is looked at."""
+    script = r"""
+        mkfifo /srv/slow
+        mctl import - slow < /srv/slow > /dev/null 2>&1 & importing=$!
+        exec 9> /srv/slow
+        head -c 100 /dev/zero >&9
+        for i in $(seq 100); do
+            pid=$(pgrep -f '[m]ctl-unpack') && grep -q '^Seccomp:.*2' /proc/$pid/status && break; sleep 0.1
+        done
+        grep -E '^(Uid|NoNewPrivs|Seccomp|CapEff|CapPrm):' /proc/$pid/status
+        echo mounts $(wc -l < /proc/$pid/mounts)
+        echo root $(ls -A /proc/$pid/root/ | sort | tr '\n' ' ')
+        for ns in mnt net ipc uts cgroup user; do
+            [ "$(readlink /proc/$pid/ns/$ns)" != "$(readlink /proc/self/ns/$ns)" ] && echo own $ns
+        done
+        cat /proc/$pid/oom_score_adj
+        exec 9>&-
+        wait $importing
+        rm /srv/slow
+    """
+    lines = images.shell(script).text.splitlines()
+    words = {line.split()[0]: line.split()[1:] for line in lines if not line.startswith("own")}
+    assert words["Uid:"] == ["1878982656"] * 4
+    assert (words["NoNewPrivs:"], words["Seccomp:"]) == (["1"], ["2"])
+    assert words["CapEff:"] == words["CapPrm:"] == ["000000008000001b"]
+    assert words["mounts"] == ["1"]
+    assert words["root"] == ["replaced", "skeleton", "tree"]
+    assert [line.split()[1] for line in lines if line.startswith("own")] == [
+        "mnt", "net", "ipc", "uts", "cgroup", "user",
+    ]  # fmt: skip
+    assert lines[-1] == "500"
+
+
+def test_who_leaves_ends_the_import(images: Mctl) -> None:
+    script = (
+        "mkfifo /srv/slow; mctl import - slow < /srv/slow & exec 9> /srv/slow; head -c 100000 /dev/zero >&9; "
+        "for i in $(seq 100); do pgrep -f '[m]ctl-unpack' > /dev/null && break; sleep 0.1; done; kill -9 $!; "
+        "for i in $(seq 100); do pgrep -f '[m]ctl-unpack' > /dev/null || break; sleep 0.1; done; "
+        "pgrep -f '[m]ctl-unpack'; exec 9>&-; rm /srv/slow; ls /var/lib/mctl/images/layers"
+    )
+    assert images.shell(script).text == ""
+
+
+@pytest.mark.allow_journal(r"mctld\.service")
+def test_a_service_killed_meanwhile_leaves_nothing(busybox: Mctl) -> None:
+    """Ten times, at different moments: whole or not there, and swept."""
+    for number in range(10):
+        busybox.shell(
+            f"mctl import /usr/lib/python3 killed:{number} >/dev/null 2>&1 & sleep 0.{number}; "
+            "systemctl kill --kill-whom=main --signal=KILL mctld.service; wait; true"
+        )
+        names = {name for image in json.loads(busybox("images", "--json").stdout) for name in image["Names"]}
+        layers = busybox.shell(f"ls {STORE}/layers").text.split()
+        assert len(layers) == (2 if f"killed:{number}" in names else 1)
+        if f"killed:{number}" in names:
+            busybox("rmi", f"killed:{number}")
+    assert settled(busybox) == ""
+
+
+def test_the_same_archive_many_times_at_once(busybox: Mctl) -> None:
+    script = "for i in 1 2 3 4; do mctl import /usr/lib/python3/dist-packages same:$i & done; wait"
+    assert len(busybox.shell(script, timeout=120).text.split()) == 4
+    assert busybox.shell(f"ls {STORE}/layers | wc -l").text == "2\n"
+    assert settled(busybox) == ""
+
+
+def test_a_full_disk(images: Mctl) -> None:
+    """The store on a small file system of its own."""
+    script = f"""
+        set -e
+        systemctl stop mctld.service
+        mount -t tmpfs -o size=80M tmpfs {STORE}
+        mctl import /usr/lib big; echo status $?
+    """
+    after = f"systemctl stop mctld.service; umount {STORE}; systemctl reset-failed mctld.service; true"
+    try:
+        refused = images.shell(script.replace("set -e", ""), check=False, timeout=120)
+        assert b"make room" in refused.stderr
+        assert refused.text == "status 1\n"
+        assert images("images", "-q").text == ""
+        assert settled(images) == ""
+    finally:
+        images.shell(after)
