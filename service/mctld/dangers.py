@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def dangers(spec: Spec) -> tuple[str, ...]:
     """Empty for what an ordinary user may do unasked: a container that has no more than everybody's walls allow."""
-    return (*_host_files(spec), *_security(spec.security), *_network(spec.networking))
+    # paths last: they can be long, and what a person is shown begins with what nobody else chose the words of
+    return (*_security(spec.security), *_network(spec.networking), *_host_files(spec))
 
 
 def _host_files(spec: Spec) -> Iterator[str]:

@@ -97,6 +97,12 @@ class Security:
         return {**RLIMITS, **{name: (soft, hard) for name, soft, hard in self.rlimits}}
 
     @property
+    def preparing_limits(self) -> dict[str, tuple[int, int]]:
+        """Under which a container is set up: no lower than the defaults, for ten descriptors would not do."""
+        usual = RLIMITS
+        return {n: (max(s, usual[n][0]), max(h, usual[n][1])) for n, (s, h) in self.resource_limits.items()}
+
+    @property
     def asked_capabilities(self) -> tuple[str, ...]:
         """Beyond what everybody gets."""
         return tuple(name for name in self.capabilities if name not in capability.DEFAULT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mctld.kernel import constants as c
@@ -14,7 +15,7 @@ from mctld.runtime.launch import Inherited, Spawner
 from mctld.runtime.plan import Plan, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from mctld.runtime.launch import Status
 
@@ -50,12 +51,14 @@ def conducted(address: str, act: Callable[[Spawner], Awaitable[None]]) -> None:
     asyncio.run(run())
 
 
-async def output_of(client: Spawner, work: Plan) -> tuple[str, Status]:
+async def output_of(
+    client: Spawner, work: Plan, descriptors: Mapping[str, int] = MappingProxyType({})
+) -> tuple[str, Status]:
     stage = await client.spawn("one", NAMESPACES, IDS, INHERITED)
     reader, writer = os.pipe()
     null = os.open(os.devnull, os.O_RDWR)
     try:
-        stage.begin(work, {"stdin": null, "stdout": writer, "stderr": writer})
+        stage.begin(work, {**descriptors, "stdin": null, "stdout": writer, "stderr": writer})
         await stage.finish(work)
     finally:
         os.close(writer)

@@ -164,7 +164,7 @@ def test_the_spawner_stays_light() -> None:
         "mctld.kernel", "mctld.kernel.constants", "mctld.kernel.files", "mctld.kernel.libc", "mctld.kernel.mount",
         "mctld.kernel.process", "mctld.runtime", "mctld.runtime.capabilities", "mctld.runtime.children",
         "mctld.runtime.filesystems", "mctld.runtime.identity", "mctld.runtime.programs", "mctld.runtime.seccomp",
-        "mctld.runtime.seccomp.loading", "mctld.runtime.spawner", "mctld.runtime.stage",
+        "mctld.runtime.seccomp.loading", "mctld.runtime.spawner", "mctld.runtime.stage", "mctld.runtime.terminal",
     }  # fmt: skip
 
 

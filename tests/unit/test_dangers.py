@@ -110,7 +110,7 @@ def test_set_user_id_programs_are_roots_only_among_the_hosts_ids(ones_own: Calla
 def test_nothing_of_a_specification_is_forgotten() -> None:
     """A new field: is it a danger? Say so here, and in dangers.py."""
     harmless = {
-        "name", "command", "environment", "working_directory", "hostname", "user", "limits", "labels",
+        "name", "command", "environment", "working_directory", "hostname", "user", "limits", "labels", "terminal",
         "stop_signal", "timeout_stop_usec", "auto_remove", "read_only", "tmpfs", "shm_size", "init", "hosts",
         "name_servers",
     }  # fmt: skip

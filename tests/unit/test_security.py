@@ -142,6 +142,15 @@ def test_limits_are_complete() -> None:
     assert {**found, "NOFILE": security.RLIMITS["NOFILE"]} == security.RLIMITS
 
 
+def test_nothing_is_set_up_with_less_than_usual() -> None:
+    given = (("NOFILE", 3, 2_000_000), ("CORE", 0, 0), ("MEMLOCK", 9 << 20, 9 << 20))
+    found = Security(rlimits=given).preparing_limits
+    assert found["NOFILE"] == (1024, 2_000_000)
+    assert found["CORE"] == (0, RLIMIT_INFINITY)
+    assert found["MEMLOCK"] == (9 << 20, 9 << 20)
+    assert found["STACK"] == security.RLIMITS["STACK"]
+
+
 def test_ids() -> None:
     assert Security().has_user_namespace
     assert not Security(user_namespace="host").has_user_namespace

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from . import constants as c
 from .libc import Bytes, Int, Path, Size, ULong, call, function
+
+OPTIONS_MAX = 4095  # what is longer mount(2) cuts off, and says nothing
 
 _mount = function("mount", Path, Path, Path, ULong, Path)
 _umount2 = function("umount2", Path, Int)
@@ -35,6 +38,8 @@ def pivot_root(new: str, old: str) -> None:
 def mount_at(kind: str, path: str, options: dict[str, str | None], flags: int) -> None:
     """mount(2), for what fsconfig(2) cannot say; values may not contain a comma."""
     text = ",".join(key if value is None else f"{key}={value}" for key, value in options.items())
+    if len(os.fsencode(text)) > OPTIONS_MAX:
+        raise OSError(errno.E2BIG, f"mount: {os.strerror(errno.E2BIG)}", kind)
     _mount(kind, path, kind, flags, text)
 
 

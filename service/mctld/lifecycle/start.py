@@ -77,7 +77,7 @@ async def start(machinery: Machinery, record: Record, stdio: AnyStdio, window: W
 def inherited(spec: Spec) -> Inherited:
     security = spec.security
     asked = tuple(name for name, _, _ in security.rlimits)
-    return Inherited(security.resource_limits, asked, security.oom_score_adjust)
+    return Inherited(security.preparing_limits, asked, security.oom_score_adjust)
 
 
 def ids_of(record: Record) -> IdMap | None:

@@ -245,6 +245,7 @@ def privileges(spec: Spec, last_capability: int) -> tuple[Step, ...]:
         *((_step("no-new-privileges", "forbid new privileges"),) if security.no_new_privileges else ()),
         _step("working-directory", f"enter the working directory {directory}", path=directory),
         _step("program", f"find {spec.command[0]!r}", name=spec.command[0], path=environment(spec).get("PATH", "")),
+        *((_step("limits", "set resource limits", limits=security.rlimits),) if security.rlimits else ()),
         *((_step("seccomp", "load the system call filter"),) if filtered else ()),
     )
 

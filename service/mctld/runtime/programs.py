@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 
 from ..kernel import constants as c
 from ..kernel import files, process
 from . import accounts
+
+UNLIMITED = 2**64 - 1
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +59,16 @@ def find_program(descriptors: Descriptors, name: str, path: str) -> None:
     """
     descriptors.program = find(name, path)
     descriptors.home = accounts.home(os.getuid())
+
+
+def set_limits(_: Descriptors, limits: list[tuple[str, int, int]]) -> None:
+    """setrlimit(2), so late that nothing of ours has to live with them. They can only be lowered here."""
+    for name, soft, hard in limits:
+        values = [resource.RLIM_INFINITY if value >= UNLIMITED else value for value in (soft, hard)]
+        try:
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (values[0], values[1]))
+        except ValueError as error:
+            raise OSError(errno.EPERM, str(error), name) from error
 
 
 def execute(descriptors: Descriptors, command: list[str], environment: dict[str, str], init: str = "") -> None:

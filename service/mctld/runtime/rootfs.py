@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -148,7 +149,7 @@ def _forget_volatile() -> None:
     Nothing was lost, since the host has not crashed: the container has never run (overlayfs.rst, Volatile mount).
     """
     with contextlib.suppress(FileNotFoundError):
-        os.rmdir("work/work/incompat/volatile")
+        shutil.rmtree("work/work/incompat")
 
 
 def _options(lowers: Sequence[str], *, volatile: bool) -> dict[str, str | None]:

@@ -22,7 +22,7 @@ import prctl
 
 from ..kernel import constants as c
 from ..kernel import process
-from . import stage
+from . import programs, stage
 from .children import Children
 
 TYPE_CHECKING = False
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 PROTOCOL = 1  # of the requests and of the plans; tests/contract/test_protocol.py tells when it has to change
 LISTEN_FD = 3
-UNLIMITED = 2**64 - 1
 COREDUMP_FILTER = "0x33"  # core(5)
 MESSAGE_MAX = 192 << 10  # below the default limit of a message, net.core.wmem_default
 
@@ -238,7 +237,7 @@ def _limit(pid: int, name: str, soft: int, hard: int, *, strict: bool) -> None:
     Where even we may not go beyond our own hard limit, that one holds, unless `strict`: somebody asked for it.
     """
     number = getattr(resource, f"RLIMIT_{name}")
-    wanted = tuple(resource.RLIM_INFINITY if value >= UNLIMITED else value for value in (soft, hard))
+    wanted = tuple(resource.RLIM_INFINITY if value >= programs.UNLIMITED else value for value in (soft, hard))
     try:
         resource.prlimit(pid, number, (wanted[0], wanted[1]))
     except PermissionError as error:

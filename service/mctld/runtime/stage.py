@@ -60,6 +60,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "no-new-privileges": capabilities.forbid_new_privileges,
     "working-directory": programs.enter_directory,
     "program": programs.find_program,
+    "limits": programs.set_limits,
     "seccomp": loading.load_filter,
     "execute": programs.execute,
 }
