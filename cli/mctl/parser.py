@@ -22,6 +22,7 @@ VERBS = {
     "check": "say what this host lacks for containers, and what to do",
     "create": "make a container without starting it",
     "exec": "execute a command in a container that runs",
+    "image check": "prove that the files of images are what they were",
     "image inspect": "show all that is known about images, as JSON",
     "image share": "let all users use an image",
     "images": "list images",
@@ -36,6 +37,7 @@ VERBS = {
     "rm": "remove containers",
     "rmi": "remove images, or names of them",
     "run": "make a container, start it, and wait for it or leave it running",
+    "save": "write an image as an archive that docker, podman and skopeo read",
     "start": "start containers that were made before or have ended",
     "stop": "stop containers in good order",
     "unpause": "let paused containers go on",
@@ -44,7 +46,8 @@ VERBS = {
 }
 ALIASES = {
     "freeze": "pause", "thaw": "unpause", "list": "ps", "ls": "ps", "image ls": "images", "image list": "images",
-    "image import": "import", "image rm": "rmi", "image tag": "tag",
+    "image import": "import", "image rm": "rmi", "image save": "save",
+    "image tag": "tag",
 }  # fmt: skip
 GROUPS = frozenset(("image",))  # verbs of two words
 

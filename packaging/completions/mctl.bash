@@ -37,6 +37,8 @@ __mctl_options() { # verb
         rmi | 'image rm') echo "$common -f --force" ;;
         tag | 'image tag') echo "$common" ;;
         'image inspect') echo "$common -f --format --pretty --pretty=false --json --json=short --json=pretty" ;;
+        'image check') echo "$common" ;;
+        save | 'image save') echo "$common -o --output" ;;
         'image share') echo "$common --off" ;;
         logs) echo "$common -f --follow -n --tail --since --until -t --timestamps -o --output --raw" ;;
         port) echo "$common -p --publish --unpublish" ;;
@@ -61,6 +63,7 @@ __mctl_takes_value() { # verb option
         network,--subnet | port,-p | port,--publish | port,--unpublish) ;;
         stop,-t | stop,--time | stop,--timeout | kill,-s | kill,--signal) ;;
         ps,-f | ps,--filter | ps,--format | inspect,-f | inspect,--format) ;;
+        save,-o | save,--output | 'image save',-o | 'image save',--output) ;;
         images,--format | 'image inspect',-f | 'image inspect',--format) ;;
         import,-[cm] | import,--change | import,--message | import,--author) ;;
         logs,-[no] | logs,--tail | logs,--since | logs,--until | logs,--output) ;;
@@ -91,9 +94,9 @@ __mctl_operands() { # verb
         unpause | thaw) __mctl_names -f state=paused ;;
         rm | logs | inspect | update | port) __mctl_names -a ;;
         network) echo 'create ls inspect rm prune'; mctl --no-ask-password network ls -q 2>/dev/null ;;
-        images | rmi | tag | 'image '*) __mctl_images ;;
-        image) echo 'import inspect list ls rm share tag' ;;
-        help) echo 'attach check create exec image images import inspect kill logs network pause port ps rm rmi run start stop unpause update tag' ;;
+        images | rmi | tag | save | 'image '*) __mctl_images ;;
+        image) echo 'check import inspect list ls rm save share tag' ;;
+        help) echo 'attach check create exec image images import inspect kill logs network pause port ps rm rmi run save start stop unpause update tag' ;;
     esac
 }
 
@@ -126,7 +129,7 @@ _mctl() {
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check create exec image images import inspect kill logs network pause port ps rm rmi run start stop unpause update tag help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'check create exec image images import inspect kill logs network pause port ps rm rmi run save start stop unpause update tag help' -- "$cur")
     elif [[ $family == run ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(

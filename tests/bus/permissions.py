@@ -64,6 +64,8 @@ TABLE: dict[str, Row] = {
     f"{IMAGE}.Tag": (MANAGE_IMAGE, ("st", "other:1", 0)),
     f"{IMAGE}.Untag": (MANAGE_IMAGE, ("st", "web", 0)),
     f"{IMAGE}.Remove": (MANAGE_IMAGE, ("t", 0)),
+    f"{IMAGE}.Check": (INSPECT, ("t", 0)),
+    f"{IMAGE}.Save": (INSPECT, ("ht", 0, 0)),
     f"{IMAGE}.Share": (IMAGES_ADMIN, ("t", 1)),
     f"{MANAGER}.ImportImage": (IMAGES, ("sa{sv}t", "new", {"Archive": Variant("h", 0)}, 0)),
     f"{MANAGER}.GetImage": (INSPECT, ("s", "web")),

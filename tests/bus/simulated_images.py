@@ -80,6 +80,12 @@ class SimulatedImages:
     def share(self, image: Image, *, shared: bool) -> None:
         self._change(replace(image, shared=shared))
 
+    async def damaged(self, image: Image) -> list[str]:
+        return [LAYER.diff_id] if image.id in self.used else []
+
+    async def save(self, image: Image, output: int) -> None:
+        os.write(output, image.key.encode())
+
     def _put(self, image: Image) -> Image:
         self.images[image.key] = image
         for listener in self.listeners:

@@ -51,7 +51,7 @@ async def play(client: Client, member: str, rootfs: int, *, interactive: bool = 
     path = path_of(interface, name)
     body = [name if part == "web" else part for part in body]
     archive = os.memfd_create("archive")
-    fds = [rootfs] if "Rootfs" in str(body) else [archive] if "Archive" in str(body) else []
+    fds = [rootfs] if "Rootfs" in str(body) else [archive] if "Archive" in str(body) or signature[0:1] == "h" else []
     try:
         await client.call(path, interface, method, signature, *body, fds=fds, interactive=interactive)
     except Exception as error:

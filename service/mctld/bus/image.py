@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UnknownObject
 from ..reference import Reference
-from . import options
+from . import openings, options
 from .paths import image_path
 from .question import IMAGES_ADMIN, INSPECT, Question
 from .target import Target
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 INTERFACE = "org.mctl1.Image"
 SHARED = 1
+LOOKING = ("inspect", "tag", "check", "save")  # what leaves the image as it is
 
 
 class ImageObject(Target):
@@ -52,7 +53,7 @@ class ImageObject(Target):
     def ask(self, call: Call, actions: tuple[str, ...], args: tuple[object, ...], verb: str) -> Question:
         """What is shared may be seen and tagged by all as if it were theirs, but it is its owner's to change."""
         found = self._found
-        mine = found and (found.visible_to(call.uid) if verb in ("inspect", "tag") else found.owner_uid == call.uid)
+        mine = found and (found.visible_to(call.uid) if verb in LOOKING else found.owner_uid == call.uid)
         return Question(
             actions,
             args,
@@ -77,6 +78,13 @@ class ImageObject(Target):
             case "Remove", [int(flags)]:
                 options.check_flags(flags, {options.FORCE: "also where containers were made from it"})
                 return self.ask(call, (method.action,), (bool(flags & options.FORCE),), "remove")
+            case "Check", [int(flags)]:
+                options.check_flags(flags, {})
+                return self.ask(call, (method.action,), (), "check")
+            case "Save", [int(output), int(flags)]:
+                options.check_flags(flags, {})
+                openings.check_output(call.fds.peek(output))
+                return self.ask(call, (method.action,), (output,), "save")
             case "Share", [int(flags)]:
                 options.check_flags(flags, {SHARED: "with all users"})
                 return self.ask(call, (IMAGES_ADMIN,), (bool(flags & SHARED),), "share")
@@ -109,6 +117,13 @@ class ImageObject(Target):
     def share(self, call: Call, shared: bool) -> None:  # noqa: FBT001
         del call
         self._images.share(self.image, shared=shared)
+
+    async def check(self, call: Call) -> list[str]:
+        del call
+        return list(await self._images.damaged(self.image))
+
+    async def save(self, call: Call, output: int) -> None:
+        await self._images.save(self.image, call.fds.peek(output))
 
     def id(self) -> str:
         return self.image.id

@@ -133,6 +133,18 @@ def check_stdin(fd: int) -> None:
         raise InvalidArgs("Stdin is a terminal: a container could type into it; pass a file, pipe or socket")
 
 
+def check_output(fd: int) -> None:
+    """An archive is written to it, by a thread that must not be held up for ever."""
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    mode = os.fstat(fd).st_mode
+    if flags & os.O_PATH or flags & os.O_ACCMODE == os.O_RDONLY:
+        raise InvalidArgs("output is not open for writing")
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        raise InvalidArgs("output is no file, pipe or socket")
+    if (mount_type(fd) or "").startswith("fuse"):
+        raise InvalidArgs("output lies on a FUSE file system, which another process answers for: pass it by a pipe")
+
+
 def check_archive(fd: int) -> None:
     """Read by a confined child alone; it must be nothing that could hold the service up, or give more than bytes."""
     flags = fcntl.fcntl(fd, fcntl.F_GETFL)

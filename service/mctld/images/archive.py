@@ -104,13 +104,14 @@ class Archive:
     def _end(self) -> None:
         padding = 0
         while not self._source.is_at_end():
-            size = min(BLOCK, bounds.PADDING)
-            if self._read(size).strip(b"\0"):
+            data = self._source.some()
+            self._raw(data)
+            if data.strip(b"\0"):
                 raise Refusal("the archive goes on after its end")
-            padding += size
+            padding += len(data)
             if padding > bounds.PADDING:
                 raise Refusal("the archive has too much padding behind its end")
-        if self._end_required and not padding:
+        if self._end_required and padding < BLOCK:
             raise Refusal("the archive is cut off: it does not end as tar archives do")
 
     def _entry(self, header: bytes, pax: extended.Records, names: dict[bytes, bytes]) -> Entry:

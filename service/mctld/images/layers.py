@@ -58,6 +58,10 @@ class Layers:
             raise
         return opened
 
+    def open_directory(self, diff_id: str) -> int:
+        """All that there is of a layer."""
+        return os.open(self.path(diff_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
     def begin(self) -> str:
         """A new directory to make a layer in, empty."""
         made = f"{self._directory}/{MAKING}/{secrets.token_hex(8)}"

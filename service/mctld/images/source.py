@@ -61,6 +61,13 @@ class Source:
             return found
         return b"".join(self.pieces(size))
 
+    def some(self) -> bytes:
+        """What is there without waiting for more, but something unless this is the end."""
+        self._fill()
+        found, self._piece = bytes(self._piece), memoryview(b"")
+        self.position += len(found)
+        return found
+
     def is_at_end(self) -> bool:
         return not self._fill()
 

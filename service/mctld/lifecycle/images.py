@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..bounds import shown
 from ..configuration import Configuration
-from ..errors import ImageInUse, InvalidArgs, LimitsExceeded, NoSuchImage, StoreFailed
+from ..errors import BadImage, ImageInUse, InvalidArgs, LimitsExceeded, NoSuchImage, StoreFailed
 from ..image import Image, ImageRoot, Layer, digest_of
 from ..images.confinement import FILTER
+from ..images.refusal import Refusal
+from ..images.saving import digest_of_layer, save
+from ..images.sink import Sink
 from ..images.unpacker import unpack
 from ..reference import Reference, beginning_of_id
 from ..runtime import users
@@ -69,6 +72,7 @@ class Images:
         self._users_of = users_of
         self._importing: Counter[int] = Counter()
         self._pinned: Counter[str] = Counter()  # layers of images that are about to be stored
+        self._checking = asyncio.Lock()
         self.listeners: list[Listener] = []
 
     def recover(self) -> None:
@@ -175,6 +179,29 @@ class Images:
         for listener in self.listeners:
             listener.changed(changed)
 
+    async def save(self, image: Image, output: int) -> None:
+        """All of it into a file, pipe or socket of the caller's. BadImage if a layer is not what it was."""
+        sink = Sink(output)
+        with self._held(image):
+            work = asyncio.ensure_future(asyncio.to_thread(save, image, self.layers, sink.write))
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                sink.cancel()
+                await asyncio.wait([work])
+                raise
+            except Refusal as error:
+                raise BadImage(str(error)) from error
+            except OSError as error:
+                raise StoreFailed(f"the image could not be saved: {error.strerror}") from error
+
+    async def damaged(self, image: Image) -> list[str]:
+        """Which of its layers are not what they were. Reads all of them, one image after the other."""
+        async with self._checking:
+            with self._held(image):
+                unique = dict.fromkeys(layer.diff_id for layer in image.layers)
+                return [d for d in unique if not await asyncio.to_thread(self._is_whole, d)]
+
     def collect(self) -> None:
         """Layers that nobody needs: forgotten, out of sight, then removed behind everybody's back."""
         for diff_id in self._catalog.remove_unneeded(self._pinned):
@@ -218,6 +245,24 @@ class Images:
             self._pinned -= Counter({diff_id: 1})
             if diff_id not in self._pinned and self._catalog.layer(diff_id) is None:
                 self._disposal.add(self.layers.take_out(diff_id))
+
+    @contextlib.contextmanager
+    def _held(self, image: Image) -> Iterator[None]:
+        """Nothing of it is removed meanwhile."""
+        layers = Counter({layer.diff_id for layer in image.layers})
+        self._pinned += layers
+        try:
+            yield
+        finally:
+            self._pinned -= layers
+            self.collect()
+
+    def _is_whole(self, diff_id: str) -> bool:
+        try:
+            return digest_of_layer(self.layers, diff_id) == diff_id
+        except (OSError, Refusal) as error:
+            log.warning("layer %s: %s", diff_id, error)
+            return False
 
     async def _unpack(self, made: str, archive: int) -> Unpacked:
         program = await self._filters.open(FILTER, frozenset())

@@ -228,7 +228,7 @@ def test_the_child_that_unpacks_is_confined(images: Mctl) -> None:
         exec 9> /srv/slow
         head -c 100 /dev/zero >&9
         for i in $(seq 100); do
-            pid=$(pgrep -f '[m]ctl-unpack') && grep -q '^Seccomp:.*2' /proc/$pid/status && break; sleep 0.1
+            pid=$(pgrep -f '[m]ctl-unpack') && grep -q '^CapEff:.*8000001b' /proc/$pid/status && break; sleep 0.1
         done
         grep -E '^(Uid|NoNewPrivs|Seccomp|CapEff|CapPrm):' /proc/$pid/status
         echo mounts $(wc -l < /proc/$pid/mounts)
@@ -304,3 +304,19 @@ def test_a_full_disk(images: Mctl) -> None:
         assert settled(images) == ""
     finally:
         images.shell(after)
+
+
+def test_saved_whole_and_checked(busybox: Mctl) -> None:
+    busybox("import", "/usr/lib/python3", "py")
+    assert sorted(busybox("image", "check").text.splitlines()) == ["busybox:latest: ok", "py:latest: ok"]
+    piped, named = "mctl save py | tar -t | grep -c blobs/sha256", "mctl save -o /srv/py.tar py"
+    look = f"{piped}; {named} && tar -tf /srv/py.tar manifest.json"
+    assert busybox.shell(f"{look}; ls /srv/py.tar.part; rm /srv/py.tar", check=False).text == "3\nmanifest.json\n"
+    file = busybox.shell(f"ls {STORE}/layers/*/tree/bin/busybox").text.strip()
+    busybox.shell(f"printf X | dd of={file} bs=1 seek=100 conv=notrunc 2> /dev/null")
+    damaged = busybox("image", "check", "busybox", check=False)
+    assert damaged.returncode == 1
+    assert b"is damaged" in damaged.stderr
+    refused = busybox("save", "-o", "/srv/busybox.tar", "busybox", check=False)
+    assert b"is damaged" in refused.stderr
+    assert busybox.shell("ls /srv/busybox.tar*", check=False).text == ""

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An image as one archive that is both an OCI layout and what docker writes, as docker itself does since version 25.
+
+https://github.com/opencontainers/image-spec/blob/main/image-layout.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+from .assembly import Assembly
+from .refusal import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ..image import Image
+    from .layers import Layers
+
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+BLOCK = 512
+
+
+def save(image: Image, layers: Layers, write: Callable[[bytes], None]) -> None:
+    """Slow. Each layer's digest is proved on the way: where it is another, Refusal, and the archive has no end."""
+    configuration = image.configuration.text.encode()
+    unique = dict.fromkeys(layer.diff_id for layer in image.layers)
+    sizes = {diff_id: _size(layers, diff_id) for diff_id in unique}
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": _descriptor(CONFIG_TYPE, image.id, len(configuration)),
+            "layers": [_descriptor(LAYER_TYPE, layer.diff_id, sizes[layer.diff_id]) for layer in image.layers],
+        }
+    )
+    _put(write, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
+    _put(write, _blob(image.id), configuration)
+    _put(write, _blob(_digest(manifest)), manifest)
+    for diff_id in unique:
+        write(_header(_blob(diff_id), sizes[diff_id]))
+        _put_layer(layers, diff_id, write)
+        write(bytes(-sizes[diff_id] % BLOCK))
+    _put(write, "index.json", _index(image, manifest))
+    _put(write, "manifest.json", _docker_manifest(image))
+    write(bytes(2 * BLOCK))
+
+
+def digest_of_layer(layers: Layers, diff_id: str) -> str:
+    """What the layer's files make now. Slow."""
+    opened = layers.open_directory(diff_id)
+    try:
+        return Assembly(opened).digest()
+    finally:
+        os.close(opened)
+
+
+def _put_layer(layers: Layers, diff_id: str, write: Callable[[bytes], None]) -> None:
+    opened = layers.open_directory(diff_id)
+    try:
+        found = hashlib.sha256()
+        for piece in Assembly(opened):
+            found.update(piece)
+            write(piece)
+    finally:
+        os.close(opened)
+    if f"sha256:{found.hexdigest()}" != diff_id:
+        raise Refusal(f"the layer {diff_id} is damaged: its files make {found.hexdigest()}")
+
+
+def _size(layers: Layers, diff_id: str) -> int:
+    opened = layers.open_directory(diff_id)
+    try:
+        return Assembly(opened).size()
+    finally:
+        os.close(opened)
+
+
+def _index(image: Image, manifest: bytes) -> bytes:
+    """One entry for each name, as skopeo and docker look for them."""
+    entry = _descriptor(MANIFEST_TYPE, _digest(manifest), len(manifest))
+    named = [
+        {
+            **entry,
+            "annotations": {
+                "io.containerd.image.name": str(reference),
+                "org.opencontainers.image.ref.name": str(reference) if number else reference.tag,
+            },
+        }
+        for number, reference in enumerate(image.references)
+    ]
+    return _json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": named or [entry]})
+
+
+def _docker_manifest(image: Image) -> bytes:
+    return _json(
+        [
+            {
+                "Config": _blob(image.id),
+                "RepoTags": [str(reference) for reference in image.references],
+                "Layers": [_blob(layer.diff_id) for layer in image.layers],
+            }
+        ]
+    )
+
+
+def _descriptor(kind: str, digest: str, size: int) -> dict[str, Any]:
+    return {"mediaType": kind, "digest": digest, "size": size}
+
+
+def _blob(digest: str) -> str:
+    return f"blobs/sha256/{digest.removeprefix('sha256:')}"
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _json(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _put(write: Callable[[bytes], None], name: str, content: bytes) -> None:
+    for part in _padded(name, content):
+        write(part)
+
+
+def _padded(name: str, content: bytes) -> Iterable[bytes]:
+    return _header(name, len(content)), content, bytes(-len(content) % BLOCK)
+
+
+def _header(name: str, size: int) -> bytes:
+    entry = tarfile.TarInfo(name)
+    entry.size = size
+    return entry.tobuf(tarfile.GNU_FORMAT)
