@@ -20,7 +20,7 @@ class Console:
         if keyboard and not os.isatty(0):
             raise UsageError("the input device is not a TTY: call this from a terminal, or do not pass on input")
         self.keyboard = keyboard
-        self.keys = Keys(keys)
+        self.keys: Keys | None = Keys(keys)
         self._told: tuple[int, int] | None = None
         self._before: list[Any] | None = None
 
@@ -45,6 +45,15 @@ class Console:
         if told is None and now[0]:
             return [(max(now[0] - 1, 1), now[1]), now]
         return [] if now == told else [now]
+
+    def resize(self, *masters: int, rows: int, columns: int) -> None:
+        """Terminals that are held here."""
+        import fcntl
+        import struct
+        import termios
+
+        for master in masters:
+            fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
 
     def take(self) -> None:
         """Keys come as they are pressed and mean nothing here; to be called again after a stop."""

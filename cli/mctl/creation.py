@@ -128,8 +128,6 @@ def container_options(arguments: Arguments, origin: dict[str, tuple[str, Any]]) 
     if arguments.operands[1:]:
         found["Command"] = ("as", arguments.operands[1:])
     environment = environment_of(arguments)
-    if arguments.get("tty") and not any(entry.startswith("TERM=") for entry in environment):
-        environment += kind_of_terminal()
     if environment:
         found["Environment"] = ("as", environment)
     if "label" in arguments.options:
@@ -139,16 +137,17 @@ def container_options(arguments: Arguments, origin: dict[str, tuple[str, Any]]) 
 
 
 def environment_of(arguments: Arguments) -> list[str]:
-    """Files first, then -e; the last word on a variable counts."""
+    """Files first, then -e; the last word on a variable counts. With -t there is TERM in any case."""
     files = [entry for file in arguments.get("env_file", []) for entry in file]
     entries = [entry for entry in (*files, *arguments.get("env", [])) if entry is not None]
-    return [f"{name}={value}" for name, value in dict(entries).items()]
+    terminal = kind_of_terminal() if arguments.get("tty") else {}
+    return [f"{name}={value}" for name, value in {**terminal, **dict(entries)}.items()]
 
 
-def kind_of_terminal() -> list[str]:
-    """The caller's, so that programs inside know what they may print."""
+def kind_of_terminal() -> dict[str, str]:
+    """The caller's, so that programs inside know what they may print; the service has a default."""
     found = os.environ.get("TERM", "")
-    return [f"TERM={found}"] if found and found.isprintable() and os.isatty(0) else []
+    return {"TERM": found} if found and found.isprintable() and os.isatty(0) else {}
 
 
 def check_operands(arguments: Arguments, verb: str) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .client import Client
     from .console import Console
     from .parser import Arguments
+    from .relay import Attended
 
 DETACH_KEYS = Option(("--detach-keys",), "what leaves the terminal, ctrl-p,ctrl-q if not given", value="KEYS")
 MCTL_FAILED = 125
@@ -47,11 +48,27 @@ class Front:
         """Serves the streams until the end of the run; the exit status."""
         from . import relay
 
-        attended = relay.container(path, identity, terminal=self._terminal)
+        how, status = self._serve(client, relay.container(path, identity, terminal=self._terminal), streams)
+        return self._status(how, status, identity[:12])
+
+    def attend_exec(self, client: Client, path: str, streams: list[Any]) -> int:
+        """The same for a command executed in a container. Its terminal is held here, and cannot be left alone."""
+        from . import relay
+
+        if self._console:
+            self._console.keys = None
+        how, status = self._serve(client, relay.executed(path, terminal=self._terminal), streams)
+        if how == "unknown":
+            complain(f"how the command ended is not known ({how})")
+            return MCTL_FAILED
+        return status if how == "exited" else 128 + status
+
+    def _serve(self, client: Client, attended: Attended, streams: list[Any]) -> tuple[str, int]:
+        from . import relay
+
         numbers = [stream.to_raw_fd() for stream in streams]
         feed = self._given.feed if self._given else None
-        how, status = relay.attend(client, attended, numbers, feed=feed, console=self._console)
-        return self._status(how, status, identity[:12])
+        return relay.attend(client, attended, numbers, feed=feed, console=self._console)
 
     def _status(self, how: str, status: int, identity: str) -> int:
         if how in ("exited", "detached"):

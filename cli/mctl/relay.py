@@ -32,6 +32,7 @@ FORWARDED = (
 )
 PATIENCE = 3  # as docker: the third signal to end takes this command away, and leaves the container
 IDLE_MILLISECONDS = 5000  # that the pipes may stay silent, but open, after the end of the run
+HUNG_UP_MILLISECONDS = 300  # the same for a terminal, which is hung up then
 RESTARTED = (NO_REPLY, CANCELLED)  # killed, or stopped in order
 RETRIES = 5  # of the wait, when the service is restarted meanwhile
 DETACHED = "detached"  # in place of how a run has ended
@@ -105,9 +106,11 @@ def container(path: str, identity: str, *, terminal: bool = False) -> Attended:
     )
 
 
-def executed(path: str) -> Attended:
+def executed(path: str, *, terminal: bool = False) -> Attended:
     """Its output comes straight from the command, and needs no service."""
     goes_on = "the command goes on in the container, without anybody who reads its output"
+    if terminal:
+        goes_on = "the command's terminal is hung up"
     return Attended(path, EXEC, Call(path, EXEC, "Wait"), service_lost="", goes_on=goes_on)
 
 
@@ -145,6 +148,7 @@ class Relay:
         self._attended = attended
         self._streams = {stream.source: stream for stream in streams}
         self._console = console
+        self._idle = HUNG_UP_MILLISECONDS if console else IDLE_MILLISECONDS
         self._signals = Signals(*((signal.SIGWINCH, signal.SIGCONT) if console else ()))
         self._wait = Wait(client, attended)
         self._kills: list[Call] = []
@@ -159,7 +163,7 @@ class Relay:
     def work(self) -> tuple[str, int]:
         """How the run ended, and its status, when all output has been passed on. Raises Left, Detached and Failure."""
         while self._answer is None or self._streams:
-            ready = self._poller.poll(None if self._answer is None else IDLE_MILLISECONDS)
+            ready = self._poller.poll(None if self._answer is None else self._idle)
             if not ready:
                 break  # something outside holds the pipe, and would hold this command too
             for fd, events in ready:
@@ -209,6 +213,9 @@ class Relay:
         self._console.take()
         self._note_resizes()
         for rows, columns in self._console.news():
+            if self._attended.interface == EXEC:  # its stream is the terminal itself
+                self._console.resize(*self._streams, rows=rows, columns=columns)
+                continue
             resize = Call(self._attended.path, self._attended.interface, "Resize", "qq", rows, columns)
             self._client.send(resize)
             self._resizes.append(resize)

@@ -28,7 +28,9 @@ class Stream:
         """Copies what is there; False at the end."""
         try:
             data = os.read(self.source, CHUNK)
-        except ConnectionResetError:  # the other end of a socket has gone without reading all
+        except BlockingIOError:
+            return True
+        except OSError:  # ECONNRESET: the other end of a socket has gone; EIO: nobody has a terminal open any more
             data = b""
         self._to_sink(data)
         return bool(data)

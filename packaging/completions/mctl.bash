@@ -24,7 +24,7 @@ __mctl_options() { # verb
         run) echo "$common $making $limits -d --detach -i --interactive --detach-keys" ;;
         create) echo "$common $making $limits -i --interactive" ;;
         attach) echo "$common --no-stdin --detach-keys" ;;
-        exec) echo "$common -d --detach -i --interactive -u --user -w --workdir -e --env --env-file" ;;
+        exec) echo "$common -d --detach -i --interactive -t --tty -u --user -w --workdir -e --env --env-file" ;;
         start) echo "$common -a --attach -i --interactive --detach-keys" ;;
         stop) echo "$common -t --time --timeout -f --force" ;;
         kill) echo "$common -s --signal -a --all" ;;

@@ -213,6 +213,10 @@ class SimulatedExecs:
     ) -> tuple[SimulatedExec, tuple[int, ...]]:
         self.asked.append((execution, by_uid, None if stdin is None else os.read(stdin, 100), attach))
         made = self.add(f"e{len(self.asked)}", container.name, container.owner_uid, by_uid, *execution.command)
+        if execution.terminal:
+            master, inside = os.openpty()
+            os.close(inside)
+            return made, (master,)
         pairs = [os.pipe() for _ in range(2 if attach else 0)]
         for _, writer in pairs:
             os.close(writer)

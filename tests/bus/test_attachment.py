@@ -84,6 +84,39 @@ async def test_a_start_attached_passes_on_what_belongs_to_it(client: Client, hou
     assert house.registry.containers["web"].state is State.RUNNING
 
 
+async def test_a_command_with_a_terminal_gives_its_master(client: Client, house: House) -> None:
+    house.registry.add("web", ALICE).state = State.RUNNING
+    options = {"Terminal": Variant("b", value=True), "TerminalSize": Variant("(qq)", [33, 77])}
+    reply = await client.exchange(container_path("web"), CONTAINER, "Exec", "asa{sv}t", ["/bin/sh"], options, 1)
+    (master,) = reply.fds.take_all()
+    assert os.isatty(master)
+    os.close(master)
+    execution = house.registry.execs.asked[0][0]
+    assert (execution.terminal, execution.window) == (True, (33, 77))
+
+
+@pytest.mark.parametrize(
+    ("options", "flags", "words"),
+    [
+        ({"Terminal": Variant("b", value=True)}, 0, "without the flag attach"),
+        ({"Terminal": Variant("b", value=True), "Stdin": Variant("h", 0)}, 1, "by the stream"),
+        ({"TerminalSize": Variant("(qq)", [33, 77])}, 1, "without Terminal"),
+    ],
+)
+async def test_a_commands_terminal_is_asked_for_rightly(
+    client: Client, house: House, options: dict[str, Variant], flags: int, words: str
+) -> None:
+    house.registry.add("web", ALICE).state = State.RUNNING
+    reading, writing = os.pipe()
+    error = await client.error(
+        container_path("web"), CONTAINER, "Exec", "asa{sv}t", ["/bin/sh"], options, flags, fds=[reading]
+    )
+    os.close(reading)
+    os.close(writing)
+    assert error.name == INVALID
+    assert words in error.text
+
+
 async def test_what_does_not_run_cannot_be_attached_to(client: Client, house: House) -> None:
     house.registry.add("web", ALICE, terminal=True)
     for member, signature, body in (("Attach", "t", [0]), ("Resize", "qq", [1, 1])):

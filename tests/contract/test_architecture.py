@@ -39,7 +39,7 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "configuration": {"errors", "bounds"},
     "image": {"errors", "bounds", "configuration", "reference"},
     "spec": {"errors", "bounds", "image", "device", "limits", "mounts", "networking", "security"},
-    "execution": {"spec"},
+    "execution": {"errors", "spec"},
     "dangers": {"capability", "image", "mounts", "networking", "security", "spec"},
     "encoding": {"device", "image", "limits", "mounts", "networking", "security", "spec"},
     "kernel": set(),

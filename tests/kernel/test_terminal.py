@@ -55,7 +55,7 @@ def interactive(*command: str, user: str = "0", points: Step | None = None) -> P
             filesystem("tmpfs", "/dev", mode="755"),
             step("device", source="/dev/tty", target="/dev/tty"),
             points or filesystem("devpts", "/dev/pts", **POINTS),
-            step("terminal", rows=33, columns=77),
+            step("terminal", rows=33, columns=77, console=True),
             step("device", source="console", target="/dev/console"),
             step("gate"),
             step("pivot"),

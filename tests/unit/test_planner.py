@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mctld import capability
+from mctld.execution import Execution
 from mctld.kernel import constants as c
 from mctld.mounts import Bind, HostPath, Tmpfs
 from mctld.runtime import capabilities, planner, stage
@@ -66,6 +67,33 @@ def test_one_more_process_is_bound_as_the_first_is(make_spec: Callable[..., Spec
     assert another[3:] == first[[step.operation for step in first].index("pivot") + 1 :]
     assert not another[0].arguments["namespaces"] & c.CLONE_NEWPID  # it was born there
     assert another[0].arguments["namespaces"] | c.CLONE_NEWPID == planner.namespaces(spec) | c.CLONE_NEWCGROUP
+
+
+def test_a_terminal_is_made_before_anything_of_the_users_is_mounted(make_spec: Callable[..., Spec]) -> None:
+    """CVE-2025-52565, and what can be opened by its name there is what was made."""
+    spec = make_spec(terminal=True, tmpfs=(Tmpfs.parse("/srv", ""),))
+    found = operations(spec)
+    steps = planner.plan(spec, last_capability=40, window=(24, 80)).steps
+    made = steps[found.index("terminal")].arguments
+    assert made == {"rows": 24, "columns": 80, "console": True}
+    consoles = [s.arguments["source"] for s in steps if s.arguments.get("target") == "/dev/console"]
+    assert consoles == [planner.CONSOLE]
+    devpts = next(i for i, s in enumerate(steps) if s.arguments.get("kind") == "devpts")
+    users = [i for i, s in enumerate(steps) if s.operation == "bind" or s.arguments.get("target") == "/srv"]
+    assert devpts < found.index("terminal") < min(users)
+    assert "stdio" not in found
+    assert found.index("fresh-process") < found.index("controlling-terminal") < found.index("user")
+
+
+def test_a_command_has_a_terminal_only_if_it_asks_for_one(make_spec: Callable[..., Spec]) -> None:
+    container = make_spec(terminal=True)
+    plain, own = Execution(("sh",)).inside(container), Execution(("sh",), terminal=True).inside(make_spec())
+    assert "stdio" in [step.operation for step in planner.exec_plan(plain, last_capability=40).steps]
+    steps = planner.exec_plan(own, last_capability=40, window=(24, 80)).steps
+    operations = [step.operation for step in steps]
+    assert operations.index("join") < operations.index("terminal") < operations.index("controlling-terminal")
+    assert planner.environment(own)["TERM"] == "xterm"
+    assert "TERM" not in planner.environment(plain)
 
 
 def test_only_root_keeps_capabilities(make_spec: Callable[..., Spec]) -> None:

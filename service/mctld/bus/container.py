@@ -152,6 +152,9 @@ class ContainerObject(ContainerProperties):
             case "Publish" | "Unpublish", [list(given), int(flags)]:
                 options.check_flags(flags, {})
                 return method.name.lower(), (options.ports(given),)
+            case "Attach", [int(flags)]:
+                options.check_flags(flags, {})
+                return "attach to", ()
             case "OpenLog", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return "logs", (options.log_query(options.parse(given, options.LOG)),)

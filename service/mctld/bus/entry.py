@@ -7,6 +7,7 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..errors import InvalidArgs
 from . import openings, options
 from .question import EXEC, EXEC_PRIVILEGED
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from dbus_next.signature import Variant
 
+    from ..execution import Execution
     from .question import Call, Question
 
 _EFFECT = "execute $(command) in the container $(container)"
@@ -25,15 +27,23 @@ def question(about: Question, call: Call, command: Sequence[str], given: Mapping
     options.check_flags(flags, {options.ATTACH: "attach"})
     values = options.parse(given, options.EXEC)
     execution = options.execution(command, values)
-    stdin = openings.checked_stdin(call, values)
+    stdin, attach = openings.checked_stdin(call, values), bool(flags & options.ATTACH)
+    _check_terminal(execution, stdin, attach=attach)
     said = {"command": shlex.join(execution.command), "user": str(execution.user) if execution.user else ""}
     privileged = about.owner == call.uid and about.details.get("privileged") == "yes"
     return replace(
         about,
         actions=(EXEC_PRIVILEGED if privileged else EXEC,),
-        args=(execution, stdin, bool(flags & options.ATTACH)),
+        args=(execution, stdin, attach),
         effect=_EFFECT + (" of user $(owner)" if about.subject else ""),
         details={**about.details, **{key: value for key, value in said.items() if value}},
         said=said,
         blind_effect=_EFFECT,
     )
+
+
+def _check_terminal(execution: Execution, stdin: int | None, *, attach: bool) -> None:
+    if execution.terminal and stdin is not None:
+        raise InvalidArgs("Stdin is given for a command with Terminal: what is typed there comes by the stream")
+    if execution.terminal and not attach:
+        raise InvalidArgs("Terminal is asked for without the flag attach: nobody would hold it")

@@ -55,7 +55,7 @@ CREATION = {
 START = {"Stdin": "h", "TerminalSize": "(qq)"}
 RUN = {**CREATION, **START}
 STOP = {"TimeoutUSec": "t"}
-EXEC = {"User": "s", "WorkingDirectory": "s", "Environment": "as", "Stdin": "h"}
+EXEC = {"User": "s", "WorkingDirectory": "s", "Environment": "as", "Terminal": "b", **START}
 NETWORK = {"Subnet": "s", "Internal": "b"}
 LOG = {"Follow": "b", "Lines": "t", "Since": "t", "Until": "t", "Output": "s"}
 FILTER = {"States": "as", "OwnerUID": "u", "Names": "as"}
@@ -135,6 +135,8 @@ def execution(command: Sequence[str], values: Mapping[str, Any]) -> Execution:
         environment=tuple(values.get("Environment", ())),
         user=User.parse(values["User"]) if "User" in values else None,
         working_directory=values.get("WorkingDirectory"),
+        terminal=values.get("Terminal", False),
+        window=terminal_size(values),
     )
 
 

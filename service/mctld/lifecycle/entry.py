@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 
 from ..errors import NotRunning, Paused, SetupFailed, SpawnerUnavailable
 from ..runtime import planner
+from . import terminal
 from .readiness import readable
 from .resources import open_filter
 from .start import inherited
-from .stdio import open_for_exec
+from .stdio import Stdio, open_for_exec
 
 if TYPE_CHECKING:
+    from ..execution import Execution
     from ..runtime.launch import Stage
     from ..runtime.plan import Plan
     from ..spec import Spec
@@ -36,7 +38,7 @@ GRACE = 0.5  # seconds in which a container that is ending may prove it
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """streams: the reading ends of its output, if attached."""
+    """streams: the reading ends of its output, if attached, or the master of its terminal."""
 
     pid: int
     pidfd: int
@@ -44,11 +46,11 @@ class Entered:
 
 
 async def enter(
-    machinery: Machinery, container: Container, spec: Spec, made: Exec, *, stdin: int | None, attach: bool
+    machinery: Machinery, container: Container, execution: Execution, made: Exec, *, stdin: int | None, attach: bool
 ) -> Entered:
-    """Returns when the command executes. `spec` is the container's with this command; `stdin` is borrowed."""
+    """Returns when the command executes. `stdin` is borrowed."""
     try:
-        return await _enter(machinery, container, spec, made, stdin=stdin, attach=attach)
+        return await _enter(machinery, container, execution, made, stdin=stdin, attach=attach)
     except SetupFailed as error:
         raise await _explained(container, error) from error
     except OSError as error:  # no descriptors, no memory; or the cgroup is gone
@@ -56,15 +58,16 @@ async def enter(
 
 
 async def _enter(
-    machinery: Machinery, container: Container, spec: Spec, made: Exec, *, stdin: int | None, attach: bool
+    machinery: Machinery, container: Container, execution: Execution, made: Exec, *, stdin: int | None, attach: bool
 ) -> Entered:
-    plan = planner.exec_plan(spec, last_capability=machinery.last_capability)
+    spec = execution.inside(container.spec)
+    plan = planner.exec_plan(spec, last_capability=machinery.last_capability, window=execution.window)
     with ExitStack() as opened:
         first = _owned(opened, container.open_process())
         cgroup = _owned(opened, _open_cgroup(container))
         program = await open_filter(machinery, container.spec)
         filters = {} if program is None else {"seccomp": _owned(opened, program)}
-        stdio = open_for_exec(container.record, container.unit, stdin=stdin, attach=attach)
+        stdio = _open_stdio(container, spec, stdin, attach=attach)
         opened.callback(stdio.close_payload)
         on_failure = opened.enter_context(ExitStack())
         on_failure.callback(stdio.abandon)
@@ -75,12 +78,20 @@ async def _enter(
         stage.begin(plan, {"container": first, **filters, **stdio.payload})
         await _executed(stage, plan)
         on_failure.pop_all()
-        return Entered(stage.pid, stage.pidfd, stdio.watchers)
+        master = stage.take(terminal.NAME)
+        return Entered(stage.pid, stage.pidfd, stdio.watchers if master is None else (master,))
 
 
 def _owned(opened: ExitStack, descriptor: int) -> int:
     opened.callback(os.close, descriptor)
     return descriptor
+
+
+def _open_stdio(container: Container, spec: Spec, stdin: int | None, *, attach: bool) -> Stdio:
+    """For a terminal nothing goes in: it is made inside."""
+    if spec.terminal:
+        return Stdio({})
+    return open_for_exec(container.record, container.unit, stdin=stdin, attach=attach)
 
 
 def _open_cgroup(container: Container) -> int:

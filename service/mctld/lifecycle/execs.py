@@ -55,7 +55,7 @@ class Execs:
         )  # fmt: skip
         made = self._all[about.id] = Exec(about, self._machinery, self._ended)
         try:
-            entered = await enter(self._machinery, container, spec, made, stdin=stdin, attach=attach)
+            entered = await enter(self._machinery, container, execution, made, stdin=stdin, attach=attach)
         except BaseException:
             del self._all[about.id]
             raise

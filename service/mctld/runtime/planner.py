@@ -72,7 +72,7 @@ def plan(spec: Spec, *, last_capability: int, window: tuple[int, int] = NO_WINDO
     )
 
 
-def exec_plan(spec: Spec, *, last_capability: int) -> Plan:
+def exec_plan(spec: Spec, *, last_capability: int, window: tuple[int, int] = NO_WINDOW) -> Plan:
     """For one more process of a container that runs: `spec` is the container's, with this process's command.
 
     What binds the container's first process binds this one, because it is made of the same steps.
@@ -83,6 +83,7 @@ def exec_plan(spec: Spec, *, last_capability: int) -> Plan:
             _step("join", "enter the container's namespaces", namespaces=joined),
             _step("own-credentials", "become root of the user namespace"),
             _step("keyring", "join a session keyring"),
+            *((_terminal(window, console=False),) if spec.terminal else ()),
             *_payload(spec, last_capability),
             _execution(spec, init=False),
         )
@@ -151,10 +152,10 @@ def _kernel_filesystems(spec: Spec) -> tuple[Step, ...]:
 
 
 def _devices(spec: Spec, window: tuple[int, int]) -> tuple[Step, ...]:
-    shown = DEVICES if spec.terminal else DEVICES | NO_CONSOLE
+    wanted = DEVICES if spec.terminal else DEVICES | NO_CONSOLE
     nodes = tuple(
         _step("device", f"show /dev/{name}", source=f"/dev/{source}", target=f"/dev/{name}")
-        for name, source in shown.items()
+        for name, source in wanted.items()
     )
     given = tuple(
         _step("device", f"show {device.target}", source=device_name(number), target=device.target)
@@ -163,17 +164,15 @@ def _devices(spec: Spec, window: tuple[int, int]) -> tuple[Step, ...]:
     links = tuple(
         _step("symlink", f"make {target}", target=target, points_to=points_to) for target, points_to in LINKS.items()
     )
-    terminal = _terminal(window) if spec.terminal else ()
+    shown = _step("device", "show the terminal on /dev/console", source=CONSOLE, target="/dev/console")
+    terminal = (_terminal(window, console=True), shown) if spec.terminal else ()
     return nodes + terminal + given + links
 
 
-def _terminal(window: tuple[int, int]) -> tuple[Step, ...]:
-    """Before anything of the image's or the user's is mounted."""
+def _terminal(window: tuple[int, int], *, console: bool) -> Step:
+    """For a first process before anything of the image's or the user's is mounted."""
     rows, columns = window
-    return (
-        _step("terminal", "open a terminal", rows=rows, columns=columns),
-        _step("device", "show the terminal on /dev/console", source=CONSOLE, target="/dev/console"),
-    )
+    return _step("terminal", "open a terminal", rows=rows, columns=columns, console=console)
 
 
 def _sysctls(spec: Spec) -> tuple[Step, ...]:

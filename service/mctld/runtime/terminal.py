@@ -27,8 +27,8 @@ CONSOLE = "console"
 _KEPT = -1  # chown(2): the group stays the one that devpts gives
 
 
-def open_terminal(descriptors: Descriptors, rows: int, columns: int) -> None:
-    """Makes the pair; the master goes up, the peer stays here, and a mount of it for /dev/console."""
+def open_terminal(descriptors: Descriptors, rows: int, columns: int, *, console: bool) -> None:
+    """Makes the pair; the master goes up, the peer stays here, and if there is to be a console a mount of it."""
     points = files.open_plain(descriptors.root, POINTS, os.O_PATH | os.O_DIRECTORY)
     try:
         if files.filesystem_type(points) != c.DEVPTS_SUPER_MAGIC:
@@ -42,7 +42,8 @@ def open_terminal(descriptors: Descriptors, rows: int, columns: int) -> None:
     descriptors.hand_up(NAME, master)
     os.close(master)
     descriptors.keep(NAME, peer)
-    descriptors.keep(CONSOLE, mount.clone_tree(peer))
+    if console:
+        descriptors.keep(CONSOLE, mount.clone_tree(peer))
 
 
 def take_terminal(descriptors: Descriptors, user: str, group: str) -> None:

@@ -229,6 +229,48 @@ def test_a_failed_start_says_so_on_a_terminal(mctl: Mctl, play: Callable[..., Pl
     assert "does not exist in the container" in found.seen
 
 
+def test_a_command_with_a_terminal_of_its_own(mctl: Mctl, play: Callable[..., Played]) -> None:
+    """In a container that has none, and in one whose first process has another."""
+    mctl.run("sleep", "1000", options=["-d", "--name", "plain"])
+    mctl.run("sleep", "1000", options=["-dt", "--name", "with", "-e", "TERM=of-the-first"])
+    for name, number in (("plain", 0), ("with", 1)):
+        steps: list[Step] = [
+            (PROMPT, {"type": "tty; echo $TERM; stty size\n"}),
+            (f"/dev/pts/{number}\r\nvt220\r\n33 77\r\n", {"resize": [50, 132]}),
+            (PROMPT, {"type": "sleep 1; stty size; echo ready; cat\n"}),
+            ("50 132\r\nready\r\n", {"shell": "sleep 0.5", "type": "\x03"}),
+            (PROMPT, {"type": "exit 7\n"}),
+        ]
+        found = play("exec", "-it", name, "sh", steps=steps)
+        found.came_to_its_end(7)
+        assert "job control" not in found.seen
+    assert mctl("exec", "with", "sh", "-c", "echo $TERM; [ -t 0 ] || echo none").text == "of-the-first\nnone\n"
+
+
+@pytest.mark.allow_journal(KILLED)
+def test_a_commands_terminal_needs_no_service(mctl: Mctl, play: Callable[..., Played]) -> None:
+    mctl.run("sleep", "1000", options=["-d", "--name", "through-exec"])
+    steps: list[Step] = [
+        (PROMPT, {"shell": f"kill -9 {mctl.service_pid()}"}),
+        ("", {"type": "echo after=$((2))\n"}),
+        ("after=2", {"type": ""}),
+        (PROMPT, {"type": "sleep 1; exit 3\n"}),
+    ]
+    play("exec", "-it", "through-exec", "sh", steps=steps).came_to_its_end(3)
+    mctl.run("true", options=["--rm"])
+
+
+def test_a_commands_terminal_is_hung_up_with_its_client(mctl: Mctl, play: Callable[..., Played]) -> None:
+    mctl.run("sleep", "1000", options=["-d", "--name", "hangup"])
+    steps: list[Step] = [(PROMPT, {"signal": signal.SIGKILL})]
+    assert play("exec", "-it", "hangup", "sh", steps=steps).status == -signal.SIGKILL
+    left = mctl.shell("for i in $(seq 50); do mctl exec hangup pgrep -x sh || break; sleep 0.1; done")
+    assert left.text.count("\n") < 40
+    refused = mctl("exec", "-dt", "hangup", "sh", check=False)
+    assert refused.returncode == 125
+    assert b"a terminal that nobody holds" in refused.stderr
+
+
 def test_input_that_is_no_terminal_is_refused(mctl: Mctl) -> None:
     result = mctl.run("sh", options=["--rm", "-it"], check=False)
     assert result.returncode == 125
