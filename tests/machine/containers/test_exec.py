@@ -301,9 +301,7 @@ def test_a_container_needs_no_service_to_end_after_its_execs(web: Web) -> None:
 
 @pytest.mark.qemu
 def test_it_counts_for_the_limits(mctl: Mctl) -> None:
-    mctl.run("sleep", "100000", options=["-d", "--name", "tight", "--pids", "3", "-m", "32m"])
-    script = "for i in 1 2 3 4 5 6; do sleep 100 & done; wait"
-    assert "fork" in mctl("exec", "tight", "sh", "-c", script, check=False, timeout=120).stderr.decode()
+    mctl.run("sleep", "100000", options=["-d", "--name", "tight", "--pids", "3"])
     mctl("exec", "-d", "tight", "sleep", "1000")
     mctl("exec", "-d", "tight", "sleep", "1000")
     result = mctl("exec", "tight", "true", check=False)
