@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .image import ImageRoot
-from .security import RLIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +54,5 @@ def _security(security: Security) -> Iterator[str]:
         yield "set-user-ID programs that become the host's root"
     if security.oom_score_adjust < 0:
         yield "protection from the OOM killer"
-    for name, soft, hard in security.rlimits:
-        if hard > RLIMITS[name][1] or soft > RLIMITS[name][1]:
-            yield f"a resource limit {name} of {hard}"
+    for name, _, hard in security.raised_limits:
+        yield f"a resource limit {name} of {hard}"

@@ -97,6 +97,11 @@ class Security:
         return {**RLIMITS, **{name: (soft, hard) for name, soft, hard in self.rlimits}}
 
     @property
+    def raised_limits(self) -> tuple[tuple[str, int, int], ...]:
+        """Those beyond what everybody gets."""
+        return tuple(limit for limit in self.rlimits if limit[2] > RLIMITS[limit[0]][1])
+
+    @property
     def preparing_limits(self) -> dict[str, tuple[int, int]]:
         """Under which a container is set up: no lower than the defaults, for ten descriptors would not do."""
         usual = RLIMITS

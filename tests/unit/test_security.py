@@ -149,6 +149,7 @@ def test_nothing_is_set_up_with_less_than_usual() -> None:
     assert found["CORE"] == (0, RLIMIT_INFINITY)
     assert found["MEMLOCK"] == (9 << 20, 9 << 20)
     assert found["STACK"] == security.RLIMITS["STACK"]
+    assert Security(rlimits=given).raised_limits == (given[0], given[2])
 
 
 def test_ids() -> None:

@@ -76,8 +76,8 @@ async def start(machinery: Machinery, record: Record, stdio: AnyStdio, window: W
 
 def inherited(spec: Spec) -> Inherited:
     security = spec.security
-    asked = tuple(name for name, _, _ in security.rlimits)
-    return Inherited(security.preparing_limits, asked, security.oom_score_adjust)
+    raised = tuple(name for name, _, _ in security.raised_limits)  # only we can: inside a limit can but be lowered
+    return Inherited(security.preparing_limits, raised, security.oom_score_adjust)
 
 
 def ids_of(record: Record) -> IdMap | None:

@@ -150,7 +150,7 @@ def test_set_user_id_programs_work_where_they_may(mctl: Mctl) -> None:
     root, script = "/srv/setuid", "grep -E 'Uid|CapEff|CapBnd' /proc/$PPID/status"  # busybox gives up what it gained
     try:
         found = [
-            mctl.run("tini-static", "sh", "-c", script, options=["--rm", "-u", "1000", *more], rootfs=root).text
+            mctl.run("tini-static", "--", "sh", "-c", script, options=["--rm", "-u", "1000", *more], rootfs=root).text
             for more in ([], ["--security-opt", "no-new-privileges=false"])
         ]
         ids, none, kept = ("1000", "1000", "1000", "1000"), "0000000000000000", "00000000800405fb"
@@ -275,7 +275,7 @@ def test_the_walls_are_the_same_after_the_service_was_killed(mctl: Mctl, data: s
                "--cap-drop", "ALL", "--ulimit", "nofile=50", "--userns", "300000", "-u", "7:8",
                "--add-host", "db:10.9.8.7", "--sysctl", "kernel.msgmax=99"]  # fmt: skip
     script = """
-        grep -E 'Cap|NoNew|Uid|Gid|Groups' /proc/self/status; cut -d' ' -f5- /proc/self/mountinfo
+        grep -E 'Cap|NoNew|[UG]id|Groups' /proc/self/status; cut -d' ' -f5- /proc/self/mountinfo
         cat /etc/hosts /proc/sys/kernel/msgmax /proc/self/uid_map; ulimit -n
     """
     mctl.run("sh", "-c", script, options=options)
