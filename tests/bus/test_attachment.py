@@ -11,7 +11,7 @@ import pytest
 from dbus_next.signature import Variant
 
 from bus.house import ALICE, BOB, CONTAINER, House
-from bus.polkit import NO, YES
+from bus.polkit import CHALLENGE, NO, YES
 from mctld.bus.paths import container_path
 from mctld.state import State
 
@@ -68,6 +68,18 @@ async def test_attaching_again_and_another_size(client: Client, house: House) ->
         await talk(house, "web", reply.fds.take_all())
     await client.container("web", "Resize", "qq", 50, 132)
     assert house.registry.containers["web"].window == (50, 132)
+
+
+async def test_what_a_person_is_asked(house: House) -> None:
+    bob = await house.client(BOB)
+    house.registry.add("web", ALICE, terminal=True).state = State.RUNNING
+    house.polkit.decide = lambda _: CHALLENGE
+    error = await bob.error(container_path("web"), CONTAINER, "Attach", "t", 0, interactive=True)
+    assert error.name == DENIED
+    shown = house.polkit.asked[-1]
+    assert (shown.action, shown.details["verb"]) == ("org.mctl1.attach", "attach")
+    message = "Authentication is required to attach to the container $(container), which is not yours."
+    assert shown.details["polkit.message"] == message
 
 
 async def test_a_start_attached_passes_on_what_belongs_to_it(client: Client, house: House) -> None:

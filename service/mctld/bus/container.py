@@ -115,6 +115,10 @@ class ContainerObject(ContainerProperties):
                 return replace(question, details={**question.details, **limit_details(given)})
             case "Publish", _:
                 return publishing(question)
+            case "Attach", _:
+                effect = "attach to the container $(container)"
+                owned = " of user $(owner)" if question.subject else ""
+                return replace(question, effect=effect + owned, blind_effect=effect)
         return question
 
     def introspection_actions(self) -> tuple[str, ...]:
@@ -152,9 +156,6 @@ class ContainerObject(ContainerProperties):
             case "Publish" | "Unpublish", [list(given), int(flags)]:
                 options.check_flags(flags, {})
                 return method.name.lower(), (options.ports(given),)
-            case "Attach", [int(flags)]:
-                options.check_flags(flags, {})
-                return "attach to", ()
             case "OpenLog", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return "logs", (options.log_query(options.parse(given, options.LOG)),)
