@@ -64,7 +64,7 @@ def check_all_ways(mctl: Mctl) -> None:
     assert ask(mctl, "192.0.2.1", 80) == ""
 
 
-@pytest.mark.both
+@pytest.mark.nspawn
 @pytest.mark.allow_journal(KILLED)
 def test_a_published_port_whatever_becomes_of_the_service(mctl: Mctl, outside: None) -> None:
     serve(mctl, "web", "-p", "8080:80")
@@ -81,7 +81,7 @@ def test_a_published_port_whatever_becomes_of_the_service(mctl: Mctl, outside: N
     assert "8080" not in mctl.shell("nft list table inet mctl").text
 
 
-@pytest.mark.both
+@pytest.mark.nspawn
 def test_the_way_out_is_under_the_hosts_address(mctl: Mctl, outside: None) -> None:
     """Outside knows no route to containers: an answer can only have gone to the host's own address."""
     mctl.shell("ip netns exec outside busybox nc -ll -p 7 -e /bin/echo from outside >/dev/null 2>&1 &")

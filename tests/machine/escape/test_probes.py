@@ -18,11 +18,8 @@ if TYPE_CHECKING:
 
     from .conftest import Walls
 
-# Emulation is slow: there the two that differ most.
-BOTH = ("default", "privileged")
-MARKED = {p.name: pytest.mark.both if p.name in BOTH else pytest.mark.nspawn for p in PROFILES}
-EACH = [pytest.param(p, id=p.name, marks=MARKED[p.name]) for p in PROFILES]
-CASES = [pytest.param(p, name, id=f"{p.name}-{name}", marks=MARKED[p.name]) for p in PROFILES for name in p.table]
+EACH = [pytest.param(p, id=p.name, marks=pytest.mark.nspawn) for p in PROFILES]
+CASES = [pytest.param(p, name, id=f"{p.name}-{name}", marks=pytest.mark.nspawn) for p in PROFILES for name in p.table]
 
 
 @pytest.mark.parametrize("profile", EACH)
@@ -51,13 +48,13 @@ def test_the_container_has_one_filter_of_its_own(session_machine: Machine, walls
     assert int(walls.of(profile)["seccomp-filters"]["outcome"]) == int(outer[1]) + own
 
 
-@pytest.mark.both
+@pytest.mark.nspawn
 def test_the_container_may_use_the_processors_of_the_machine(session_machine: Machine, walls: Walls) -> None:
     there = re.search(r"^Cpus_allowed_list:\t(\S+)$", session_machine.read("/proc/1/status").decode(), re.MULTILINE)
     assert there
     assert walls.of(PROFILES[0])["processors"]["outcome"] == there[1]
 
 
-@pytest.mark.both
+@pytest.mark.nspawn
 def test_every_probe_is_judged(walls: Walls) -> None:
     assert set(walls.of(PROFILES[0])) == set(expected.DEFAULT) | expected.FACTS
