@@ -47,6 +47,7 @@ def open_pinned(pinned: HostPath, *, what: str = "path", flags: int = 0) -> int:
     another = NoSuchRootfs(
         f"{what} {pinned.path!r} is no longer the one the container was made from: make the container anew"
     )
+    same_boot = pinned.boot == boot_id()  # before anything is open that would have to be closed
     try:  # the path had no link in it when it was read off the descriptor
         descriptor = files.openat2(c.AT_FDCWD, pinned.path, os.O_PATH | flags, c.RESOLVE_NO_SYMLINKS)
     except OSError as error:
@@ -55,7 +56,7 @@ def open_pinned(pinned: HostPath, *, what: str = "path", flags: int = 0) -> int:
         reason = os.strerror(error.errno or 0)
         raise NoSuchRootfs(f"{what} {pinned.path!r} cannot be opened: {reason}") from error
     found = os.fstat(descriptor)
-    moved = pinned.boot == boot_id() and found.st_dev != pinned.device
+    moved = same_boot and found.st_dev != pinned.device
     if moved or found.st_ino != pinned.inode:
         os.close(descriptor)
         raise another
