@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -174,7 +175,9 @@ async def test_another_users_container_and_none_at_all_look_the_same(
         house.polkit.asked.clear()
         _, (signature, *body) = TABLE[member]
         path = path_of(interface, "web")
-        error = await bob.error(path, interface, method, signature, *body, interactive=interactive)
+        with tempfile.TemporaryFile() as file:
+            fds = [file.fileno()] if "h" in signature else []
+            error = await bob.error(path, interface, method, signature, *body, fds=fds, interactive=interactive)
         answers.append((error.name, error.text))
         prompts.append([(a.action, a.details) for a in house.polkit.asked if a.interactive])
     assert answers[0] == answers[1]
