@@ -53,7 +53,10 @@ class Bus:
         self._result(self._send("Wait", "", to=DBusAddress(path, "org.mctl1", "org.mctl1.Exec")))
 
     def _run(self) -> int:
-        options = {"Rootfs": ("h", self._root), "Command": ("as", list(TRUE)), "AutoRemove": ("b", True)}
+        options = {
+            "Rootfs": ("h", self._root), "Command": ("as", list(TRUE)), "AutoRemove": ("b", True),
+            "Networks": ("as", []),
+        }  # fmt: skip
         return self._send("RunContainer", "sa{sv}t", "", options, 0)
 
     def _result(self, serial: int) -> tuple[Any, ...]:

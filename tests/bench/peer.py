@@ -46,6 +46,10 @@ class Peer(ABC):
     def true(self) -> list[str]:
         """Runs /bin/true in a container without network and leaves nothing."""
 
+    def bridged(self) -> list[str] | None:
+        """The same with an address on the engine's own bridge."""
+        return None
+
     @abstractmethod
     def listing(self) -> list[str] | None: ...
 

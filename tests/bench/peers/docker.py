@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 IMAGE = "bench:latest"
 SETTINGS = Path("/etc/docker/daemon.json")
-# Its bridge and firewall need kernel modules that the outer host may lack; no container here has a network anyway.
+# Its bridge and firewall need kernel modules that the outer host may lack; only one measure asks for a network.
 WITHOUT_BRIDGE = {"bridge": "none", "iptables": False, "ip6tables": False}
 INFO = "storage {{.Driver}}, cgroups {{.CgroupDriver}}, runtime {{.DefaultRuntime}}"
 
@@ -38,6 +38,9 @@ class Docker(Peer):
 
     def true(self) -> list[str]:
         return ["docker", "run", "--rm", "--network=none", IMAGE, *TRUE]
+
+    def bridged(self) -> list[str] | None:
+        return None if SETTINGS.exists() else ["docker", "run", "--rm", IMAGE, *TRUE]
 
     def listing(self) -> list[str]:
         return ["docker", "ps"]

@@ -13,6 +13,8 @@ from bench.peer import SLEEP, TRUE, Peer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+ALONE = ("--network=none",)
+
 
 class Ours(Peer):
     name = OURS
@@ -23,9 +25,12 @@ class Ours(Peer):
 
     def prepare(self) -> None:
         command.output(self.true())
-        self.how = "overlay over the directory, user namespace, systemd scope"
+        self.how = "overlay over the directory, user namespace, seccomp, systemd scope; --network=none"
 
     def true(self) -> list[str]:
+        return ["mctl", "run", "--rm", *ALONE, str(self.rootfs.directory), *TRUE]
+
+    def bridged(self) -> list[str]:
         return ["mctl", "run", "--rm", str(self.rootfs.directory), *TRUE]
 
     def listing(self) -> list[str]:
@@ -42,7 +47,7 @@ class Ours(Peer):
 
     def talker(self, name: str, argv: Sequence[str], *, detached: bool) -> list[str]:
         flags = ["-d"] if detached else []
-        return ["mctl", "run", *flags, "--name", name, str(self.rootfs.directory), *argv]
+        return ["mctl", "run", *ALONE, *flags, "--name", name, str(self.rootfs.directory), *argv]
 
     def wait(self, name: str) -> None:
         with self.service() as bus:

@@ -46,6 +46,9 @@ class Podman(Peer):
     def true(self) -> list[str]:
         return self._runs("--rm", IMAGE, *TRUE)
 
+    def bridged(self) -> list[str]:
+        return [*self._podman(), "run", "--network=bridge", *self._run, "--rm", IMAGE, *TRUE]
+
     def listing(self) -> list[str]:
         return [*self._podman(), "ps"]
 
