@@ -2,6 +2,7 @@
 """Numbers of the kernel's interface that Python's os module lacks, named as in linux/*.h."""
 
 import os
+import sys
 
 AT_EMPTY_PATH = 0x1000
 AT_FDCWD = -100
@@ -33,10 +34,11 @@ IOPRIO_WHO_PROCESS = 1
 SIOCSIFFLAGS = 0x8914
 
 KEYCTL_JOIN_SESSION_KEYRING = 1
+# What this interpreter was built for: personality(2) changes what uname(2) tells (Personality= of units).
+MACHINE = getattr(sys.implementation, "_multiarch", "").partition("-")[0] or os.uname().machine
 # asm/unistd.h: 219 is the generic table's (arm64, riscv64, loongarch64)
-_MACHINE = os.uname().machine
-SYS_KEYCTL = {"x86_64": 250, "i686": 288, "armv7l": 311, "ppc64le": 271, "s390x": 280}.get(_MACHINE, 219)
-SYS_IOPRIO_SET = {"x86_64": 251, "i686": 289, "armv7l": 314, "ppc64le": 273, "s390x": 282}.get(_MACHINE, 30)
+SYS_KEYCTL = {"x86_64": 250, "i386": 288, "arm": 311, "powerpc64le": 271, "s390x": 280}.get(MACHINE, 219)
+SYS_IOPRIO_SET = {"x86_64": 251, "i386": 289, "arm": 314, "powerpc64le": 273, "s390x": 282}.get(MACHINE, 30)
 
 MNT_DETACH = 2
 

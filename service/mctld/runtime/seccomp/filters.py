@@ -13,6 +13,7 @@ import stat
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from ...kernel import constants
 from .profiles import BUILT_IN, UNCONFINED, resolve
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Filters:
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
-        self._machine = os.uname().machine
+        self._machine = constants.MACHINE
         self._held: OrderedDict[tuple[bytes, frozenset[str]], int] = OrderedDict()
         self._making = {True: asyncio.Lock(), False: asyncio.Lock()}
 

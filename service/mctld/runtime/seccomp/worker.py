@@ -8,12 +8,12 @@ meanwhile: 4 kB of a profile could stop the service for minutes.
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
 
 from ...errors import InvalidArgs
+from ...kernel import constants
 
 SECONDS_MAX = 5  # of processor time; a profile of docker's size takes 0.03
 WAIT_MAX = 60  # on a host that is busy
@@ -53,7 +53,7 @@ def main() -> None:
     from . import profiles, program
 
     request = json.load(sys.stdin.buffer)
-    rules = profiles.resolve(request["profile"], frozenset(request["capabilities"]), os.uname().machine)
+    rules = profiles.resolve(request["profile"], frozenset(request["capabilities"]), constants.MACHINE)
     assert rules is not None
     try:
         code = program.compile_profile(rules)
