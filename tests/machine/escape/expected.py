@@ -239,6 +239,7 @@ INHERITABLE = (
     "descriptors", "working-directory", "umask", "environment", "groups", "ids", "session-is-own",
     "capabilities-inheritable", "capabilities-ambient", "signals-blocked", "signals-ignored", "oom-score-adj",
     "login-uid", "keep-capabilities", "secure-bits", "parent-death-signal", "child-subreaper", "dumpable",
+    "nice", "scheduler", "io-priority", "timer-slack", "personality", "coredump-filter", "huge-pages-disabled",
 )  # fmt: skip
 
 # Not judged: they depend on the machine, or are looked at from outside.
