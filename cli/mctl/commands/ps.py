@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..client import Client
     from ..parser import Arguments
 
-ACTIVE = ["starting", "running", "paused", "stopping"]
+ACTIVE = ["starting", "running", "paused", "stopping", "unreadable"]  # what wants to be seen
 HEADS = ("NAME", "ID", "STATE", "OWNER", "COMMAND", "CREATED")
 ID_DIGITS = 12
 COMMAND_WIDTH = 30

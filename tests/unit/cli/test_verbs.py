@@ -137,7 +137,7 @@ def test_ps(mctl: Mctl, service: FakeService) -> None:
 @pytest.mark.parametrize(
     ("words", "asked"),
     [
-        ([], {"States": ("as", ["starting", "running", "paused", "stopping"])}),
+        ([], {"States": ("as", ["starting", "running", "paused", "stopping", "unreadable"])}),
         (["-a"], {}),
         (["-f", "name=web", "--filter=name=db", "-a"], {"Names": ("as", ["web", "db"])}),
         (["-f", "status=created"], {"States": ("as", ["created"])}),
