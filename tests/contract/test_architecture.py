@@ -18,7 +18,7 @@ SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 SPECIFICATION = {
     "errors", "bounds", "capability", "configuration", "cpuset", "dangers", "device", "encoding", "execution", "hidden",
-    "image", "limits", "mounts", "networking", "ports", "reference", "security", "spec", "state",
+    "image", "limits", "mounts", "networking", "platform", "ports", "reference", "security", "spec", "state",
     "unreadable",
 }  # fmt: skip
 PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
@@ -37,6 +37,7 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "hidden": set(),
     "security": {"capability", "errors", "bounds", "hidden"},
     "reference": {"errors", "bounds"},
+    "platform": {"errors", "bounds"},
     "configuration": {"errors", "bounds"},
     "image": {"errors", "bounds", "configuration", "reference"},
     "spec": {"errors", "bounds", "image", "device", "limits", "mounts", "networking", "security"},
