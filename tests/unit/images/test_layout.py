@@ -89,8 +89,9 @@ def test_an_image_with_several_names_is_one(maker: Maker) -> None:
 def test_platforms(maker: Maker) -> None:
     arm = {"os": "linux", "architecture": "arm64"}
     signed = maker.json({}, MANIFEST, platform={"os": "unknown", "architecture": "unknown"})
-    inner = {"schemaVersion": 2, "manifests": [signed, {**maker.entry(), "digest": LAYERS[0], "platform": arm},
-                                               maker.entry(platform={"os": "linux", "architecture": "amd64"})]}  # fmt: skip
+    other = {**maker.entry(), "digest": LAYERS[0], "platform": arm}
+    mine = maker.entry(platform={"os": "linux", "architecture": "amd64"})
+    inner = {"schemaVersion": 2, "manifests": [signed, other, mine]}
     maker.index(maker.json(inner, INDEX, annotations={"io.containerd.image.name": "docker.io/library/web:1"}))
     (found,) = maker.read()
     assert found.references == (Reference("docker.io/library/web", "1"),)
