@@ -78,7 +78,7 @@ async def _unpacked(
 
 
 async def _layer(images: Images, shelf: Shelf, layer: PackedLayer, made: str) -> Unpacked:
-    opened = await _read(lambda: _open(shelf, layer))
+    opened = await _read(lambda: _open(shelf, layer), os.close)
     try:
         found = await images.unpack(made, opened, end_required=layer.promised is None)
     except BadImage as error:
@@ -102,13 +102,15 @@ def _open(shelf: Shelf, layer: PackedLayer) -> int:
     return opened
 
 
-async def _read(work: Callable[[], T]) -> T:
-    """In a thread, to its end: the shelf stays open as long."""
+async def _read(work: Callable[[], T], undo: Callable[[T], None] = lambda _: None) -> T:
+    """In a thread, to its end: the shelf stays open as long. `undo` is for what comes when nobody waits any more."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
+        if task.exception() is None:
+            undo(task.result())
         raise
     except Refusal as error:
         raise BadImage(str(error)) from error
