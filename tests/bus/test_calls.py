@@ -5,19 +5,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 import pytest
 from dbus_next.signature import Variant
 
-from bus.house import ALICE, CONTAINER, MANAGER, ROOT_UID, Client, House
+from bus.house import ALICE, CONTAINER, MANAGER, PROPERTIES, ROOT_UID, Client, House
 from bus.polkit import YES
 from mctld.bounds import INFINITY
 from mctld.bus.paths import ROOT, container_path
+from mctld.bus.standard import OBJECT_MANAGER
 from mctld.lifecycle.events import Exit
 from mctld.lifecycle.logs import LogQuery
 from mctld.limits import Limits
-from mctld.networking import Networking
+from mctld.networking import Lease, Networking
 from mctld.spec import Rootfs
 from mctld.state import State
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Options = dict[str, Variant]
+LEASE = Lease("bridge", "0" * 32, IPv4Address("172.20.0.2"), IPv6Address("fd00::2"), 0)
 
 
 @pytest.fixture
@@ -154,6 +158,64 @@ async def test_list_and_filter(client: Client, house: House) -> None:
     assert await names(States=Variant("as", ["running"])) == ["a"]
     assert await names(OwnerUID=Variant("u", 0)) == ["b"]
     assert await names(Names=Variant("as", ["b", "c"])) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["team"], ["db", "web"]),
+        (["team=a"], ["web"]),
+        (["team", "tier"], ["db"]),
+        (["team="], []),
+        (["other"], []),
+    ],
+)
+async def test_list_by_labels(house: House, labels: list[str], names: list[str]) -> None:
+    house.registry.add("web", ALICE, labels=(("team", "a"),))
+    house.registry.add("db", ALICE, labels=(("team", "b"), ("tier", "back")))
+    house.registry.add("plain", ALICE)
+    house.polkit.decide = lambda _: YES
+    client = await house.client(ALICE)
+    (found,) = await client.manager("ListContainers", "a{sv}t", {"Labels": Variant("as", labels)}, 0)
+    assert sorted(each["Name"].value for each in found) == names
+
+
+async def test_list_of_some_properties(house: House) -> None:
+    house.registry.add("web", ALICE)
+    house.polkit.decide = lambda _: YES
+    client = await house.client(ALICE)
+    wanted = {"Properties": Variant("as", ["State", "Name"])}
+    (found,) = await client.manager("ListContainers", "a{sv}t", wanted, 0)
+    assert [{name: variant.value for name, variant in each.items()} for each in found] == [
+        {"Name": "web", "State": "created"}
+    ]
+    wanted = {"Properties": Variant("as", ["State", "Bogus"])}
+    error = await client.error(ROOT, MANAGER, "ListContainers", "a{sv}t", wanted, 0)
+    assert "Properties 'Bogus' is not known" in error.text
+
+
+async def test_a_list_tells_what_is_so_now(house: House) -> None:
+    """It is put together from bytes that were kept: none may be older than the container."""
+    container = house.registry.add("web", ALICE)
+    house.polkit.decide = lambda _: YES
+    client = await house.client(ALICE)
+    changes: list[dict[str, object]] = [
+        {}, {"state": State.RUNNING, "main_pid": 7}, {"uid_shift": 9}, {"warnings": ("one",)}, {"created_usec": 2},
+        {"started_usec": 3}, {"started_monotonic_usec": 4}, {"exited_usec": 5}, {"exited_monotonic_usec": 6},
+        {"end": Exit("exited", 1)}, {"end": Exit("exited", 2)}, {"leases": (LEASE,)},
+        {"spec": replace(container.spec, hostname="other")}, {"owner_uid": ALICE, "state": State.EXITED},
+    ]  # fmt: skip
+    for change in changes:
+        for name, value in change.items():
+            setattr(container, name, value)
+        (listed,) = await client.manager("ListContainers", "a{sv}t", {}, 0)
+        (alone,) = await client.call(container_path("web"), PROPERTIES, "GetAll", "s", CONTAINER)
+        (managed,) = await client.call(ROOT, OBJECT_MANAGER, "GetManagedObjects")
+        assert plain(listed[0]) == plain(alone) == plain(managed[container_path("web")][CONTAINER])
+
+
+def plain(values: dict[str, Variant]) -> dict[str, object]:
+    return {name: variant.value for name, variant in values.items()}
 
 
 async def test_wait(client: Client, house: House) -> None:

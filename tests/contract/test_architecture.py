@@ -18,8 +18,7 @@ SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 SPECIFICATION = {
     "errors", "bounds", "capability", "configuration", "cpuset", "dangers", "device", "encoding", "execution", "hidden",
-    "image", "limits", "mounts", "networking", "platform", "ports", "reference", "security", "spec", "state",
-    "unreadable",
+    "image", "limits", "mounts", "networking", "ports", "reference", "security", "spec", "state",
 }  # fmt: skip
 PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
 FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
@@ -37,14 +36,12 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "hidden": set(),
     "security": {"capability", "errors", "bounds", "hidden"},
     "reference": {"errors", "bounds"},
-    "platform": {"errors", "bounds"},
     "configuration": {"errors", "bounds"},
     "image": {"errors", "bounds", "configuration", "reference"},
     "spec": {"errors", "bounds", "image", "device", "limits", "mounts", "networking", "security"},
     "execution": {"errors", "spec"},
     "dangers": {"capability", "image", "mounts", "networking", "security", "spec"},
     "encoding": {"device", "image", "limits", "mounts", "networking", "security", "spec"},
-    "unreadable": {"errors", "networking", "spec"},
     "kernel": set(),
     "settings": SPECIFICATION,
     "leases": SPECIFICATION,

@@ -96,7 +96,9 @@ def test_scope_properties_hold_no_text_of_the_callers() -> None:
     assert "CPUWeight" not in values
 
 
-def test_limits_as_systemd_takes_them() -> None:
+def test_limits_as_systemd_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "possible").write_text("0-9\n")
+    monkeypatch.setitem(scope.POSSIBLE, "AllowedCPUs", str(tmp_path / "possible"))
     disk, other = "/dev/sda", "/dev/sdb"
     old = Limits(memory_max=8 << 20, cpu_set="0-1", io_read_iops_max=((disk, 5),))
     new = Limits(memory_low=1, cpu_set="1,9", io_read_iops_max=((other, 6),), io_write_iops_max=((disk, 7),))
@@ -111,7 +113,8 @@ def test_limits_as_systemd_takes_them() -> None:
     ]
     back = [(name, variant.value) for name, variant in scope.changed_properties(new, Limits(memory_max=8 << 20))]
     assert back == [
-        ("MemoryMax", 8 << 20), ("MemoryLow", 0), ("AllowedCPUs", b""), ("IOReadIOPSMax", []), ("IOWriteIOPSMax", []),
+        ("MemoryMax", 8 << 20), ("MemoryLow", 0), ("AllowedCPUs", b"\xff\x03"),
+        ("IOReadIOPSMax", []), ("IOWriteIOPSMax", []),
     ]  # fmt: skip
     assert scope.changed_properties(new, new) == []
 

@@ -3,21 +3,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..client import CONTAINER, PROPERTIES, Call
 from ..failures import UsageError
 from ..names import call_on
-from ..networking import ANY, PROTOCOLS, published
+from ..networking import PROTOCOLS, published
 from ..output import put
 from ..parser import Option, Verb
+from ..ports import line, port_of
 
 if TYPE_CHECKING:
     from ..client import Client
     from ..parser import Arguments
-
-Port = tuple[str, str, int, int, int]  # protocol, address, host port, container port, count
-
+    from ..ports import Port
 
 def taken_back(flag: str, text: str) -> tuple[str, str]:
     """HOST[/PROTOCOL] as host port and protocol; a range goes by its first port."""
@@ -53,12 +52,7 @@ def run(arguments: Arguments, client: Client) -> int:
 
 def ports_of(name: str, client: Client) -> list[Port]:
     ((_, found),) = call_on(client, name, Call("", PROPERTIES, "Get", "ss", CONTAINER, "Ports"))
-    return [_port(each) for each in found]
-
-
-def _port(found: Any) -> Port:
-    protocol, address, host, container, count = found
-    return protocol, address, host, container, count
+    return [port_of(each) for each in found]
 
 
 def find(known: list[Port], port: str, protocol: str) -> list[Port]:
@@ -66,14 +60,3 @@ def find(known: list[Port], port: str, protocol: str) -> list[Port]:
     if not found:
         raise UsageError(f"--unpublish {port}/{protocol}: it is not published; `mctl port NAME` shows what is")
     return found
-
-
-def line(port: Port) -> str:
-    """80/tcp -> 0.0.0.0:8080, as docker shows it; all addresses are those of both families."""
-    protocol, address, host, container, count = port
-    shown = f"[{address}]" if ":" in address else address or ANY[0]
-    return f"{_range(container, count)}/{protocol} -> {shown}:{_range(host, count)}"
-
-
-def _range(first: int, count: int) -> str:
-    return f"{first}-{first + count - 1}" if count > 1 else str(first)

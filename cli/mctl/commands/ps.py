@@ -17,17 +17,24 @@ if TYPE_CHECKING:
     from ..client import Client
     from ..parser import Arguments
 
-ACTIVE = ["starting", "running", "paused", "stopping", "unreadable"]  # what wants to be seen
-HEADS = ("NAME", "ID", "STATE", "OWNER", "COMMAND", "CREATED")
+ACTIVE = ["starting", "running", "paused", "stopping"]
+HEADS = ("NAME", "ID", "STATE", "OWNER", "IMAGE", "COMMAND", "CREATED", "PORTS")
+# All others are left out of the answer where nobody would see them: that is quicker with many containers.
+IN_IDS = ("Id", "CreateTimestamp")
+IN_TABLE = (
+    *IN_IDS, "Name", "State", "OwnerUID", "Image", "Rootfs", "Command", "Ports", "StartTimestamp", "ExitTimestamp",
+    "ExitHow", "ExitStatus",
+)  # fmt: skip
 ID_DIGITS = 12
 COMMAND_WIDTH = 30
+ORIGIN_WIDTH = 32
 
 
 def filter_pair(flag: str, text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     key = {"status": "state", "names": "name"}.get(key, key)
-    if key not in ("state", "name") or not equals or not value:
-        raise UsageError(f"{flag} {text!r} is not known: give state=STATE or name=NAME")
+    if key not in ("state", "name", "label") or not equals or not value:
+        raise UsageError(f"{flag} {text!r} is not known: give state=STATE, name=NAME or label=KEY[=VALUE]")
     return key, value
 
 
@@ -38,8 +45,8 @@ VERB = Verb(
         Option(("-q", "--quiet"), "only ids"),
         Option(
             ("-f", "--filter"),
-            "only those; several of a kind mean any of them",
-            value="state=S|name=N",
+            "only those; several states or names mean any of them, several labels all",
+            value="state=S|name=N|label=K[=V]",
             convert=filter_pair,
             repeat=True,
         ),
@@ -66,17 +73,35 @@ def asked_for(arguments: Arguments) -> dict[str, tuple[str, list[str]]]:
     """The filter as the service takes it. Naming a state is asking for it, so it needs no -a."""
     pairs = arguments.get("filter", [])
     states = [value for key, value in pairs if key == "state"]
-    names = [value for key, value in pairs if key == "name"]
     if not states and not arguments.get("all"):
         states = ACTIVE
-    chosen = {"States": ("as", states), "Names": ("as", names)}
-    return {key: value for key, value in chosen.items() if value[1]}
+    chosen = {
+        "States": states,
+        "Names": [value for key, value in pairs if key == "name"],
+        "Labels": [value for key, value in pairs if key == "label"],
+        "Properties": needed(arguments),
+    }
+    return {key: ("as", value) for key, value in chosen.items() if value}
+
+
+def needed(arguments: Arguments) -> list[str]:
+    """The properties that are shown; none is all of them."""
+    style = style_of(arguments)
+    return list({"ids": IN_IDS, "table": IN_TABLE}.get(style, ()))
+
+
+def style_of(arguments: Arguments) -> str:
+    """table, ids, json or a template."""
+    if arguments.get("quiet"):
+        return "ids"
+    style: str = arguments.get("format", "table")
+    return style if style == "ids" or arguments.get("json", "off") == "off" else "json"
 
 
 def listing(containers: list[dict[str, Any]], arguments: Arguments) -> str:
-    style = arguments.get("format", "table")
+    style = style_of(arguments)
     whole = bool(arguments.get("no_trunc"))
-    if arguments.get("quiet") or style == "ids":
+    if style == "ids":
         return "".join(f"{short_id(c, whole=whole)}\n" for c in containers)
     json_style = arguments.get("json", "pretty" if style == "json" else "off")
     if json_style != "off":
@@ -90,10 +115,26 @@ def listing(containers: list[dict[str, Any]], arguments: Arguments) -> str:
 
 def row(container: dict[str, Any], owners: dict[int, str], now: float, *, whole: bool) -> tuple[str, ...]:
     fields = for_people(container, owners, now, whole=whole)
+    origin = container.get("Image") or container.get("Rootfs", "")
     command = " ".join(container["Command"])
-    if not whole and len(command) > COMMAND_WIDTH:
-        command = command[: COMMAND_WIDTH - 1] + "…"
-    return (container["Name"], fields["ID"], fields["Status"], fields["Owner"], command, fields["Created"])
+    if not whole:
+        origin, command = shortened(origin, ORIGIN_WIDTH), shortened(command, COMMAND_WIDTH)
+    return (
+        container["Name"], fields["ID"], fields["Status"], fields["Owner"], origin, command, fields["Created"],
+        published(container.get("Ports", ())),
+    )  # fmt: skip
+
+
+def shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def published(ports: list[Any]) -> str:
+    if not ports:
+        return ""
+    from ..ports import cell, port_of
+
+    return ", ".join(cell(port_of(port)) for port in ports)
 
 
 def for_people(container: dict[str, Any], owners: dict[int, str], now: float, *, whole: bool) -> dict[str, str]:

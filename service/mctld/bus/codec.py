@@ -20,7 +20,7 @@ from dbus_next.validators import assert_bus_name_valid, assert_object_path_valid
 from .wire import Frame, Malformed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .descriptors import Descriptors
 
@@ -67,8 +67,27 @@ class _BoundedCache(dict[str, Any]):
 SignatureTree._cache = _BoundedCache()
 
 
+class Encoded(dict[str, Variant]):
+    """A dictionary a{sv} as bytes. Nothing in it depends on where it begins but the padding in front.
+
+    Empty to whoever looks into it; a dictionary, since dbus-next checks values against their signature.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.content = content
+
+
 class _Marshaller(Marshaller):  # type: ignore[misc]
     """dbus-next lets NUL pass, which the bus daemon answers by closing the connection."""
+
+    def write_single(self, type_: Any, body: object) -> int:
+        return self._write_encoded(body) if type(body) is Encoded else int(super().write_single(type_, body))
+
+    def _write_encoded(self, body: Encoded) -> int:
+        written = int(self.write_uint32(len(body.content)) + self.align(8))
+        self.buffer += body.content
+        return written + len(body.content)
 
     def write_string(self, value: str, type_: object = None) -> int:
         if "\0" in value:
@@ -127,6 +146,16 @@ def decode_header(frame: Frame) -> Header:
         raise Malformed(f"the header of a message cannot be read: {error!r}") from error
     serial = int.from_bytes(data[8:12], "little" if data[0] == ord("l") else "big")
     return Header(data[1], data[2], serial, **known)
+
+
+def encode_properties(values: Mapping[str, Variant]) -> Encoded:
+    """Raises Unmarshallable."""
+    try:
+        payload = _Marshaller("a{sv}", [dict(values)])
+        payload.marshall()
+    except Exception as error:
+        raise Unmarshallable(f"a{{sv}} cannot hold the value: {error}") from error
+    return Encoded(bytes(payload.buffer[8:]))  # the length and what it is padded with
 
 
 def encode(header: Header, body: Sequence[object]) -> bytes:

@@ -17,10 +17,12 @@ from . import exec as bus_exec
 from .container import ContainerObject, container_details, spec_details
 from .exec import ExecObject
 from .images import ImageManager
+from .listing import FILTER, Listing
 from .making import completed
 from .network import NetworkObject
 from .paths import ROOT, container_path, exec_path, image_path, network_path
 from .question import CREATE, CREATE_PRIVILEGED, Question
+from .remembered import Remembered
 from .standard import OBJECT_MANAGER
 from .target import BASIC
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from ..lifecycle.events import Exit
     from ..networking import Network
     from ..spec import Rootfs, Spec
-    from .contract import Contract, Method
+    from .contract import Contract, Method, Property
     from .engine import Checkup, Container, Exec, Registry
     from .question import Call
     from .signals import Herald
@@ -53,6 +55,7 @@ class Manager(ImageManager):
         self._registry = registry
         self._checkup = checkup
         self._herald = herald
+        self._remembered = Remembered(self._values)
 
     def ask_own(self, call: Call, method: Method, args: Sequence[object]) -> Question:
         match method.name, args:
@@ -68,8 +71,8 @@ class Manager(ImageManager):
                 return self._wait(call, method, key)
             case "ListContainers", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
-                wanted = options.list_filter(options.parse(given, options.FILTER))
-                return self.ask(call, (method.action,), wanted, "list")
+                wanted = Listing.parse(options.parse(given, FILTER), self._container.properties)
+                return self.ask(call, (method.action,), (wanted,), "list")
             case "CreateNetwork", [str(name), dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return self._network_creation(call, method, name, options.parse(given, options.NETWORK))
@@ -101,16 +104,9 @@ class Manager(ImageManager):
     def get_container(self, call: Call, key: str) -> str:
         return container_path(self._find(call, key).name)
 
-    async def list_containers(
-        self, call: Call, states: frozenset[str] | None, owner: int | None, names: frozenset[str] | None
-    ) -> list[dict[str, Variant]]:
-        return [
-            self._values(c)
-            for c in await self._visible.all(call)
-            if (states is None or c.state.value in states)
-            and (owner is None or c.owner_uid == owner)
-            and (names is None or c.name in names)
-        ]
+    async def list_containers(self, call: Call, wanted: Listing) -> Sequence[Mapping[str, Variant]]:
+        found = [c for c in await self._visible.all(call) if wanted.has(c)]
+        return [self._remembered.of(c, wanted.properties) for c in found]
 
     async def wait_container(self, call: Call, key: str) -> tuple[str, int]:
         end = await self._end(call, key)
@@ -154,7 +150,7 @@ class Manager(ImageManager):
 
     def interfaces_of(self, found: Container) -> dict[str, dict[str, Variant]]:
         """As ObjectManager tells of it."""
-        return {self._container.name: self._values(found)}
+        return {self._container.name: self._remembered.of(found, tuple(self._container.properties.values()))}
 
     def _interfaces_of_exec(self, found: Exec) -> dict[str, dict[str, Variant]]:
         there = ExecObject(self._registry, [self._exec], found.id, found)
@@ -170,9 +166,8 @@ class Manager(ImageManager):
     def features(self) -> list[str]:
         return list(self._checkup.features)
 
-    def _values(self, found: Container) -> dict[str, Variant]:
-        there = ContainerObject(self._registry, [self._container], found.name, found)
-        return there.values(tuple(self._container.properties.values()))
+    def _values(self, found: Container, properties: Sequence[Property]) -> dict[str, Variant]:
+        return ContainerObject(self._registry, [self._container], found.name, found).values(properties)
 
     def _run(self, call: Call, name: str, values: Mapping[str, Any], *, attach: bool) -> Question:
         stdin, window = openings.checked_stdin(call, values), options.terminal_size(values)

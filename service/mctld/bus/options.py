@@ -16,7 +16,6 @@ from ..networking import Networking, parse_subnet
 from ..ports import Port, check_ports
 from ..security import Security
 from ..spec import Spec, User
-from ..state import State
 from .contract import snake
 
 if TYPE_CHECKING:
@@ -58,7 +57,6 @@ STOP = {"TimeoutUSec": "t"}
 EXEC = {"User": "s", "WorkingDirectory": "s", "Environment": "as", "Terminal": "b", **START}
 NETWORK = {"Subnet": "s", "Internal": "b"}
 LOG = {"Follow": "b", "Lines": "t", "Since": "t", "Until": "t", "Output": "s"}
-FILTER = {"States": "as", "OwnerUID": "u", "Names": "as"}
 OUTPUTS = ("cat", "short-iso-precise", "json", "export")
 
 _WORDS = {
@@ -158,16 +156,6 @@ def log_query(values: Mapping[str, Any]) -> LogQuery:
         until_usec=values.get("Until"),
         output=output,
     )
-
-
-def list_filter(values: Mapping[str, Any]) -> tuple[frozenset[str] | None, int | None, frozenset[str] | None]:
-    """States, owner and names that are wanted, from parsed FILTER options; None is any."""
-    known = [state.value for state in State]
-    for state in values.get("States", ()):
-        if state not in known:
-            raise InvalidArgs(f"filter States {shown(state)} is not known; known are {', '.join(known)}")
-    states = frozenset(values["States"]) if "States" in values else None
-    return states, values.get("OwnerUID"), frozenset(values["Names"]) if "Names" in values else None
 
 
 def terminal_size(values: Mapping[str, Any]) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from ..reference import check_digest
 from .child import TREE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 LAYERS, MAKING, TRASH = "layers", "making", "trash"
 
@@ -68,22 +68,22 @@ class Layers:
         os.mkdir(made, 0o700)
         return made
 
-    def finish(self, made: Mapping[str, str]) -> None:
-        """Slow: what was made, by digest, is on the disk, then it is there under its digest.
+    def finish(self, made: str, diff_id: str) -> None:
+        """Slow: what was made is on the disk, then it is there under its digest.
 
         Where one is there already, what was made stays where it is, for the caller to remove.
         """
-        opened = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             files.sync_filesystem(opened)
         finally:
             os.close(opened)
-        for diff_id, directory in made.items():
-            try:
-                os.rename(directory, self.path(diff_id))
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
+        try:
+            os.rename(made, self.path(diff_id))
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return
         _sync_directory(f"{self._directory}/{LAYERS}")
 
     def take_out(self, diff_id: str) -> str:

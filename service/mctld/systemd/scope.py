@@ -27,6 +27,10 @@ RATES = {
     "IOReadIOPSMax": "io_read_iops_max",
     "IOWriteIOPSMax": "io_write_iops_max",
 }
+POSSIBLE = {
+    "AllowedCPUs": "/sys/devices/system/cpu/possible",
+    "AllowedMemoryNodes": "/sys/devices/system/node/possible",
+}
 
 
 def unit_name(container: str) -> str:
@@ -80,7 +84,7 @@ def changed_properties(old: Limits, new: Limits) -> list[list[Any]]:
         ("AllowedMemoryNodes", old.cpu_set_mems, new.cpu_set_mems),
     ):
         if was != now:
-            found.append([name, Variant("ay", cpuset.mask(cpuset.parse(name, now)))])
+            found.append([name, Variant("ay", cpuset.mask(cpuset.parse(name, now or _possible(name))))])
     for name, field in RATES.items():
         was, now = getattr(old, field), getattr(new, field)
         if was:  # assignments add up, and an empty one takes back those before it
@@ -88,6 +92,12 @@ def changed_properties(old: Limits, new: Limits) -> list[list[Any]]:
         if was != now and now:
             found.append([name, Variant("a(st)", [list(rate) for rate in now])])
     return found
+
+
+def _possible(name: str) -> str:
+    """All there can be: PID 1 takes an empty set for none asked for and leaves the kernel's file as it was."""
+    with open(POSSIBLE[name]) as file:
+        return file.read().strip()
 
 
 def _numbers(limits: Limits) -> dict[str, int]:

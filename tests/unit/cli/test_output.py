@@ -162,9 +162,12 @@ def listed(containers: list[dict[str, Any]], **options: object) -> str:
 
 
 def test_listing() -> None:
-    text = listed([container(), container(Name="db", Id="f" * 32)])
+    ports = [["tcp", "", 8080, 80, 1], ["udp", "::1", 5000, 5000, 3]]
+    text = listed([container(Image="example.org/web:1"), container(Name="db", Id="f" * 32, Ports=ports)])
     heads, first, second = text.splitlines()
-    assert heads.split() == ["NAME", "ID", "STATE", "OWNER", "COMMAND", "CREATED"]
+    assert heads.split() == ["NAME", "ID", "STATE", "OWNER", "IMAGE", "COMMAND", "CREATED", "PORTS"]
+    assert " example.org/web:1 " in first
+    assert second.endswith(" 0.0.0.0:8080->80/tcp, [::1]:5000-5002->5000-5002/udp")
     assert first.startswith("web   0123456789ab  running ")
     assert "/bin/sh -c sleep 100000000000…" in first
     assert second.startswith("db    ffffffffffff")

@@ -137,10 +137,13 @@ def test_ps(mctl: Mctl, service: FakeService) -> None:
 @pytest.mark.parametrize(
     ("words", "asked"),
     [
-        ([], {"States": ("as", ["starting", "running", "paused", "stopping", "unreadable"])}),
-        (["-a"], {}),
-        (["-f", "name=web", "--filter=name=db", "-a"], {"Names": ("as", ["web", "db"])}),
-        (["-f", "status=created"], {"States": ("as", ["created"])}),
+        (["--json"], {"States": ("as", ["starting", "running", "paused", "stopping"])}),
+        (["-a", "--format={{.Name}}"], {}),
+        (["-aq"], {"Properties": ("as", ["Id", "CreateTimestamp"])}),
+        (["-f", "name=web", "--filter=name=db", "-a", "--json"], {"Names": ("as", ["web", "db"])}),
+        (["-f", "label=team", "--filter=label=tier=front", "-aq", "--json"],
+         {"Labels": ("as", ["team", "tier=front"]), "Properties": ("as", ["Id", "CreateTimestamp"])}),
+        (["-f", "status=created", "--format", "json"], {"States": ("as", ["created"])}),
     ],
 )
 def test_ps_asks_in_one_call(mctl: Mctl, service: FakeService, words: list[str], asked: object) -> None:
