@@ -41,6 +41,7 @@ TABLE: dict[str, tuple[str, str, int | None]] = {
     FREEDESKTOP + "InvalidArgs": ("", "", None),
     FREEDESKTOP + "LimitsExceeded": ("", "wait for earlier calls to end", None),
     MCTL + "NoSuchContainer": ("", "", None),
+    MCTL + "Unreadable": ("", "", None),
     MCTL + "NameTaken": ("", "", None),
     MCTL + "NotRunning": ("", "", None),
     MCTL + "AlreadyRunning": ("", "", None),

@@ -81,7 +81,7 @@ __mctl_values() { # verb option: what can stand there
         run,--network | run,--net) compgen -W "none $(mctl --no-ask-password network ls -q 2>/dev/null)" -- "$cur" ;;
         run,--stop-signal | kill,*) compgen -W "$(compgen -A signal | sed -n 's/^SIG//p')" -- "${cur#SIG}" ;;
         ps,--format) compgen -W 'table json ids' -- "$cur" ;;
-        ps,*) compgen -W 'state=created state=starting state=running state=paused state=stopping state=exited name= label=' -- "$cur" ;;
+        ps,*) compgen -W 'state=created state=starting state=running state=paused state=stopping state=exited state=unreadable name= label=' -- "$cur" ;;
         logs,-o | logs,--output) compgen -W 'cat short-iso-precise json export' -- "$cur" ;;
     esac
 }

@@ -58,6 +58,12 @@ class NoSuchContainer(MctlError):
     bus_name = "org.mctl1.Error.NoSuchContainer"
 
 
+class Unreadable(MctlError):
+    """What is stored of the container cannot be read: it can be stopped and removed, and nothing else."""
+
+    bus_name = "org.mctl1.Error.Unreadable"
+
+
 class NameTaken(MctlError):
     bus_name = "org.mctl1.Error.NameTaken"
 

@@ -15,6 +15,7 @@ class State(Enum):
     PAUSED = "paused"
     STOPPING = "stopping"
     EXITED = "exited"
+    UNREADABLE = "unreadable"  # and does not run: what is stored of it makes no sense
 
     @property
     def can_start(self) -> bool:
@@ -26,7 +27,7 @@ class State(Enum):
 
     @property
     def can_remove(self) -> bool:
-        return self in (State.CREATED, State.EXITED)
+        return self in (State.CREATED, State.EXITED, State.UNREADABLE)
 
     @property
     def is_active(self) -> bool:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from . import catalog, leases
 from .catalog import Catalog
 from .encoding import decode, encode
-from .errors import NameTaken, StoreFailed
+from .errors import NameTaken, StoreFailed, Unreadable
 from .image import ImageRoot
 from .leases import Leases
 from .state import State
+from .unreadable import read_or_stand_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,7 +52,7 @@ class Record:
     """What a container is. Only the limits in its spec ever change.
 
     reserved: the first of the 65,536 ids that nobody else gets while it exists; it uses them unless it shares the
-    host's.
+    host's. fault: why its stored description cannot be read; then `spec` only stands in for it.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Record:
     reserved: int
     created_usec: int
     spec: Spec
+    fault: str = ""
 
     @property
     def uid_shift(self) -> int:
@@ -125,7 +127,7 @@ class Store:
             database.executescript(f"BEGIN; {script} PRAGMA user_version = {version}; COMMIT;")
 
     def load(self) -> list[tuple[Record, Run]]:
-        columns = ", ".join(("id", "owner_uid", "uid_shift", "created_usec", "spec", *_RUN))
+        columns = ", ".join(("id", "owner_uid", "uid_shift", "created_usec", "name", "spec", *_RUN))
         rows = self._database.execute(f"SELECT {columns} FROM container ORDER BY created_usec").fetchall()
         return [_read(row) for row in rows]
 
@@ -181,6 +183,8 @@ class Store:
 
     def amend(self, record: Record, spec: Spec) -> Record:
         """The record with `spec` in place of its own. The name cannot change."""
+        if record.fault:
+            raise Unreadable(f"what is stored of container {record.spec.name!r} cannot be read ({record.fault})")
         try:
             self._database.execute("UPDATE container SET spec = ? WHERE id = ?", (encode(spec), record.id))
         except sqlite3.Error as error:
@@ -222,5 +226,12 @@ class Store:
 
 
 def _read(row: tuple[Any, ...]) -> tuple[Record, Run]:
-    identity, owner_uid, uid_shift, created_usec, spec, state, *rest = row
-    return Record(identity, owner_uid, uid_shift, created_usec, decode(spec)), Run(State(state), *rest)
+    identity, owner_uid, uid_shift, created_usec, name, text, state, *rest = row
+    spec, fault = read_or_stand_in(lambda: decode(text), name, identity)
+    return Record(identity, owner_uid, uid_shift, created_usec, spec, fault), Run(_state(state), *rest)
+
+
+def _state(text: str) -> State:
+    """One that this version does not know is one that needs a look: as one that runs, it gets it."""
+    known = {state.value for state in State} - {State.UNREADABLE.value}
+    return State(text) if text in known else State.RUNNING

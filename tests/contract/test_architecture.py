@@ -19,6 +19,7 @@ SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 SPECIFICATION = {
     "errors", "bounds", "capability", "configuration", "cpuset", "dangers", "device", "encoding", "execution", "hidden",
     "image", "limits", "mounts", "networking", "ports", "reference", "security", "spec", "state",
+    "unreadable",
 }  # fmt: skip
 PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
 FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
@@ -42,6 +43,7 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "execution": {"errors", "spec"},
     "dangers": {"capability", "image", "mounts", "networking", "security", "spec"},
     "encoding": {"device", "image", "limits", "mounts", "networking", "security", "spec"},
+    "unreadable": {"errors", "networking", "spec"},
     "kernel": set(),
     "settings": SPECIFICATION,
     "leases": SPECIFICATION,

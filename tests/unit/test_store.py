@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
 
 from mctld.encoding import decode, encode
-from mctld.errors import LimitsExceeded, NameTaken, StoreFailed
+from mctld.errors import LimitsExceeded, NameTaken, StoreFailed, Unreadable
 from mctld.ids import Ids
 from mctld.limits import Limits
 from mctld.spec import Rootfs, Spec, User
@@ -112,3 +113,52 @@ def test_a_corrupt_database_is_named(path: str, store: Store) -> None:
         file.write(b"no database at all" * 100)
     with pytest.raises(StoreFailed, match=r"state\.db cannot be opened"):
         Store(path, ids())
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "JSONDecodeError"),
+        ("[]", "AttributeError"),
+        ('{"name": "b"}', "KeyError"),
+        ("as it was, and a field of a later version", "TypeError"),
+        ("as it was, of another name", "speaks of container 'a'"),
+        ("as it was, with a signal that there is not", "StopSignal"),
+    ],
+)
+def test_what_cannot_be_read_harms_nothing_else(
+    path: str, store: Store, add: Callable[..., Record], text: str, why: str
+) -> None:
+    first, second, third = (add(store, name) for name in "abc")
+    store.update(second, Run(State.RUNNING, 42, 1, 2))
+    store.close()
+    found = json.loads(encode(second.spec))
+    spoilt = {
+        "as it was, and a field of a later version": {**found, "later": 1},
+        "as it was, of another name": {**found, "name": "a"},
+        "as it was, with a signal that there is not": {**found, "stop_signal": 99},
+    }
+    with sqlite3.connect(path) as database:
+        told = json.dumps(spoilt[text]) if text in spoilt else text
+        database.execute("UPDATE container SET spec = ? WHERE name = 'b'", (told,))
+    again = Store(path, ids())
+    (one, _), (bad, run), (other, _) = again.load()
+    assert (one, other) == (first, third)
+    assert (bad.id, bad.spec.name, bad.owner_uid, bad.reserved) == (second.id, "b", 1000, second.reserved)
+    assert run == Run(State.RUNNING, 42, 1, 2)
+    assert why in bad.fault
+    with pytest.raises(Unreadable):
+        again.amend(bad, bad.spec)
+    again.remove(bad)
+    assert [r.spec.name for r, _ in again.load()] == ["a", "c"]
+    again.close()
+
+
+def test_a_state_of_a_later_version_gets_a_look(path: str, store: Store, add: Callable[..., Record]) -> None:
+    add(store, "a")
+    store.close()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE container SET state = 'hibernating'")
+    again = Store(path, ids())
+    assert again.load()[0][1].state is State.RUNNING
+    again.close()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..client import Client
     from ..parser import Arguments
 
-ACTIVE = ["starting", "running", "paused", "stopping"]
+ACTIVE = ["starting", "running", "paused", "stopping", "unreadable"]  # what wants to be seen
 HEADS = ("NAME", "ID", "STATE", "OWNER", "IMAGE", "COMMAND", "CREATED", "PORTS")
 # All others are left out of the answer where nobody would see them: that is quicker with many containers.
 IN_IDS = ("Id", "CreateTimestamp")

@@ -65,7 +65,7 @@ class Container(Standing):
         self._pidfd = -1
         self._observation: Observation | None = None
         self._relays: list[Relay] = []
-        self.warnings: tuple[str, ...] = ()  # of the current run or the last, while the service runs
+        self.warnings: tuple[str, ...] = self._first_warnings()  # of the run, while the service runs
         if not run.state.is_active:
             self._ended.set()
 
@@ -84,6 +84,7 @@ class Container(Standing):
         """
         async with self._lock:
             self._refuse_if_gone()
+            self._refuse_if_unreadable()
             if not self.state.can_start:
                 raise AlreadyRunning(f"container {self.name!r} is {self.state.value} already")
             attachment.check(self.spec, stdin, window)
@@ -168,6 +169,7 @@ class Container(Standing):
         """`changes` are fields of Limits. In force when it returns; where it fails, all is as before."""
         async with self._lock:
             self._refuse_if_gone()
+            self._refuse_if_unreadable()
             before = self.spec.limits
             self.record = await limits.change(self._machinery, self.record, changes, running=self.state.is_active)
             self._machinery.events.changed(self, *cgroup.differences(before, self.spec.limits))
@@ -176,6 +178,7 @@ class Container(Standing):
         """In force when it returns, without a restart; where it fails, all is as before."""
         async with self._lock:
             self._refuse_if_gone()
+            self._refuse_if_unreadable()
             self.record = await self._machinery.networks.change_ports(
                 self.record, added, removed, running=self.state.is_active
             )
@@ -198,6 +201,7 @@ class Container(Standing):
     def open_process(self) -> int:
         """A pidfd of the first process, for the caller to close."""
         self._refuse_if_gone()
+        self._refuse_if_unreadable()
         self._refuse_if_not_running()
         if self.state is State.PAUSED:
             raise Paused(f"container {self.name!r} is paused: what is executed in it would be frozen too")

@@ -27,6 +27,8 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
     children, kept = await _children(machinery), notify.kept()
     for record, run in machinery.store.load():
         container = registry.restore(record, run)
+        if record.fault:
+            log.error("What is stored of container %s cannot be read: %s", container.name, record.fault)
         if run.state.is_active:
             pid = children.pop(record.id, None) or run.main_pid
             container.relay(stdio.resume(record, container.unit, pid, _claimed(kept, record.id), machinery.relays))

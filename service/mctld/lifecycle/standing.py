@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import NoSuchContainer, NotRunning
+from ..errors import NoSuchContainer, NotRunning, Unreadable
+from ..state import State
 from ..systemd import scope
 from .events import Exit
 
 if TYPE_CHECKING:
     from ..spec import Spec
-    from ..state import State
     from ..store import Record, Run
 
 
@@ -61,7 +61,7 @@ class Standing:
 
     @property
     def state(self) -> State:
-        return self._run.state
+        return State.UNREADABLE if self.record.fault and not self._run.state.is_active else self._run.state
 
     @property
     def main_pid(self) -> int:
@@ -91,11 +91,21 @@ class Standing:
     def end(self) -> Exit | None:
         return Exit(self._run.how, self._run.status) if self._run.how else None
 
+    def _first_warnings(self) -> tuple[str, ...]:
+        return (f"What is stored of it cannot be read: {self.record.fault}",) if self.record.fault else ()
+
     # What it refuses
 
     def _refuse_if_gone(self) -> None:
         if self._gone:
             raise NoSuchContainer(f"container {self.name!r} has been removed")
+
+    def _refuse_if_unreadable(self) -> None:
+        if self.record.fault:
+            raise Unreadable(
+                f"what is stored of container {self.name!r} cannot be read ({self.record.fault}): "
+                "it can be stopped and removed, and nothing else"
+            )
 
     def _refuse_if_not_running(self) -> None:
         if not self.state.can_be_signalled:
