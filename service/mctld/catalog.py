@@ -16,7 +16,7 @@ from .image import Image, Layer
 from .reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 SCHEMA = """
 CREATE TABLE layer (
@@ -67,8 +67,10 @@ _NEEDED = """
 class Catalog:
     """Works on the store's connection; what it has told of images is kept, since reading one means parsing it."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, changed: Callable[[], None] = lambda: None) -> None:
+        """`changed` is called after each change."""
         self._database = database
+        self._changed = changed
         self._images: dict[str, Image] = {}
         self._layers = {
             diff_id: Layer(diff_id, size, entries, bool(has_root))
@@ -202,6 +204,7 @@ class Catalog:
             try:
                 yield
                 self._database.execute("COMMIT")
+                self._changed()
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):
                     self._database.execute("ROLLBACK")

@@ -12,7 +12,7 @@ from .bus.connection import BusGone, Connection
 from .bus.door import open_door
 from .ids import Ids
 from .images.layers import Layers
-from .lifecycle import supervise
+from .lifecycle import supervise, witnesses
 from .lifecycle.check import promises
 from .lifecycle.check.checkup import Checkup
 from .lifecycle.disposal import Disposal
@@ -103,7 +103,8 @@ async def take_down_networks(settings: Settings) -> None:
 
 
 def _store(settings: Settings) -> Store:
-    return Store(settings.database, Ids(users.FIRST, users.RANGE, users.RANGES, users.subordinate))
+    ids = Ids(users.FIRST, users.RANGE, users.RANGES, users.subordinate)
+    return Store(settings.database, ids, witnesses.running)
 
 
 async def _end(connection: Connection) -> None:

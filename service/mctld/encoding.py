@@ -14,14 +14,23 @@ from .mounts import Bind, HostPath, Tmpfs
 from .security import Security
 from .spec import Rootfs, Spec, User
 
+LOST = '{"lost":'  # so begins what stands in for a specification that nobody has any more
+
 
 def encode(spec: Spec) -> str:
     return json.dumps(asdict(spec), separators=(",", ":"))
 
 
+def lost(why: str) -> str:
+    """What decode() then says."""
+    return json.dumps({"lost": why})
+
+
 def decode(text: str) -> Spec:
     """The inverse of encode; JSON knows no tuples."""
     found: dict[str, Any] = {key: _tuples(value) for key, value in json.loads(text).items()}
+    if "lost" in found:
+        raise ValueError(found["lost"])
     root = _frozen(found["rootfs"])
     found["rootfs"] = ImageRoot(**root) if "layers" in root else Rootfs(**root)
     found["user"] = User(**found["user"])

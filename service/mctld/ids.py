@@ -55,6 +55,11 @@ class Ids:
             raise InvalidArgs(f"UserNamespace {start}: some of the {self._size} ids from there are another container's")
         return start
 
+    def containing(self, number: int) -> int | None:
+        """Where the range begins that an id is in, if it is one of ours and free."""
+        start = number - (number - self._first) % self._size
+        return start if self._is_ours(start) and start not in self._used else None
+
     def _is_ours(self, start: int) -> bool:
         index, rest = divmod(start - self._first, self._size)
         return rest == 0 and 0 <= index < self._count

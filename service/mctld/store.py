@@ -4,26 +4,35 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import catalog, leases
+from . import catalog, database, leases
 from .catalog import Catalog
-from .encoding import decode, encode
-from .errors import NameTaken, StoreFailed, Unreadable
+from .copies import Copies
+from .database import Damaged
+from .encoding import LOST, decode, encode
+from .errors import MctlError, NameTaken, StoreFailed, Unreadable
 from .image import ImageRoot
 from .leases import Leases
+from .rebuilding import Rebuilding
+from .reserve import Reserve
 from .state import State
 from .unreadable import read_or_stand_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from .ids import Ids
     from .networking import Network
     from .spec import Spec
+    from .unreadable import Witness
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _SCHEMA = """
 CREATE TABLE container (
@@ -95,41 +104,63 @@ class Store:
     the process's on that file (fcntl(2)), so that SQLite keeps it as long as it holds any.
     """
 
-    def __init__(self, path: str, ids: Ids) -> None:
+    def __init__(self, path: str, ids: Ids, witnesses: Callable[[], Mapping[str, Witness]] = dict) -> None:
+        """`witnesses`: what is seen of containers that run, by id. `told`: sentences on what was mended.
+
+        `restored`: ids of containers whose row is a copy, or guessed.
+        """
         self._path = path
         self._ids = ids
-        self._database = self._open()
+        self._witnesses = witnesses
+        self._reserve = Reserve(f"{os.path.dirname(path)}/reserve")
+        self.told: list[str] = []
+        self.restored: frozenset[str] = frozenset()
+        try:
+            self._database = self._by_all_means(self._open)
+        except (sqlite3.Error, OSError, Damaged) as error:
+            raise StoreFailed(f"the database {self._path} cannot be opened: {error}") from error
+
+        self._reserve.put_aside()
 
     def _open(self) -> sqlite3.Connection:
+        database.refuse_newer(self._path, VERSION)
         try:
-            os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
-            database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.execute("PRAGMA foreign_keys = ON")
-            self._migrate(database)
-            self.leases = Leases(database)
-            self.catalog = Catalog(database)
-            for (start,) in database.execute("SELECT uid_shift FROM container"):
-                self._ids.remember(start)
-        except sqlite3.Error as error:
-            raise StoreFailed(f"the database {self._path} cannot be opened: {error}") from error
-        return database
-
-    def _migrate(self, database: sqlite3.Connection) -> None:
-        (found,) = database.execute("PRAGMA user_version").fetchone()
-        if found > VERSION:
-            raise StoreFailed(
-                f"the database {self._path} is of version {found}, this service knows up to {VERSION}: "
-                "install the newer mctl again"
+            return self._built()
+        except Damaged as error:
+            aside = database.set_aside(self._path)
+            self.told.append(
+                f"The database {self._path} was damaged ({error}) and is now {aside}: it is built anew from the copies "
+                "beside the containers' files"
             )
-        for version, script in enumerate(_MIGRATIONS[found:], found + 1):
-            database.executescript(f"BEGIN; {script} PRAGMA user_version = {version}; COMMIT;")
+        return self._built()
+
+    def _built(self) -> sqlite3.Connection:
+        opened, new = database.connect(self._path, _MIGRATIONS)
+        try:
+            self._copies = Copies(opened, os.path.dirname(self._path))
+            rebuilding = Rebuilding(opened, self._copies, self._ids, self._witnesses)
+            rebuilding.complete(new=new)
+            self.leases = Leases(opened)
+            self.catalog = Catalog(opened, self._keep_catalog)
+            self._keep_missing()
+        except (ValueError, KeyError, MctlError, sqlite3.IntegrityError) as error:  # what it says makes no sense
+            opened.close()
+            raise Damaged(f"{type(error).__name__}: {error}") from error
+        except BaseException:
+            opened.close()
+            raise
+        self.told += rebuilding.told
+        self.restored = frozenset(rebuilding.restored)
+        return opened
 
     def load(self) -> list[tuple[Record, Run]]:
         columns = ", ".join(("id", "owner_uid", "uid_shift", "created_usec", "name", "spec", *_RUN))
         rows = self._database.execute(f"SELECT {columns} FROM container ORDER BY created_usec").fetchall()
         return [_read(row) for row in rows]
+
+    def has_guesses(self) -> bool:
+        """Whether there are containers of which nobody knows what they were made from."""
+        return bool(self._database.execute(f"SELECT 1 FROM container WHERE spec LIKE '{LOST}%'").fetchone())
 
     def add(
         self, *, identity: str, owner_uid: int, created_usec: int, spec: Spec, networks: Sequence[Network] = ()
@@ -151,9 +182,12 @@ class Store:
                     self.leases.insert(lease)
                 if isinstance(spec.rootfs, ImageRoot):
                     self.catalog.pin(identity, spec.rootfs.layers)
+                self._copies.keep(identity)
         except sqlite3.IntegrityError as error:
+            self._copies.discard(identity)
             raise NameTaken(f"name {spec.name!r} is taken: choose another, or remove that container") from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
+            self._copies.discard(identity)
             raise self._failed("store container", spec.name, error) from error
         self._ids.remember(record.reserved)
         for lease in chosen:
@@ -163,12 +197,14 @@ class Store:
     def add_network(self, network: Network) -> None:
         try:
             self.leases.add_network(network)
+            self._keep_catalog()
         except sqlite3.Error as error:
             raise self._failed("store network", network.name, error) from error
 
     def remove_network(self, network: Network) -> None:
         try:
             self.leases.remove_network(network)
+            self._keep_catalog()
         except sqlite3.Error as error:
             raise self._failed("remove network", network.name, error) from error
 
@@ -176,28 +212,35 @@ class Store:
         assignments = ", ".join(f"{column} = ?" for column in _RUN)
         values = [getattr(run, column) for column in _RUN]
         values[0] = run.state.value
+        statement = f"UPDATE container SET {assignments} WHERE id = ?"
         try:
-            self._database.execute(f"UPDATE container SET {assignments} WHERE id = ?", (*values, record.id))
+            self._by_all_means(lambda: self._database.execute(statement, (*values, record.id)))
         except sqlite3.Error as error:
             raise self._failed("store the state of container", record.spec.name, error) from error
+        if run.how:  # what runs is seen by itself
+            self._keep(record)
 
     def amend(self, record: Record, spec: Spec) -> Record:
         """The record with `spec` in place of its own. The name cannot change."""
         if record.fault:
             raise Unreadable(f"what is stored of container {record.spec.name!r} cannot be read ({record.fault})")
         try:
-            self._database.execute("UPDATE container SET spec = ? WHERE id = ?", (encode(spec), record.id))
-        except sqlite3.Error as error:
+            with self._transaction():
+                self._database.execute("UPDATE container SET spec = ? WHERE id = ?", (encode(spec), record.id))
+                self._copies.keep(record.id)
+        except (sqlite3.Error, OSError) as error:
             raise self._failed("store the limits of container", record.spec.name, error) from error
         return replace(record, spec=spec)
 
     def remove(self, record: Record) -> None:
         try:
-            self._database.execute("DELETE FROM container WHERE id = ?", (record.id,))
-        except sqlite3.Error as error:
+            self._copies.drop(record.id)  # first: what has a copy would come back
+            self._by_all_means(lambda: self._database.execute("DELETE FROM container WHERE id = ?", (record.id,)))
+        except (sqlite3.Error, OSError) as error:
             raise self._failed("remove container", record.spec.name, error) from error
         self._ids.forget(record.reserved)
         self.leases.freed(record.id)
+        self._reserve.put_aside()
 
     def examine(self) -> str:
         """What is wrong with the database, empty if nothing is. In a thread: it reads all, and SQLite takes turns."""
@@ -221,7 +264,34 @@ class Store:
                 self._database.execute("ROLLBACK")
             raise
 
-    def _failed(self, what: str, name: str, error: sqlite3.Error) -> StoreFailed:
+    def _by_all_means(self, work: Callable[[], T]) -> T:
+        """What makes room, or has happened already, may use the room that was put aside for it."""
+        try:
+            return work()
+        except (sqlite3.Error, OSError) as error:
+            if not (database.is_full(error) and self._reserve.spend()):
+                raise
+            return work()
+
+    def _keep_missing(self) -> None:
+        try:
+            self._copies.keep_missing()
+        except OSError as error:
+            self.told.append(f"Copies of the database's rows cannot be written: {error}")
+
+    def _keep(self, record: Record) -> None:
+        try:
+            self._copies.keep(record.id)
+        except OSError as error:
+            log.debug("the copy of %s is not the newest: %s", record.spec.name, error)
+
+    def _keep_catalog(self) -> None:
+        try:
+            self._copies.keep_catalog()
+        except OSError as error:
+            log.debug("the copy of what is known of networks and images is not the newest: %s", error)
+
+    def _failed(self, what: str, name: str, error: sqlite3.Error | OSError) -> StoreFailed:
         return StoreFailed(f"could not {what} {name!r} in {self._path}: {error}")
 
 

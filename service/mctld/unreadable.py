@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import InvalidArgs
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 COMMAND = ("?",)  # a specification has one
 
 
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What the system itself tells of a container that runs."""
+
+    name: str
+    owner_uid: int
+    uid_shift: int
+    pid: int
+
+
 def stand_in(name: str, identity: str) -> Spec:
     """Of that name, if it can be one: all that a unit, an object path and a person need to find the container."""
     try:
@@ -26,7 +37,7 @@ def stand_in(name: str, identity: str) -> Spec:
 
 
 def read_or_stand_in(read: Callable[[], Spec], name: str, identity: str) -> tuple[Spec, str]:
-    """And why it could not be read, empty if it could. Another version may have written it: anything may come."""
+    """And why it could not be read, empty if it could: another version may have written it, so anything may come."""
     try:
         spec = read()
         if spec.name != name:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +21,6 @@ from mctld.store import VERSION, Run, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from mctld.store import Record
 
@@ -107,12 +108,15 @@ def test_a_newer_database_is_refused(path: str, store: Store) -> None:
         Store(path, ids())
 
 
-def test_a_corrupt_database_is_named(path: str, store: Store) -> None:
+def test_a_newer_database_is_not_touched(path: str, store: Store, add: Callable[..., Record]) -> None:
+    add(store, "a")
     store.close()
-    with open(path, "wb") as file:
-        file.write(b"no database at all" * 100)
-    with pytest.raises(StoreFailed, match=r"state\.db cannot be opened"):
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 99")
+    before = {file: file.read_bytes() for file in sorted(Path(path).parent.rglob("*")) if file.is_file()}
+    with pytest.raises(StoreFailed):
         Store(path, ids())
+    assert {file: file.read_bytes() for file in sorted(Path(path).parent.rglob("*")) if file.is_file()} == before
 
 
 @pytest.mark.parametrize(

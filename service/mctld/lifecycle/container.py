@@ -26,7 +26,7 @@ from ..runtime.planner import NO_WINDOW
 from ..state import State
 from ..store import Run
 from ..systemd import notify
-from . import attachment, freezer, limits, start, supervise
+from . import attachment, freezer, limits, start, supervise, witnesses
 from .events import Exit
 from .observation import Observation
 from .relay import kept_name
@@ -132,7 +132,7 @@ class Container(Standing):
             self._refuse_if_gone()
             self._refuse_if_not_running()
             paused = self.state is State.PAUSED
-            self._become(replace(self._run, state=State.STOPPING), "State")
+            self._must_become(replace(self._run, state=State.STOPPING), "State")
         timeout = self.spec.timeout_stop_usec if timeout_usec is None else timeout_usec
         if timeout:
             self._signal(self.spec.stop_signal)
@@ -228,7 +228,10 @@ class Container(Standing):
 
     def adopt(self, pid: int, pidfd: int) -> None:
         """Take over a run that an earlier instance of the service has started."""
-        self._run = replace(self._run, state=State.RUNNING, main_pid=pid)
+        if self._run.main_pid == pid:
+            self._run = replace(self._run, state=State.RUNNING)
+        else:  # the store has forgotten it
+            self._must_become(Run(State.RUNNING, pid, *witnesses.started(pid)), "State")
         self._pidfd = pidfd
         self._watch(Observation(self._machinery.watch, self.control_group))
 

@@ -65,6 +65,7 @@ class Images:
         users_of: Callable[[Image], Sequence[str]],
     ) -> None:
         self.layers = layers
+        self._store = store
         self._catalog = store.catalog
         self._spawner = spawner
         self._filters = filters
@@ -80,7 +81,8 @@ class Images:
         self.layers.prepare()
         known = {layer.diff_id for layer in self._catalog.layers()}
         present = self.layers.present()
-        for path in (*self.layers.leftovers(), *map(self.layers.take_out, present - known)):
+        unneeded = set() if self._store.has_guesses() else present - known  # one of these may be what nobody remembers
+        for path in (*self.layers.leftovers(), *map(self.layers.take_out, unneeded)):
             self._disposal.add(path)
         for diff_id in known - present:
             log.error("layer %s is missing below /var/lib/mctl/images: its images cannot be run", diff_id)

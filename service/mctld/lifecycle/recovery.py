@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from ..errors import SpawnerUnavailable
 from ..systemd import journal, notify, scope
-from . import stdio
+from . import stdio, witnesses
 from .exec import PREFIX
 from .relay import kept_name
 
 if TYPE_CHECKING:
-    from ..store import Record
+    from collections.abc import Mapping
+
+    from ..store import Record, Run
     from .container import Container
     from .machinery import Machinery
     from .registry import Registry
@@ -24,13 +26,15 @@ log = logging.getLogger(__name__)
 
 async def recover(machinery: Machinery, registry: Registry) -> None:
     """Each container is either found again, with its first process, or its end is told."""
+    for sentence in machinery.store.told:
+        log.error("%s", sentence)
     children, kept = await _children(machinery), notify.kept()
     for record, run in machinery.store.load():
         container = registry.restore(record, run)
         if record.fault:
             log.error("What is stored of container %s cannot be read: %s", container.name, record.fault)
-        if run.state.is_active:
-            pid = children.pop(record.id, None) or run.main_pid
+        if run.state.is_active or _has_run(machinery, record, run, children):
+            pid = children.pop(record.id, 0) or run.main_pid or witnesses.first_process(control_group(record))
             container.relay(stdio.resume(record, container.unit, pid, _claimed(kept, record.id), machinery.relays))
             await _find_again(container, pid)
     await registry.execs.recover([name for name in children if name.startswith(PREFIX)])
@@ -38,6 +42,16 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
     await _renew_spawner(machinery, registry)
     await machinery.networks.restore(c.record for c in registry.all() if c.state.is_active)
     _sweep(machinery, registry)
+
+
+def _has_run(machinery: Machinery, record: Record, run: Run, children: Mapping[str, int]) -> bool:
+    """Whether there is a run to be looked after of which the store knows nothing: it was put back from a copy."""
+    if witnesses.first_process(control_group(record)):
+        return True
+    if record.id not in machinery.store.restored:
+        return False
+    started = os.path.exists(f"{machinery.settings.containers}/{record.id}/upper")
+    return record.id in children or (started and not run.how)
 
 
 async def _renew_spawner(machinery: Machinery, registry: Registry) -> None:
@@ -92,10 +106,14 @@ def _open_if_ours(record: Record, pid: int) -> int | None:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return None
-    if _control_group(pid) != scope.control_group(record.spec.name, record.owner_uid):
+    if _control_group(pid) != control_group(record):
         os.close(pidfd)
         return None
     return pidfd
+
+
+def control_group(record: Record) -> str:
+    return scope.control_group(record.spec.name, record.owner_uid)
 
 
 def _control_group(pid: int) -> str:

@@ -29,6 +29,7 @@ CONNECT_TIMEOUT = 2.0  # seconds
 GATHER = 1.0  # seconds in which more units may end
 STDOUT_PRIORITY = 6
 STDERR_PRIORITY = 5  # told apart from stdout, but not blindly an error
+_LENGTH = struct.Struct("<Q")
 log = logging.getLogger(__name__)
 
 SO_SNDBUFFORCE = 32  # linux/socket.h; socket.SO_SNDBUFFORCE does not exist
@@ -85,8 +86,24 @@ def published() -> set[str]:
     return {unit for kind, _, unit in names if kind == "log-extra-fields" and unit.startswith("mctl-")}
 
 
+def published_fields(unit: str) -> dict[str, str]:
+    """What publish() was called with, {} if it was not."""
+    try:
+        with open(f"{UNITS}/log-extra-fields:{unit}", "rb") as file:
+            rest = file.read()
+    except FileNotFoundError:
+        return {}
+    found = {}
+    while len(rest) >= _LENGTH.size:
+        (length,) = _LENGTH.unpack_from(rest)
+        key, _, value = rest[_LENGTH.size : _LENGTH.size + length].decode(errors="replace").partition("=")
+        found[key] = value
+        rest = rest[_LENGTH.size + length :]
+    return found
+
+
 def _record(field: bytes) -> bytes:
-    return struct.pack("<Q", len(field)) + field
+    return _LENGTH.pack(len(field)) + field
 
 
 def _write(path: str, data: bytes) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,7 @@ def test_a_database_is_examined(tmp_path: Path, make_spec: Callable[..., Spec]) 
     damaged = bytearray(path.read_bytes())
     damaged[-4096:-3000] = b"\xff" * 1096
     path.write_bytes(damaged)
-    opened = store.Store(str(path), Ids(0, 1, 200))
+    opened._database = sqlite3.connect(path)  # as if it had happened while it was open
     assert opened.examine() not in ("", "ok")
     opened.close()
 
