@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from . import devices, limits, mounts, networking, walls
+from . import devices, limits, mounts, networking, supervision, walls
 from .failures import UsageError
 from .mounts import mount_options
 from .names import new_name
@@ -90,6 +90,7 @@ OPTIONS = (
     *walls.OPTIONS,
     *mounts.OPTIONS,
     *devices.OPTIONS,
+    *supervision.OPTIONS,
     Option(("-t", "--tty"), "give it a terminal of its own"),
     Option(("--entrypoint",), "execute this in place of the image's", value="PROGRAM", convert=entrypoint),
     Option(("--rm",), "remove it when it ends"),
@@ -99,10 +100,9 @@ OPTIONS = (
 # What docker and podman have and this version has not: refused as such, not as unknown.
 # fmt: off
 LATER = frozenset((
-    "-P", "--publish-all", "--network-alias", "--restart",
+    "-P", "--publish-all", "--network-alias",
     "--pull", "--ip6", "--dns-search", "--dns-option", "--expose", "--link", "--mac-address",
-    "--gpus", "--group-add", "--health-cmd", "--health-interval", "--health-timeout", "--health-retries",
-    "--health-start-period", "--no-healthcheck", "--credential", "--secret", "--cidfile", "--log-driver",
+    "--gpus", "--group-add", "--health-start-interval", "--credential", "--secret", "--cidfile", "--log-driver",
     "--log-opt", "--ipc", "--pid", "--uts", "--cgroupns", "--cgroup-parent", "--platform", "--runtime", "--pod",
     "--label-file", "--sig-proxy", "--volumes-from", "--rootfs", "-a", "--attach",
 ))
@@ -132,7 +132,7 @@ def container_options(arguments: Arguments, origin: dict[str, tuple[str, Any]]) 
         found["Environment"] = ("as", environment)
     if "label" in arguments.options:
         found["Labels"] = ("a{ss}", dict(arguments.options["label"]))
-    found |= devices.device_options(arguments)
+    found |= devices.device_options(arguments) | supervision.supervision_options(arguments)
     return found | limits.limit_options(arguments) | networking.network_options(arguments)
 
 

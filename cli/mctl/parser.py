@@ -34,6 +34,7 @@ VERBS = {
     "pause": "freeze containers where they are",
     "port": "show and change what ports of a container are published",
     "ps": "list containers",
+    "restart": "stop containers in good order and start them",
     "rm": "remove containers",
     "rmi": "remove images, or names of them",
     "run": "make a container, start it, and wait for it or leave it running",
@@ -43,6 +44,7 @@ VERBS = {
     "unpause": "let paused containers go on",
     "update": "change the limits of containers, also while they run",
     "tag": "give an image one more name",
+    "wait": "wait for containers to end, and print their exit statuses",
 }
 ALIASES = {
     "freeze": "pause", "thaw": "unpause", "list": "ps", "ls": "ps", "image ls": "images", "image list": "images",

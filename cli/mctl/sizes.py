@@ -11,6 +11,7 @@ UNLIMITED = ("max", "infinity", "unlimited", "-1")
 
 _SHIFTS = {"k": 10, "m": 20, "g": 30, "t": 40}
 _SUFFIXES = {"": 0, "b": 0} | {letter + end: shift for letter, shift in _SHIFTS.items() for end in ("", "b", "ib")}
+_SPANS = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000, "min": 60_000_000, "h": 3_600_000_000}
 _HOW = "write bytes, or a number with k, m, g or t, as in 512k, 256m, 1.5g"
 
 
@@ -56,6 +57,24 @@ def seconds(flag: str, text: str) -> int:
     if not is_decimal(text) or float(text) > 2**53:
         raise UsageError(f"{flag} {text!r} is not a time: give seconds, 0 or more, as in 10 or 0.5, or infinity")
     return round(float(text) * 1_000_000)
+
+
+def duration(flag: str, text: str) -> int:
+    """Microseconds of `30s`, `1m30s`, `500ms`, `2h`; a number alone is seconds."""
+    if is_decimal(text):
+        text += "s"
+    rest, total = text, 0.0
+    while rest:
+        number = rest[: len(rest) - len(rest.lstrip("0123456789."))]
+        rest = rest[len(number) :]
+        unit = rest[: len(rest) - len(rest.lstrip("abcdefghijklmnopqrstuvwxyz"))]
+        rest = rest[len(unit) :]
+        if not is_decimal(number) or unit not in _SPANS:
+            raise UsageError(f"{flag} {text!r} is not a time: give one as 30s, 1m30s, 500ms or 2h")
+        total += float(number) * _SPANS[unit]
+    if not text or total > LARGEST:
+        raise UsageError(f"{flag} {text!r} is not a time: give one as 30s, 1m30s, 500ms or 2h")
+    return round(total)
 
 
 def readable(size: int) -> str:

@@ -14,7 +14,8 @@ __mctl_options() { # verb
     local making='--name --hostname -e --env --env-file -w --workdir -u --user -l --label
         --network --net --ip -p --publish --stop-signal --stop-timeout --cap-add --cap-drop --security-opt --privileged --userns
         --entrypoint --ulimit --sysctl --oom-score-adj --init --device -v --volume --mount --tmpfs --read-only --shm-size --add-host --dns
-        -t --tty --rm -q --quiet'
+        --restart --health-cmd --health-interval --health-timeout --health-retries --health-start-period
+        --health-on-failure --no-healthcheck -t --tty --rm -q --quiet'
     local limits='-m --memory --memory-high --memory-low --memory-reservation --swap --memory-swap --oom-group
         --cpu --cpus --cpu-quota --cpu-period --cpu-weight --cpu-shares --cpuset --cpuset-cpus --cpuset-mems
         --pids --pids-limit --io-weight --blkio-weight --io-read-bps --device-read-bps --io-write-bps
@@ -29,7 +30,9 @@ __mctl_options() { # verb
         stop) echo "$common -t --time --timeout -f --force" ;;
         kill) echo "$common -s --signal -a --all" ;;
         rm) echo "$common -f --force" ;;
-        update) echo "$common $limits" ;;
+        restart) echo "$common -t --time --timeout" ;;
+        wait) echo "$common" ;;
+        update) echo "$common $limits --restart" ;;
         pause | freeze | unpause | thaw) echo "$common" ;;
         ps | list | ls) echo "$common -a --all -q --quiet -f --filter --format --no-trunc --json --json=short --json=pretty" ;;
         images | 'image ls' | 'image list') echo "$common -q --quiet --format --no-trunc --json --json=short --json=pretty" ;;
@@ -54,14 +57,14 @@ __mctl_takes_value() { # verb option
         run,--label | run,--entrypoint | run,--network | run,--net | run,--ip | run,-p | run,--publish | run,--stop-signal | run,--stop-timeout) ;;
         run,--cap-add | run,--cap-drop | run,--security-opt | run,--userns | run,--ulimit | run,--sysctl) ;;
         run,--oom-score-adj | run,--device | run,-v | run,--volume | run,--mount | run,--tmpfs | run,--shm-size) ;;
-        run,--add-host | run,--dns) ;;
+        run,--add-host | run,--dns | run,--restart | run,--health-*) ;;
         run,--oom-group | update,--oom-group) return 1 ;;
         run,--memory* | run,--swap | run,--cpu* | run,--pids* | run,--io-* | run,--blkio-weight) ;;
         exec,-[uwe] | exec,--user | exec,--workdir | exec,--env | exec,--env-file) ;;
         run,--device-*-?ps | run,--device-*-iops | update,-m | update,--*) ;;
         run,--detach-keys | start,--detach-keys | attach,--detach-keys) ;;
         network,--subnet | port,-p | port,--publish | port,--unpublish) ;;
-        stop,-t | stop,--time | stop,--timeout | kill,-s | kill,--signal) ;;
+        stop,-t | stop,--time | stop,--timeout | restart,-t | restart,--time | restart,--timeout | kill,-s | kill,--signal) ;;
         ps,-f | ps,--filter | ps,--format | inspect,-f | inspect,--format) ;;
         save,-o | save,--output | 'image save',-o | 'image save',--output) ;;
         images,--format | 'image inspect',-f | 'image inspect',--format) ;;
@@ -76,27 +79,29 @@ __mctl_values() { # verb option: what can stand there
         run,--env-file | exec,--env-file) compgen -f -- "$cur" ;;
         run,-e | run,--env | exec,-e | exec,--env) compgen -e -- "$cur" ;;
         run,-v | run,--volume | run,--device) compgen -f -- "$cur" ;;
+        run,--restart | update,--restart) compgen -W 'no on-failure always unless-stopped' -- "$cur" ;;
+        run,--health-on-failure) compgen -W 'none kill restart stop' -- "$cur" ;;
         run,--userns) compgen -W 'auto host' -- "$cur" ;;
         run,--security-opt) compgen -W 'strict seccomp=strict seccomp=unconfined no-new-privileges=false unmask=ALL' -- "$cur" ;;
         run,--network | run,--net) compgen -W "none $(mctl --no-ask-password network ls -q 2>/dev/null)" -- "$cur" ;;
         run,--stop-signal | kill,*) compgen -W "$(compgen -A signal | sed -n 's/^SIG//p')" -- "${cur#SIG}" ;;
         ps,--format) compgen -W 'table json ids' -- "$cur" ;;
-        ps,*) compgen -W 'state=created state=starting state=running state=paused state=stopping state=exited state=unreadable name= label=' -- "$cur" ;;
+        ps,*) compgen -W 'state=created state=starting state=running state=paused state=stopping state=restarting state=exited state=unreadable name= label=' -- "$cur" ;;
         logs,-o | logs,--output) compgen -W 'cat short-iso-precise json export' -- "$cur" ;;
     esac
 }
 
 __mctl_operands() { # verb
     case $1 in
-        start) __mctl_names -f state=created -f state=exited ;;
-        stop | kill | exec | attach) __mctl_names ;;
+        start) __mctl_names -f state=created -f state=exited -f state=restarting ;;
+        stop | kill | exec | attach | wait) __mctl_names ;;
         pause | freeze) __mctl_names -f state=running ;;
         unpause | thaw) __mctl_names -f state=paused ;;
-        rm | logs | inspect | update | port) __mctl_names -a ;;
+        rm | logs | inspect | update | port | restart) __mctl_names -a ;;
         network) echo 'create ls inspect rm prune'; mctl --no-ask-password network ls -q 2>/dev/null ;;
         images | rmi | tag | save | 'image '*) __mctl_images ;;
         image) echo 'check import inspect list ls rm save share tag' ;;
-        help) echo 'attach check create exec image images import inspect kill logs network pause port ps rm rmi run save start stop unpause update tag' ;;
+        help) echo 'attach check create exec image images import inspect kill logs network pause port ps restart rm rmi run save start stop unpause update tag wait' ;;
     esac
 }
 
@@ -129,7 +134,7 @@ _mctl() {
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check create exec image images import inspect kill logs network pause port ps rm rmi run save start stop unpause update tag help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'check create exec image images import inspect kill logs network pause port ps restart rm rmi run save start stop unpause update tag wait help' -- "$cur")
     elif [[ $family == run ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(

@@ -14,6 +14,7 @@ from typing import Any
 
 from .bounds import check_printable, check_text, shown
 from .errors import BadImage, InvalidArgs
+from .health import DEFAULT_RETRIES, DEFAULT_USEC, HealthCheck
 
 TEXT_MAX = 8 << 20  # bytes of the whole document
 ITEMS_MAX = 1024
@@ -40,6 +41,7 @@ class Configuration:
     exposed_ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     history: tuple[tuple[str, str, bool], ...] = ()  # created, created by or comment, without a layer
+    health: HealthCheck = field(default_factory=HealthCheck)
 
     @classmethod
     def parse(cls, text: str) -> Configuration:
@@ -75,6 +77,7 @@ class Configuration:
             exposed_ports=config.keys("ExposedPorts"),
             volumes=config.keys("Volumes"),
             history=tuple(_step(entry) for entry in document.objects("history")),
+            health=_health(config.object("Healthcheck")),
         )
         for port in found.exposed_ports:
             if not _PORT.fullmatch(port):
@@ -97,6 +100,21 @@ def signal_number(text: str) -> int:
     elif not sign and isinstance(found := getattr(signal, f"SIG{name}", None), signal.Signals):
         return int(found)
     raise InvalidArgs(f"StopSignal {shown(text)} is no signal: give a name as TERM or RTMIN+3, or a number to 64")
+
+
+def _health(found: _Object) -> HealthCheck:
+    """docker's: OCI has none. Times are nanoseconds, and 0 is the default."""
+    kind, *words = found.arguments("Test") or ("NONE",)
+    if kind not in ("NONE", "CMD", "CMD-SHELL") or (kind == "CMD-SHELL" and len(words) != 1):
+        raise InvalidArgs(f"Healthcheck Test {shown(kind)} is not NONE, CMD with a command, or CMD-SHELL with one text")
+    command = ("/bin/sh", "-c", *words) if kind == "CMD-SHELL" else tuple(words) if kind == "CMD" else ()
+    return HealthCheck(
+        command,
+        interval_usec=found.number("Interval") // 1_000 or DEFAULT_USEC,
+        timeout_usec=found.number("Timeout") // 1_000 or DEFAULT_USEC,
+        retries=found.number("Retries") or DEFAULT_RETRIES,
+        start_period_usec=found.number("StartPeriod") // 1_000,
+    )
 
 
 def _step(entry: _Object) -> tuple[str, str, bool]:
@@ -132,6 +150,12 @@ class _Object:
         """Of any length and content."""
         found: str = self._get(key, str, "")
         return found
+
+    def number(self, key: str) -> int:
+        value = self._value.get(key, 0)
+        if not isinstance(value, int) or not 0 <= value < 2**63:
+            raise InvalidArgs(f"{key} is not a whole number from 0 on")
+        return value
 
     def truth(self, key: str) -> bool:
         return self._value.get(key) is True

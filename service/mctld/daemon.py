@@ -23,6 +23,7 @@ from .lifecycle.machinery import Machinery
 from .lifecycle.networks import Networks
 from .lifecycle.recovery import recover
 from .lifecycle.registry import Registry
+from .lifecycle.restarts import Restarts
 from .lifecycle.tasks import Tasks
 from .lifecycle.watch import Watch
 from .runtime import capabilities, cgroup, users
@@ -65,6 +66,7 @@ async def serve(settings: Settings) -> None:
         events=events,
         tasks=tasks,
         relays=Tasks(),
+        restarts=Restarts(tasks),
         last_capability=capabilities.last(),
         controllers=cgroup.available(),
     )
@@ -77,14 +79,15 @@ async def serve(settings: Settings) -> None:
     supervise.note_ready(VERSION, *registry.count())
     promises.note_lacking()
     await _end(connection)
-    await _stop(door, machinery)
+    await _stop(door, registry, machinery)
     if connection.closed.done():
         raise BusGone(f"the bus is gone: {connection.closed.result()}")
 
 
-async def _stop(door: Door, machinery: Machinery) -> None:
+async def _stop(door: Door, registry: Registry, machinery: Machinery) -> None:
     notify.stopping()
     await door.close()
+    registry.rest()
     await machinery.relays.finish(0)
     await machinery.tasks.finish(STOP_TIMEOUT)
     machinery.watch.close()

@@ -7,10 +7,11 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from . import limits, networking
+from . import health, limits, networking
 from .device import Device
 from .image import ImageRoot
 from .mounts import Bind, HostPath, Tmpfs
+from .restart import RestartPolicy
 from .security import Security
 from .spec import Rootfs, Spec, User
 
@@ -42,6 +43,8 @@ def decode(text: str) -> Spec:
     )
     found["tmpfs"] = tuple(Tmpfs(**tmpfs) for tmpfs in found.get("tmpfs", ()))
     found["devices"] = tuple(Device(**device) for device in found.get("devices", ()))
+    found["restart"] = RestartPolicy(**found.get("restart", {}))
+    found["health"] = health.restored(found.get("health", {}))
     return Spec(**found)
 
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from .bounds import INFINITY, check_address, check_printable, check_range, check_text, shown
 from .device import Device, check_devices
 from .errors import InvalidArgs
+from .health import HealthCheck
 from .limits import Limits
 from .mounts import TMPFS_BYTES, TMPFS_SIZE_LEAST, TMPFS_SIZE_MAX, Bind, HostPath, Tmpfs, check_targets
 from .networking import Networking
+from .restart import NO, RestartPolicy
 from .security import ID_RANGE, Security
 
 if TYPE_CHECKING:
@@ -113,6 +115,8 @@ class Spec:
     hosts: tuple[tuple[str, str], ...] = ()  # name, address
     name_servers: tuple[str, ...] = ()
     devices: tuple[Device, ...] = ()
+    restart: RestartPolicy = field(default_factory=RestartPolicy)
+    health: HealthCheck = field(default_factory=HealthCheck)
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -131,6 +135,14 @@ class Spec:
         check_range("ShmSize", self.shm_size, TMPFS_SIZE_LEAST, TMPFS_SIZE_MAX)
         self._check_user()
         self._check_hosts()
+        self._check_restart()
+
+    def _check_restart(self) -> None:
+        if self.auto_remove and self.restart.policy != NO:
+            policy = f"RestartPolicy {self.restart}"
+            raise InvalidArgs(f"AutoRemove and {policy} exclude each other: what is removed cannot be started again")
+        if self.auto_remove and self.health.on_failure == "restart":
+            raise InvalidArgs("AutoRemove and HealthOnFailure restart exclude each other: give kill or stop")
 
     def _check_user(self) -> None:
         for number in self.user.ids:

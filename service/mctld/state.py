@@ -15,11 +15,12 @@ class State(Enum):
     PAUSED = "paused"
     STOPPING = "stopping"
     EXITED = "exited"
+    RESTARTING = "restarting"  # nothing runs: it waits for its next start
     UNREADABLE = "unreadable"  # and does not run: what is stored of it makes no sense
 
     @property
     def can_start(self) -> bool:
-        return self in (State.CREATED, State.EXITED)
+        return self in (State.CREATED, State.EXITED, State.RESTARTING)
 
     @property
     def can_be_signalled(self) -> bool:
@@ -27,7 +28,7 @@ class State(Enum):
 
     @property
     def can_remove(self) -> bool:
-        return self in (State.CREATED, State.EXITED, State.UNREADABLE)
+        return self in (State.CREATED, State.EXITED, State.RESTARTING, State.UNREADABLE)
 
     @property
     def is_active(self) -> bool:

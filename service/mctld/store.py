@@ -52,13 +52,21 @@ CREATE TABLE container (
     status INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 """
-_MIGRATIONS = (_SCHEMA, leases.SCHEMA, leases.SCHEMA_INTERNAL, catalog.SCHEMA)  # one for each version
+_SUPERVISION = """
+ALTER TABLE container ADD COLUMN restarts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE container ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE container ADD COLUMN next_start_usec INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE container ADD COLUMN stopped_for TEXT NOT NULL DEFAULT '';
+ALTER TABLE container ADD COLUMN boot TEXT NOT NULL DEFAULT '';
+ALTER TABLE container ADD COLUMN health TEXT NOT NULL DEFAULT '';
+"""
+_MIGRATIONS = (_SCHEMA, leases.SCHEMA, leases.SCHEMA_INTERNAL, catalog.SCHEMA, _SUPERVISION)  # one for each version
 VERSION = len(_MIGRATIONS)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a container is. Only the limits in its spec ever change.
+    """What a container is. Only limits, ports and the restart policy in its spec ever change.
 
     reserved: the first of the 65,536 ids that nobody else gets while it exists; it uses them unless it shares the
     host's. fault: why its stored description cannot be read; then `spec` only stands in for it.
@@ -82,6 +90,8 @@ class Run:
     """Where a container stands: replaced as a whole at each change. Times in microseconds.
 
     how and status: of the last run's end, as events.Exit; how is empty before the first end and while it runs.
+    restarts: since somebody started it; failures: starts in a row that did not last. next_start_usec: while restarting.
+    stopped_for: why it was stopped, empty where it was not. boot: of the host, in which it was started last.
     """
 
     state: State = State.CREATED
@@ -92,6 +102,12 @@ class Run:
     exited_monotonic_usec: int = 0
     how: str = ""
     status: int = 0
+    restarts: int = 0
+    failures: int = 0
+    next_start_usec: int = 0
+    stopped_for: str = ""
+    boot: str = ""
+    health: str = ""
 
 
 _RUN = tuple(f.name for f in fields(Run))
@@ -229,7 +245,7 @@ class Store:
                 self._database.execute("UPDATE container SET spec = ? WHERE id = ?", (encode(spec), record.id))
                 self._copies.keep(record.id)
         except (sqlite3.Error, OSError) as error:
-            raise self._failed("store the limits of container", record.spec.name, error) from error
+            raise self._failed("store the changes of container", record.spec.name, error) from error
         return replace(record, spec=spec)
 
     def remove(self, record: Record) -> None:

@@ -41,6 +41,7 @@ TABLE: dict[str, Row] = {
     f"{CONTAINER}.Attach": (ATTACH, ("t", 0)),
     f"{CONTAINER}.Resize": (MANAGE, ("qq", 24, 80)),
     f"{CONTAINER}.Stop": (MANAGE, ("a{sv}t", {}, 0)),
+    f"{CONTAINER}.Restart": (MANAGE, ("a{sv}t", {}, 0)),
     f"{CONTAINER}.Kill": (MANAGE, ("it", 15, 0)),
     f"{CONTAINER}.Remove": (MANAGE, ("t", 0)),
     f"{CONTAINER}.Freeze": (MANAGE, ("t", 0)),

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
     from mctld.execution import Execution
     from mctld.lifecycle.logs import LogQuery
+    from mctld.lifecycle.vitals import Result
     from mctld.networking import Lease
     from mctld.ports import Port
+    from mctld.restart import RestartPolicy
 
 
 @dataclass(eq=False)
@@ -46,6 +48,10 @@ class SimulatedContainer:
     exited_monotonic_usec: int = 0
     leases: tuple[Lease, ...] = ()
     end: Exit | None = None
+    restarts: int = 0
+    next_start_usec: int = 0
+    health: str = "none"
+    health_results: Sequence[Result] = ()
     done: list[tuple[object, ...]] = field(default_factory=list)  # what was called, for tests
     hold: asyncio.Event | None = None  # if set, start waits for it
     window: tuple[int, int] = (0, 0)
@@ -104,6 +110,9 @@ class SimulatedContainer:
         self.done.append(("stop", timeout_usec))
         self.finish(Exit("killed", self.spec.stop_signal))
 
+    async def restart(self, *, timeout_usec: int | None) -> None:
+        self.done.append(("restart", timeout_usec))
+
     async def kill(self, number: int, /, *, everyone: bool) -> None:
         self.done.append(("kill", number, everyone))
         self._refuse_if_not_running()
@@ -114,10 +123,12 @@ class SimulatedContainer:
     async def thaw(self) -> None:
         self.done.append(("thaw",))
 
-    async def update(self, changes: Mapping[str, Any], /) -> None:
-        before = self.spec.limits
-        self.spec = replace(self.spec, limits=before.changed(changes))
-        self.registry.events.changed(self, *differences(before, self.spec.limits))  # type: ignore[arg-type]
+    async def update(self, changes: Mapping[str, Any], policy: RestartPolicy | None, /) -> None:
+        before = self.spec
+        self.spec = replace(before, limits=before.limits.changed(changes), restart=policy or before.restart)
+        policies = ["RestartPolicy"] if self.spec.restart != before.restart else []
+        changed = [*differences(before.limits, self.spec.limits), *policies]
+        self.registry.events.changed(self, *changed)  # type: ignore[arg-type]
 
     async def remove(self, *, force: bool) -> None:
         self.done.append(("remove", force))

@@ -17,8 +17,8 @@ MAX_LINES, MAX_FUNCTION = 400, 40
 SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 SPECIFICATION = {
-    "errors", "bounds", "capability", "configuration", "cpuset", "dangers", "device", "encoding", "execution", "hidden",
-    "image", "limits", "mounts", "networking", "ports", "reference", "security", "spec", "state",
+    "errors", "bounds", "capability", "configuration", "cpuset", "dangers", "device", "encoding", "execution", "health",
+    "hidden", "image", "limits", "mounts", "networking", "ports", "reference", "restart", "security", "spec", "state",
     "unreadable",
 }  # fmt: skip
 PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
@@ -34,15 +34,17 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "networking": {"errors", "bounds", "ports"},
     "mounts": {"errors", "bounds"},
     "device": {"errors", "bounds"},
+    "restart": {"errors", "bounds"},
+    "health": {"errors", "bounds"},
     "hidden": set(),
     "security": {"capability", "errors", "bounds", "hidden"},
     "reference": {"errors", "bounds"},
-    "configuration": {"errors", "bounds"},
+    "configuration": {"errors", "bounds", "health"},
     "image": {"errors", "bounds", "configuration", "reference"},
-    "spec": {"errors", "bounds", "image", "device", "limits", "mounts", "networking", "security"},
+    "spec": {"errors", "bounds", "image", "device", "health", "limits", "mounts", "networking", "restart", "security"},
     "execution": {"errors", "spec"},
     "dangers": {"capability", "image", "mounts", "networking", "security", "spec"},
-    "encoding": {"device", "image", "limits", "mounts", "networking", "security", "spec"},
+    "encoding": {"device", "health", "image", "limits", "mounts", "networking", "restart", "security", "spec"},
     "unreadable": {"errors", "networking", "spec"},
     "kernel": set(),
     "settings": SPECIFICATION,

@@ -44,8 +44,10 @@ def test_an_end_is_told_in_words() -> None:
 
 
 def test_states_know_what_they_allow() -> None:
-    assert [s for s in State if s.can_start] == [State.CREATED, State.EXITED]
-    assert [s for s in State if s.can_remove] == [State.CREATED, State.EXITED, State.UNREADABLE]
+    assert [s for s in State if s.can_start] == [State.CREATED, State.EXITED, State.RESTARTING]
+    assert [s for s in State if s.can_remove] == [
+        State.CREATED, State.EXITED, State.RESTARTING, State.UNREADABLE,
+    ]  # fmt: skip
     assert [s for s in State if s.can_be_signalled] == [State.RUNNING, State.PAUSED, State.STOPPING]
 
 

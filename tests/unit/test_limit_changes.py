@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,8 @@ class Host:
         self.machinery: Any = SimpleNamespace(systemd=self.systemd, store=store, controllers={"memory"})
 
     def change(self, record: Record, running: bool = True, **changes: Any) -> Record:  # noqa: FBT001, FBT002
-        return asyncio.run(limits.change(self.machinery, record, changes, running=running))
+        wanted = replace(record.spec, limits=record.spec.limits.changed(changes))
+        return asyncio.run(limits.change(self.machinery, record, wanted, running=running))
 
     def stored(self) -> Limits:
         ((record, _),) = self.store.load()

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from ..client import Client
     from ..parser import Arguments
 
-ACTIVE = ["starting", "running", "paused", "stopping", "unreadable"]  # what wants to be seen
+ACTIVE = ["starting", "running", "paused", "stopping", "restarting", "unreadable"]  # what wants to be seen
 HEADS = ("NAME", "ID", "STATE", "OWNER", "IMAGE", "COMMAND", "CREATED", "PORTS")
 # All others are left out of the answer where nobody would see them: that is quicker with many containers.
 IN_IDS = ("Id", "CreateTimestamp")
 IN_TABLE = (
     *IN_IDS, "Name", "State", "OwnerUID", "Image", "Rootfs", "Command", "Ports", "StartTimestamp", "ExitTimestamp",
-    "ExitHow", "ExitStatus",
+    "ExitHow", "ExitStatus", "Health", "RestartCount", "NextStartTimestamp",
 )  # fmt: skip
 ID_DIGITS = 12
 COMMAND_WIDTH = 30
@@ -154,10 +154,15 @@ def short_id(container: dict[str, Any], *, whole: bool) -> str:
 
 
 def status(container: dict[str, Any], now: float) -> str:
-    """`running 3 min`, `exited (0) 2 h ago`, `killed (9) 5 s ago`, `created`."""
+    """`running 3 min (healthy)`, `exited (0) 2 h ago`, `restarting (2) in 6 s`, `killed (9) 5 s ago`, `created`."""
     state: str = container["State"]
     if state == "running":
-        return f"running {since(container.get('StartTimestamp', 0), now)}"
+        health = container.get("Health", "none")
+        shown = "" if health == "none" else f" ({health})"
+        return f"running {since(container.get('StartTimestamp', 0), now)}{shown}"
+    if state == "restarting":
+        left = span(container.get("NextStartTimestamp", 0) / 1_000_000 - now)
+        return f"restarting ({container.get('RestartCount', 0)}) in {left}"
     how = container.get("ExitHow", "")
     if state != "exited" or not how:
         return state

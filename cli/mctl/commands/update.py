@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""mctl update: limits of containers, also while they run."""
+"""mctl update: limits of containers, also while they run, and when they are started again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ..each import do_to_each
 from ..failures import UsageError
 from ..limits import OPTIONS, limit_options
 from ..parser import Verb
+from ..supervision import RESTART
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
 
 VERB = Verb(
     usage="OPTION... NAME...",
-    options=OPTIONS,
+    options=(*OPTIONS, RESTART),
     notes="What is not named stays as it is. The rates of disks that are given replace all of their kind.",
 )
 
 
 def run(arguments: Arguments, client: Client) -> int:
-    limits = limit_options(arguments)
-    if not limits:
+    changes = limit_options(arguments)
+    if "restart" in arguments.options:
+        changes["RestartPolicy"] = ("s", arguments.options["restart"])
+    if not changes:
         raise UsageError("there is nothing to change: give a limit, as in `mctl update --memory 256m NAME`")
-    return do_to_each(arguments, client, "Update", "a{sv}t", limits, 0)
+    return do_to_each(arguments, client, "Update", "a{sv}t", changes, 0)

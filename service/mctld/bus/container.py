@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..execution import Execution
     from ..lifecycle.logs import LogQuery
     from ..ports import Port
+    from ..restart import RestartPolicy
     from ..spec import Spec
     from .contract import Interface, Method, Property
     from .engine import Container, Registry
@@ -40,6 +41,7 @@ def spec_details(spec: Spec) -> dict[str, str]:
         "image": spec.rootfs.path,
         **({"image_digest": spec.rootfs.image} if isinstance(spec.rootfs, ImageRoot) else {}),
         "command": shlex.join(spec.command),
+        **({"health_command": shlex.join(spec.health.command)} if spec.health else {}),
         "user": str(spec.user),
         "host_paths": " ".join(bind.source.path for bind in spec.binds),
         "privileged": "yes" if found else "no",
@@ -138,9 +140,9 @@ class ContainerObject(ContainerProperties):
                 options.check_flags(flags, {})
                 values = options.parse(given, options.START)
                 return "start", (openings.checked_stdin(call, values), options.terminal_size(values))
-            case "Stop", [dict(given), int(flags)]:
+            case "Stop" | "Restart", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
-                return "stop", (options.parse(given, options.STOP).get("TimeoutUSec"),)
+                return method.handler, (options.parse(given, options.STOP).get("TimeoutUSec"),)
             case "Kill", [int(number), int(flags)]:
                 options.check_flags(flags, {options.EVERYONE: "all its processes"})
                 return "kill", (options.check_signal(number), bool(flags & options.EVERYONE))
@@ -152,7 +154,7 @@ class ContainerObject(ContainerProperties):
                 return method.handler, ()
             case "Update", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
-                return "update", (options.update(options.parse(given, options.LIMITS)),)
+                return "update", options.update(options.parse(given, options.UPDATE))
             case "Publish" | "Unpublish", [list(given), int(flags)]:
                 options.check_flags(flags, {})
                 return method.name.lower(), (options.ports(given),)
@@ -183,6 +185,9 @@ class ContainerObject(ContainerProperties):
     async def stop(self, call: Call, timeout_usec: int | None) -> None:
         await self.container.stop(timeout_usec=timeout_usec)
 
+    async def restart(self, call: Call, timeout_usec: int | None) -> None:
+        await self.container.restart(timeout_usec=timeout_usec)
+
     async def kill(self, call: Call, signal: int, everyone: bool) -> None:  # noqa: FBT001 (the contract's arguments)
         await self.container.kill(signal, everyone=everyone)
 
@@ -209,8 +214,8 @@ class ContainerObject(ContainerProperties):
     async def thaw(self, call: Call) -> None:
         await self.container.thaw()
 
-    async def update(self, call: Call, changes: Mapping[str, Any]) -> None:
-        await self.container.update(changes)
+    async def update(self, call: Call, changes: Mapping[str, Any], policy: RestartPolicy | None) -> None:
+        await self.container.update(changes, policy)
 
     async def publish(self, call: Call, ports: Sequence[Port]) -> None:
         await self.container.publish(added=ports)

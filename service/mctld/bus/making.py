@@ -15,6 +15,8 @@ from ..spec import LABEL_MAX, LABELS_MAX
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..health import HealthCheck
+
 CONFIG = {
     "Entrypoint": "as", "Command": "as", "Environment": "as", "User": "s", "WorkingDirectory": "s", "StopSignal": "s",
     "Labels": "a{ss}", "ExposedPorts": "as", "Volumes": "as",
@@ -82,8 +84,19 @@ def completed(values: Mapping[str, Any], image: Configuration) -> dict[str, Any]
     found.setdefault("WorkingDirectory", image.working_directory or "/")
     if image.stop_signal:
         found.setdefault("StopSignal", signal_number(image.stop_signal))
+    if image.health:
+        for key, value in _health(image.health).items():
+            found.setdefault(key, value)
     found["Labels"] = {**_short_labels(image, LABELS_MAX - len(values.get("Labels", {}))), **values.get("Labels", {})}
     return found
+
+
+def _health(check: HealthCheck) -> dict[str, Any]:
+    return {
+        "HealthCommand": list(check.command), "HealthIntervalUSec": check.interval_usec,
+        "HealthTimeoutUSec": check.timeout_usec, "HealthRetries": check.retries,
+        "HealthStartPeriodUSec": check.start_period_usec,
+    }  # fmt: skip
 
 
 def _short_labels(image: Configuration, most: int) -> dict[str, str]:

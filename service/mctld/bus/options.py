@@ -9,11 +9,13 @@ from .. import security
 from ..bounds import check_range, shown
 from ..errors import InvalidArgs
 from ..execution import Execution
+from ..health import HealthCheck
 from ..lifecycle.logs import LogQuery
 from ..limits import Limits, rates
 from ..mounts import Bind, Tmpfs
 from ..networking import Networking, parse_subnet
 from ..ports import Port, check_ports
+from ..restart import RestartPolicy
 from ..security import Security
 from ..spec import Spec, User
 from .contract import snake
@@ -44,12 +46,18 @@ _PLAIN = {
     "ReadOnly": "b", "ShmSize": "t", "Init": "b", "Terminal": "b",
 }  # fmt: skip
 _SECURITY = {"Seccomp": "s", "NoNewPrivileges": "b", "UserNamespace": "s", "OOMScoreAdjust": "i"}
+UPDATE = {**LIMITS, "RestartPolicy": "s"}
+_HEALTH = {
+    "HealthCommand": "as", "HealthIntervalUSec": "t", "HealthTimeoutUSec": "t", "HealthRetries": "u",
+    "HealthStartPeriodUSec": "t", "HealthOnFailure": "s",
+}  # fmt: skip
 CREATION = {
     "Rootfs": "h", "Image": "s", "Entrypoint": "as", "Command": "as", "Environment": "as", "User": "s",
     "Labels": "a{ss}", **_PLAIN, **LIMITS,
     "Networks": "as", "Address": "s", "Ports": "a(ssqqq)",
     "AddCapabilities": "as", "DropCapabilities": "as", "Unmask": "as", "Rlimits": "a{s(tt)}", "Sysctls": "a{ss}",
     **_SECURITY, "Mounts": "a(hss)", "Devices": "a(hss)", "Tmpfs": "a{ss}", "Hosts": "a{ss}", "NameServers": "as",
+    "RestartPolicy": "s", **_HEALTH,
 }  # fmt: skip
 START = {"Stdin": "h", "TerminalSize": "(qq)"}
 RUN = {**CREATION, **START}
@@ -122,6 +130,8 @@ def spec(
         hosts=tuple(sorted(values.get("Hosts", {}).items())),
         name_servers=tuple(values.get("NameServers", ())),
         devices=tuple(devices),
+        restart=RestartPolicy.parse(values.get("RestartPolicy", "no")),
+        health=_health(values),
         **{"hostname": name, **plain},
     )
 
@@ -186,6 +196,11 @@ def _networking(values: Mapping[str, Any]) -> Networking:
     return Networking(**given)
 
 
+def _health(values: Mapping[str, Any]) -> HealthCheck:
+    given = {snake(key).removeprefix("health_"): values[key] for key in _HEALTH if key in values}
+    return HealthCheck(**{**given, "command": tuple(given.get("command", ()))})
+
+
 def _security(values: Mapping[str, Any]) -> Security:
     added, dropped = values.get("AddCapabilities", ()), values.get("DropCapabilities", ())
     plain = {snake(key): values[key] for key in _SECURITY if key in values}
@@ -199,10 +214,11 @@ def _security(values: Mapping[str, Any]) -> Security:
     )
 
 
-def update(values: Mapping[str, Any]) -> dict[str, Any]:
+def update(values: Mapping[str, Any]) -> tuple[dict[str, Any], RestartPolicy | None]:
+    """Fields of Limits, and a policy if there is another, from parsed UPDATE options."""
     if not values:
-        raise InvalidArgs(f"there is nothing to change: name one of {', '.join(sorted(LIMITS))}")
-    return limit_changes(values)
+        raise InvalidArgs(f"there is nothing to change: name one of {', '.join(sorted(UPDATE))}")
+    return limit_changes(values), RestartPolicy.parse(values["RestartPolicy"]) if "RestartPolicy" in values else None
 
 
 def limit_changes(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -179,6 +179,40 @@ class ContainerProperties(Target):
     def terminal(self) -> bool:
         return self.container.spec.terminal
 
+    def restart_policy(self) -> str:
+        return str(self.container.spec.restart)
+
+    def restart_count(self) -> int:
+        return self.container.restarts
+
+    def next_start_timestamp(self) -> int:
+        return self.container.next_start_usec
+
+    def health(self) -> str:
+        return self.container.health
+
+    def health_command(self) -> list[str]:
+        return list(self.container.spec.health.command)
+
+    def health_interval_usec(self) -> int:
+        return self.container.spec.health.interval_usec
+
+    def health_timeout_usec(self) -> int:
+        return self.container.spec.health.timeout_usec
+
+    def health_retries(self) -> int:
+        return self.container.spec.health.retries
+
+    def health_start_period_usec(self) -> int:
+        return self.container.spec.health.start_period_usec
+
+    def health_on_failure(self) -> str:
+        return self.container.spec.health.on_failure
+
+    def health_log(self) -> list[list[int | str]]:
+        found = self.container.health_results
+        return [[result.started_usec, result.ended_usec, result.status, result.output] for result in found]
+
     def hosts(self) -> dict[str, str]:
         return dict(self.container.spec.hosts)
 

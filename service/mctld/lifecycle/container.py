@@ -23,21 +23,25 @@ from ..errors import (
 )
 from ..runtime import cgroup
 from ..runtime.planner import NO_WINDOW
+from ..runtime.rootfs import boot_id
 from ..state import State
 from ..store import Run
 from ..systemd import notify
-from . import attachment, freezer, limits, start, supervise, witnesses
+from . import attachment, comeback, freezer, limits, start, supervise, witnesses
 from .events import Exit
+from .health import Health
 from .observation import Observation
 from .relay import kept_name
-from .standing import Standing
 from .stdio import TerminalStdio, open_stdio
+from .supervised import WAITING, Supervised
+from .vitals import STARTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..networking import Lease
     from ..ports import Port
+    from ..restart import RestartPolicy
     from ..store import Record
     from .logs import LogQuery
     from .machinery import Machinery
@@ -51,21 +55,19 @@ DRAIN_TIMEOUT = 5.0  # seconds for attached output whose writing end has left th
 KILL_TIMEOUT = 10.0  # seconds a killed process may take to die: longer means stuck in the kernel
 
 
-class Container(Standing):
+class Container(Supervised):
     """`removed` is called once, when nothing of it is left to be found."""
 
     def __init__(
         self, record: Record, run: Run, machinery: Machinery, removed: Callable[[Container, Exit | None], None]
     ) -> None:
-        super().__init__(record, run)
-        self._machinery = machinery
+        super().__init__(record, run, machinery)
         self._removed = removed
-        self._lock = asyncio.Lock()
         self._ended = asyncio.Event()
         self._pidfd = -1
         self._observation: Observation | None = None
         self._relays: list[Relay] = []
-        self.warnings: tuple[str, ...] = self._first_warnings()  # of the run, while the service runs
+        self._health = Health(machinery, self, self._judge)
         if not run.state.is_active:
             self._ended.set()
 
@@ -88,15 +90,21 @@ class Container(Standing):
             if not self.state.can_start:
                 raise AlreadyRunning(f"container {self.name!r} is {self.state.value} already")
             attachment.check(self.spec, stdin, window)
-            return await self._start(stdin, window, attach=attach)
+            self._machinery.restarts.cancel(self.id)
+            try:
+                return await self._start(Run(), stdin, window, attach=attach)
+            finally:
+                self._plan()  # where it has failed, and waited for a start before
 
-    async def _start(self, stdin: int | None, window: Window, *, attach: bool) -> tuple[int, ...]:
-        before = self._run
-        self._become(replace(before, state=State.STARTING), "State")
+    async def _start(self, beginning: Run, stdin: int | None, window: Window, *, attach: bool) -> tuple[int, ...]:
+        """beginning: what the run inherits of those before it."""
+        before, beginning = self._run, replace(beginning, boot=boot_id())
+        wanted = replace(before, restarts=beginning.restarts, failures=beginning.failures, stopped_for="")
+        self._become(replace(wanted, state=State.STARTING, next_start_usec=0, boot=beginning.boot), "State")
         try:
             stdio = self._open_stdio(stdin, attach=attach)
             try:
-                started = await start.start(self._machinery, self.record, stdio, window)
+                done = await start.start(self._machinery, self.record, stdio, window)
             except OSError as error:  # no descriptors, no memory, no room in /run: whatever a start needs of the host
                 stdio.abandon()
                 raise SetupFailed("prepare the start", error.strerror or error) from error
@@ -107,15 +115,19 @@ class Container(Standing):
             self._must_become(before, "State")
             self._machinery.retirement.add([self.unit])
             raise
-        self._pidfd, self.warnings = started.pidfd, started.warnings
-        self.relay(stdio.relays((started.pid, self.uid_shift, self.uid_shift), started.terminal))
+        self._pidfd, self.warnings = done.pidfd, done.warnings
+        self.relay(stdio.relays((done.pid, self.uid_shift, self.uid_shift), done.terminal))
         stdio.close_payload()
         self._must_become(
-            Run(State.RUNNING, started.pid, usec(time.time_ns()), usec(time.monotonic_ns())),
-            "State", "MainPID", "ControlGroup", "StartTimestamp", "StartTimestampMonotonic", "ExitHow", "ExitStatus",
-            "Warnings",
+            replace(
+                beginning, state=State.RUNNING, main_pid=done.pid, health=STARTING if self.spec.health else "",
+                started_usec=usec(time.time_ns()), started_monotonic_usec=usec(time.monotonic_ns()),
+            ),
+            *WAITING, "MainPID", "ControlGroup", "StartTimestamp", "StartTimestampMonotonic", "ExitHow", "ExitStatus",
+            "Warnings", "Health",
         )  # fmt: skip
-        self._watch(started.observation)
+        self._watch(done.observation)
+        supervise.note_started(self.record, done.pid, self.restarts)
         return stdio.watchers
 
     def _open_stdio(self, stdin: int | None, *, attach: bool) -> AnyStdio:
@@ -126,13 +138,20 @@ class Container(Standing):
         except OSError as error:
             raise SetupFailed("connect the output to the journal", f"{error.strerror}; {ADVICE}") from error
 
-    async def stop(self, *, timeout_usec: int | None = None) -> None:
-        """The stop signal, then, after the timeout, SIGKILL; returns when nothing runs any more."""
+    async def stop(self, *, timeout_usec: int | None = None, why: str = comeback.ASKED) -> None:
+        """The stop signal, then, after the timeout, SIGKILL; returns when nothing runs any more.
+
+        why: of comeback.py. One that waits for a start only waits no more.
+        """
         async with self._lock:
             self._refuse_if_gone()
+            if self.state is State.RESTARTING:
+                self._wait_no_more(why)
+                return
             self._refuse_if_not_running()
             paused = self.state is State.PAUSED
-            self._must_become(replace(self._run, state=State.STOPPING), "State")
+            why = comeback.ASKED if self._run.stopped_for == comeback.ASKED else why  # somebody's wish stays
+            self._must_become(replace(self._run, state=State.STOPPING, stopped_for=why), "State")
         timeout = self.spec.timeout_stop_usec if timeout_usec is None else timeout_usec
         if timeout:
             self._signal(self.spec.stop_signal)
@@ -165,14 +184,20 @@ class Container(Standing):
             self._look_at_freezer()
             freezer.refuse_to_stay_frozen(self)
 
-    async def update(self, changes: Mapping[str, Any]) -> None:
+    async def update(self, changes: Mapping[str, Any], policy: RestartPolicy | None = None) -> None:
         """`changes` are fields of Limits. In force when it returns; where it fails, all is as before."""
         async with self._lock:
             self._refuse_if_gone()
             self._refuse_if_unreadable()
-            before = self.spec.limits
-            self.record = await limits.change(self._machinery, self.record, changes, running=self.state.is_active)
-            self._machinery.events.changed(self, *cgroup.differences(before, self.spec.limits))
+            before = self.spec
+            after = replace(before, limits=before.limits.changed(changes), restart=policy or before.restart)
+            self.record = await limits.change(self._machinery, self.record, after, running=self.state.is_active)
+            changed = list(cgroup.differences(before.limits, after.limits))
+            if before.restart != after.restart:
+                changed.append("RestartPolicy")
+                if self.state is State.RESTARTING and not comeback.may_follow(after.restart, self._run):
+                    self._wait_no_more()
+            self._machinery.events.changed(self, *changed)
 
     async def publish(self, *, added: Sequence[Port] = (), removed: Sequence[Port] = ()) -> None:
         """In force when it returns, without a restart; where it fails, all is as before."""
@@ -189,7 +214,7 @@ class Container(Standing):
         self._refuse_if_gone()
         if self.state.is_active and force:
             async with self._lock:
-                pass  # a start that is under way ends first
+                self._run = replace(self._run, stopped_for=comeback.ASKED)  # a start that is under way ends first
             await self._kill_now()
         async with self._lock:
             if self._gone:  # removed itself at its end
@@ -260,33 +285,34 @@ class Container(Standing):
         """Whether it is written down: if not, the spawner has to remember for the next instance of the service."""
         self._release()
         self._machinery.networks.detached(self.record)
+        before, now = self._run, (usec(time.time_ns()), usec(time.monotonic_ns()))
         stored = self._must_become(
-            replace(
-                self._run,
-                state=State.EXITED, main_pid=0, how=end.how, status=end.status,
-                exited_usec=usec(time.time_ns()), exited_monotonic_usec=usec(time.monotonic_ns()),
-            ),
-            "State", "MainPID", "ControlGroup", "ExitTimestamp", "ExitTimestampMonotonic", "ExitHow", "ExitStatus",
+            comeback.concluded(self.spec.restart, before, end, now, boot_id()),
+            *WAITING, "MainPID", "ControlGroup", "ExitTimestamp", "ExitTimestampMonotonic", "ExitHow", "ExitStatus",
+            "Health",
         )  # fmt: skip
         self._machinery.retirement.add([self.unit])
         self._machinery.events.exited(self, end)
         try:
-            if self.spec.auto_remove:
+            if self.spec.auto_remove and not self._kept:
                 self._forget()
         except StoreFailed as error:
             log.error("%s", error)  # it stays, as one that has exited
         self._ended.set()
-        supervise.note(self.record, end)
+        supervise.note(self.record, end, comeback.lasted_usec(before, now[1], boot_id()))
+        self._follow_up(before, end)
         return stored
 
     def _watch(self, observation: Observation) -> None:
         self._ended.clear()
         self._observation = observation
+        self._health.begin(self._run.health)
         observation.on_frozen(self._follow_freezer)
         asyncio.get_running_loop().add_reader(self._pidfd, self._on_exit)
 
     def _observe_no_more(self) -> int:
         """How many processes have been killed for want of memory."""
+        self._health.end()
         if self._observation is None:  # it ended before this instance of the service began
             return 0
         self._observation.close()
@@ -299,6 +325,7 @@ class Container(Standing):
         before, after = (State.RUNNING, State.PAUSED) if frozen else (State.PAUSED, State.RUNNING)
         if self.state is before:
             self._must_become(replace(self._run, state=after), "State")
+            (self._health.freeze if frozen else self._health.thaw)()
 
     def _on_exit(self) -> None:
         loop = asyncio.get_running_loop()
@@ -323,26 +350,14 @@ class Container(Standing):
 
     def _forget(self) -> None:
         self._machinery.store.remove(self.record)
+        self._machinery.restarts.cancel(self.id)
         self._gone = True
         self._removed(self, self.end)
 
     # The small change
 
-    def _become(self, run: Run, *changed: str) -> None:
-        self._machinery.store.update(self.record, run)
-        self._run = run
+    def _tell(self, *changed: str) -> None:
         self._machinery.events.changed(self, *changed)
-
-    def _must_become(self, run: Run, *changed: str) -> bool:
-        """For what has already happened: a full disk cannot undo it. Whether it could be stored."""
-        try:
-            self._become(run, *changed)
-        except StoreFailed as error:
-            log.error("%s", error)
-            self._run = run
-            self._machinery.events.changed(self, *changed)
-            return False
-        return True
 
     def _look_at_freezer(self) -> None:
         """The event loop has not come to it yet."""

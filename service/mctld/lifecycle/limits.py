@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import MctlError, SetupFailed
 from ..runtime import cgroup, enforcement
 from ..systemd import scope
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ..limits import Limits
+    from ..spec import Spec
     from ..store import Record
     from .machinery import Machinery
 
@@ -28,16 +26,18 @@ def complete(control_group: str, limits: Limits) -> None:
     enforcement.check(control_group, limits)
 
 
-async def change(machinery: Machinery, record: Record, changes: Mapping[str, Any], *, running: bool) -> Record:
-    """The record with its limits changed; they are in force where it runs. If anything fails nothing has changed."""
-    before, after = record.spec.limits, record.spec.limits.changed(changes)
+async def change(machinery: Machinery, record: Record, wanted: Spec, *, running: bool) -> Record:
+    """The record with `wanted` for its spec; its limits are in force where it runs. If anything fails nothing has
+    changed."""
+    before, after = record.spec.limits, wanted.limits
+    enforced = running and after != before
     cgroup.check(after, machinery.controllers)
-    if running:
+    if enforced:
         await _enforce(machinery, record, before, after)
     try:
-        return machinery.store.amend(record, replace(record.spec, limits=after))
+        return machinery.store.amend(record, wanted)
     except MctlError:
-        if running:
+        if enforced:
             await _apply(machinery, record, after, before)
         raise
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .images import Images
     from .logs import LogReaders
     from .networks import Networks
+    from .restarts import Restarts
     from .tasks import Tasks
     from .watch import Watch
 
@@ -40,5 +41,6 @@ class Machinery:
     events: Events
     tasks: Tasks  # end by themselves
     relays: Tasks  # end with what they serve
+    restarts: Restarts
     last_capability: int
     controllers: frozenset[str]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import SpawnerUnavailable
 from ..systemd import journal, notify, scope
-from . import stdio, witnesses
+from . import probe, stdio, witnesses
 from .exec import PREFIX
 from .relay import kept_name
 
@@ -38,10 +38,13 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
             container.relay(stdio.resume(record, container.unit, pid, _claimed(kept, record.id), machinery.relays))
             await _find_again(container, pid)
     await registry.execs.recover([name for name in children if name.startswith(PREFIX)])
+    for name in [name for name in children if name.startswith(probe.PREFIX)]:
+        machinery.tasks.start(probe.clear_away(machinery, name), f"clear away {name}")
     await _let_go(machinery, children, kept)
     await _renew_spawner(machinery, registry)
     await machinery.networks.restore(c.record for c in registry.all() if c.state.is_active)
     _sweep(machinery, registry)
+    registry.revive()
 
 
 def _has_run(machinery: Machinery, record: Record, run: Run, children: Mapping[str, int]) -> bool:
@@ -68,7 +71,7 @@ async def _renew_spawner(machinery: Machinery, registry: Registry) -> None:
 async def _let_go(machinery: Machinery, children: dict[str, int], kept: dict[str, int]) -> None:
     """What belongs to no run any more: statuses that a crash kept from being acknowledged, unclaimed descriptors."""
     for name in children:
-        if not name.startswith(PREFIX):
+        if not name.startswith((PREFIX, probe.PREFIX)):
             await machinery.spawner.forget(name)
     for name, descriptor in kept.items():
         log.info("nobody claims the kept descriptor %s", name)

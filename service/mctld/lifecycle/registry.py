@@ -11,10 +11,11 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from ..bounds import shown
-from ..errors import InvalidArgs, LimitsExceeded, NameTaken
+from ..errors import InvalidArgs, LimitsExceeded, MctlError, NameTaken
 from ..image import ImageRoot
 from ..runtime import cgroup
 from ..store import Run
+from . import comeback
 from .container import Container, usec
 from .events import Exit
 from .execs import Execs
@@ -127,11 +128,31 @@ class Registry:
     def uses_unit(self, unit: str) -> bool:
         return any(c.unit == unit and c.state.is_active for c in self._by_name.values())
 
+    def revive(self) -> None:
+        """What ended while the service or the host was down comes back as its owner wished, and what waited goes on."""
+        for container in self.all():
+            container.revive()
+        self._machinery.restarts.open()
+
+    def rest(self) -> None:
+        """Nothing is started or checked any more: the service ends."""
+        self._machinery.restarts.close()
+        for container in self.all():
+            container.check_no_more()
+
     def stop_requested(self, unit: str) -> None:
         """PID 1 wants a scope to end, and leaves the how to us: systemctl stop, or a shutdown."""
         for container in self._by_name.values():
             if container.unit == unit and container.state.can_be_signalled:
-                self._machinery.tasks.start(container.stop(), f"stop {container.name}")
+                self._machinery.tasks.start(self._stop(container), f"stop {container.name}")
+
+    async def _stop(self, container: Container) -> None:
+        """A shutdown is nobody's wish for this one: it may be back after the next boot."""
+        try:
+            stopping = await self._machinery.systemd.is_stopping()
+        except MctlError:  # there is nobody left to ask
+            stopping = True
+        await container.stop(why=comeback.HOST if stopping else comeback.ASKED)
 
     def _check_room(self, name: str, owner_uid: int) -> None:
         if name in self._by_name:

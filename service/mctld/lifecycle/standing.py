@@ -91,6 +91,15 @@ class Standing:
     def end(self) -> Exit | None:
         return Exit(self._run.how, self._run.status) if self._run.how else None
 
+    @property
+    def restarts(self) -> int:
+        """Since somebody started it."""
+        return self._run.restarts
+
+    @property
+    def next_start_usec(self) -> int:
+        return self._run.next_start_usec
+
     def _first_warnings(self) -> tuple[str, ...]:
         return (f"What is stored of it cannot be read: {self.record.fault}",) if self.record.fault else ()
 

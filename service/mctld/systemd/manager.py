@@ -109,6 +109,12 @@ class Manager:
     async def thaw(self, unit: str) -> None:
         await self._call("ThawUnit", "s", unit)
 
+    async def is_stopping(self) -> bool:
+        """Whether the host is shutting down."""
+        body = [INTERFACE, "SystemState"]
+        (state,) = await self._bus.call(NAME, PATH, "org.freedesktop.DBus.Properties", "Get", "ss", body)
+        return bool(state.value == "stopping")
+
     async def set_properties(self, unit: str, properties: list[list[Any]]) -> None:
         """All of them or none, until the unit ends. In force when it returns: PID 1 takes messages in turn, and writes
         to the cgroup before it takes the next one (manager_dispatch_cgroup_realize_queue)."""

@@ -33,6 +33,7 @@ SIGNATURES = {
     "WaitContainer": "s",
     "Start": "t",
     "Stop": "a{sv}t",
+    "Restart": "a{sv}t",
     "Kill": "it",
     "Remove": "t",
     "Freeze": "t",
@@ -294,7 +295,7 @@ class FakeService:
         self._target(message)
         return "", ()
 
-    Stop = Remove = Freeze = Thaw = Update = Start
+    Stop = Restart = Remove = Freeze = Thaw = Update = Start
 
     def Kill(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         container = self._target(message)

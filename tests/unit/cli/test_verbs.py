@@ -137,7 +137,7 @@ def test_ps(mctl: Mctl, service: FakeService) -> None:
 @pytest.mark.parametrize(
     ("words", "asked"),
     [
-        (["--json"], {"States": ("as", ["starting", "running", "paused", "stopping", "unreadable"])}),
+        (["--json"], {"States": ("as", ["starting", "running", "paused", "stopping", "restarting", "unreadable"])}),
         (["-a", "--format={{.Name}}"], {}),
         (["-aq"], {"Properties": ("as", ["Id", "CreateTimestamp"])}),
         (["-f", "name=web", "--filter=name=db", "-a", "--json"], {"Names": ("as", ["web", "db"])}),

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The health of one container: a timer, one check at a time, and what follows from its result."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ..state import State
+from . import probe
+from .probe import Probe
+from .vitals import STARTING, Vitals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .container import Container
+    from .machinery import Machinery
+    from .vitals import Result
+
+RESULTS_KEPT = 5  # as docker
+
+
+class Health:
+    """Of a run, from begin() to end(). `judged` is called with each result that counts, and what it makes of it."""
+
+    def __init__(
+        self, machinery: Machinery, container: Container, judged: Callable[[Vitals, Result], None]
+    ) -> None:
+        self.vitals = Vitals()
+        self.results: deque[Result] = deque(maxlen=RESULTS_KEPT)
+        self._machinery = machinery
+        self._container = container
+        self._judged = judged
+        self._timer: asyncio.TimerHandle | None = None  # of the next check, or of the one that is under way
+        self._probe: Probe | None = None
+        self._over = True
+
+    def begin(self, health: str) -> None:
+        """health: what was known of this run before the service was started anew, if anything."""
+        if not self._container.spec.health:
+            return
+        self.vitals, self._over, self._probe = Vitals(health or STARTING), False, None
+        self.results.clear()
+        self._arm()
+
+    def end(self) -> None:
+        self._over = True
+        self._disarm()
+
+    def freeze(self) -> None:
+        """Neither checks nor their timeouts go on: a check stands still with its container."""
+        self._disarm()
+
+    def thaw(self) -> None:
+        if not self._over:
+            self._arm()
+
+    def _arm(self) -> None:
+        self._disarm()
+        check, loop = self._container.spec.health, asyncio.get_running_loop()
+        if self._probe:
+            self._timer = loop.call_later(check.timeout_usec / 1_000_000, self._probe.expire)
+        else:
+            self._timer = loop.call_later(check.interval_usec / 1_000_000, self._due)
+
+    def _disarm(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = None
+
+    def _due(self) -> None:
+        self._probe = Probe(self._container, self._machinery)
+        self._arm()
+        self._machinery.relays.start(self._check(self._probe), f"check {self._container.name}")
+
+    async def _check(self, begun: Probe) -> None:
+        age = time.monotonic_ns() // 1_000 - self._container.started_monotonic_usec
+        try:
+            result = await probe.run(begun, self._machinery, self._container)
+        finally:
+            current = self._probe is begun  # and not of a run before
+            if current:
+                self._probe = None
+                self._disarm()
+        if not current or self._over or self._container.state is not State.RUNNING:
+            return  # what a container that ends or stands still answers says nothing; thaw() goes on
+        self._arm()
+        self.results.append(result)
+        self.vitals = self.vitals.after(self._container.spec.health, good=result.status == 0, age_usec=age)
+        self._judged(self.vitals, result)

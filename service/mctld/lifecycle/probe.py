@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One check of a container's health: its command inside, bound as an exec's is, with a bounded output.
+
+Nobody but the service has asked for it, so it is none of the execs that are listed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from ..errors import CommandNotExecutable, CommandNotFound, MctlError
+from ..execution import Execution
+from .entry import enter
+from .exec import About, Exec
+from .readiness import readable
+from .vitals import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .container import Container
+    from .events import Exit
+    from .machinery import Machinery
+
+PREFIX = "probe:"  # of the process, to the spawner
+OUTPUT_MAX = 4_096  # bytes that are kept, as docker does; more is read and thrown away
+CHUNK = 64 << 10
+NOT_FOUND, NOT_EXECUTABLE, FAILED = 127, 126, 125  # as a shell and docker have them
+TIMED_OUT = 124  # as timeout(1)
+PROCESS_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP, linux/pidfd.h; since Linux 6.9
+
+
+class Probe(Exec):
+    """The process. Its end is told to nobody."""
+
+    def __init__(self, container: Container, machinery: Machinery) -> None:
+        spec = container.spec
+        about = About(
+            id=secrets.token_hex(8), container=container.name, container_id=container.id,
+            owner_uid=container.owner_uid, by_uid=0, command=spec.health.command, user=str(spec.user),
+        )  # fmt: skip
+        super().__init__(about, machinery, lambda _: None)
+        self.timed_out = False
+
+    @property
+    def name(self) -> str:
+        return PREFIX + self.about.id
+
+    def expire(self) -> None:
+        """It has taken too long."""
+        self.timed_out = True
+        self.end_all()
+
+    def end_all(self) -> None:
+        """With all that it has started, where the kernel can tell: it leads a process group."""
+        if self._pidfd < 0:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            try:
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL, None, PROCESS_GROUP)
+            except OSError as error:
+                if isinstance(error, ProcessLookupError):
+                    raise
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+
+class Output:
+    """Reads pipes to their ends, and keeps the beginning of what comes."""
+
+    def __init__(self, streams: Sequence[int]) -> None:
+        self._streams = list(streams)
+        self._kept = bytearray()
+        for stream in streams:
+            os.set_blocking(stream, False)
+            asyncio.get_running_loop().add_reader(stream, self._read, stream)
+
+    def finish(self) -> str:
+        """What there was, as text for the bus. Children that hold the other ends are waited for by nobody."""
+        for stream in tuple(self._streams):
+            self._read(stream)
+        for stream in tuple(self._streams):
+            self._close(stream)
+        return self._kept.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+    def _read(self, stream: int) -> None:
+        try:
+            data = os.read(stream, CHUNK)
+        except BlockingIOError:
+            return
+        self._kept += data[: OUTPUT_MAX - len(self._kept)]
+        if not data:
+            self._close(stream)
+
+    def _close(self, stream: int) -> None:
+        asyncio.get_running_loop().remove_reader(stream)
+        os.close(stream)
+        self._streams.remove(stream)
+
+
+async def run(probe: Probe, machinery: Machinery, container: Container) -> Result:
+    """Returns when it has ended. Cancelled, it ends it."""
+    began = time.time_ns() // 1_000
+    try:
+        execution = Execution(container.spec.health.command)
+        entered = await enter(machinery, container, execution, probe, stdin=None, attach=True)
+    except MctlError as error:
+        return Result(began, time.time_ns() // 1_000, _status_of(error), str(error)[:OUTPUT_MAX])
+    probe.watch(entered.pid, entered.pidfd)
+    output = Output(entered.streams)
+    try:
+        if probe.timed_out:  # while it was on its way in
+            probe.end_all()
+        end = await probe.wait()
+    finally:
+        probe.end_all()
+        text = output.finish()
+        machinery.tasks.start(_forget(probe, machinery), f"forget {probe.name}")
+    if probe.timed_out:
+        timeout = container.spec.health.timeout_usec / 1_000_000
+        return Result(began, time.time_ns() // 1_000, TIMED_OUT, f"{text}\n[killed after {timeout:g} s]".lstrip())
+    return Result(began, time.time_ns() // 1_000, _status(end), text)
+
+
+async def _forget(probe: Probe, machinery: Machinery) -> None:
+    with contextlib.suppress(MctlError):  # the spawner is gone, and what it knew with it
+        await probe.wait()
+        await machinery.spawner.forget(probe.name)
+
+
+async def clear_away(machinery: Machinery, name: str) -> None:
+    """One that an earlier instance of the service has started: nobody waits for its answer any more."""
+    status = await machinery.spawner.status(name)
+    if status.code is None and status.pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(status.pid)
+            try:
+                if (await machinery.spawner.status(name)).code is None:  # so the pid was nobody else's then
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                    await readable(pidfd)
+            finally:
+                os.close(pidfd)
+    await machinery.spawner.forget(name)
+
+
+def _status(end: Exit) -> int:
+    return end.status if end.how == "exited" else 128 + end.status if end.how != "unknown" else FAILED
+
+
+def _status_of(error: MctlError) -> int:
+    if isinstance(error, CommandNotFound):
+        return NOT_FOUND
+    return NOT_EXECUTABLE if isinstance(error, CommandNotExecutable) else FAILED

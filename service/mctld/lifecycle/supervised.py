@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A container under supervision: it comes back as its owner wished, by decisions of comeback.py, and its health has
+consequences."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from abc import abstractmethod
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..errors import MctlError, NoSuchContainer, NotRunning, StoreFailed
+from ..runtime.planner import NO_WINDOW
+from ..runtime.rootfs import boot_id
+from ..state import State
+from ..store import Run
+from . import comeback, supervise
+from .events import Exit
+from .standing import Standing
+from .vitals import NONE, UNHEALTHY
+
+if TYPE_CHECKING:
+    from ..store import Record
+    from .health import Health
+    from .machinery import Machinery
+    from .start import Window
+    from .vitals import Result, Vitals
+
+log = logging.getLogger(__name__)
+
+WAITING = ("State", "RestartCount", "NextStartTimestamp")
+
+
+class Supervised(Standing):
+    _health: Health
+
+    def __init__(self, record: Record, run: Run, machinery: Machinery) -> None:
+        super().__init__(record, run)
+        self._machinery = machinery
+        self._lock = asyncio.Lock()
+        self._by_hand = asyncio.Lock()
+        self._kept = False  # while it is restarted by hand, AutoRemove has to wait
+        self.warnings = self._first_warnings()  # of the current run or the last, while the service runs
+
+    @abstractmethod
+    async def start(self) -> object: ...
+
+    @abstractmethod
+    async def stop(self, *, timeout_usec: int | None = None, why: str = comeback.ASKED) -> None: ...
+
+    @abstractmethod
+    async def _start(self, beginning: Run, stdin: int | None, window: Window, *, attach: bool) -> object: ...
+
+    @abstractmethod
+    def _tell(self, *changed: str) -> None:
+        """Everybody who listens of these properties."""
+
+    @abstractmethod
+    def _signal(self, number: int) -> None: ...
+
+    @abstractmethod
+    def _forget(self) -> None: ...
+
+    async def restart(self, *, timeout_usec: int | None = None) -> None:
+        """Stopped, if it runs, and started. One that is to be removed at its end stays for that."""
+        async with self._by_hand:
+            self._kept = True
+            try:
+                if self.state.can_be_signalled:
+                    await self.stop(timeout_usec=timeout_usec)
+            finally:
+                self._kept = False
+            try:
+                await self.start()
+            except MctlError:
+                if self.spec.auto_remove and not self._gone and self.state is State.EXITED:
+                    self._forget()
+                raise
+
+    def revive(self) -> None:
+        """Once after a start of the service, when all that runs has been found again."""
+        run = comeback.revived(self.spec.restart, self._run, boot_id(), time.time_ns() // 1_000)
+        if run != self._run:
+            self._must_become(run, *WAITING)
+        self._plan()
+
+    def _follow_up(self, before: Run, end: Exit) -> None:
+        """Of the run that is over: what comes next, planned and told."""
+        self._plan(told=True)
+        failed = not before.stopped_for and end != Exit("exited", 0)
+        if failed and self.state is State.EXITED and comeback.exhausted(self.spec.restart, self._run):
+            supervise.note_given_up(self.record, self._run)
+
+    def _plan(self, why: str = "", *, told: bool = False) -> None:
+        """If it waits for a start: when that is due. why: the last one failed so."""
+        if self.state is not State.RESTARTING:
+            return
+        seconds = (self._run.next_start_usec - time.time_ns() // 1_000) / 1_000_000
+        seconds = min(max(seconds, 0.0), comeback.MOST_USEC / 1_000_000)  # the clock may have been set meanwhile
+        self._machinery.restarts.plan(self.id, seconds, self._start_again)
+        if told:
+            supervise.note_restarting(self.record, self._run, seconds, why)
+
+    async def _start_again(self) -> None:
+        async with self._lock:
+            if self._gone or self.state is not State.RESTARTING:
+                return
+            beginning = Run(restarts=self.restarts + 1, failures=self._run.failures)
+            try:
+                await self._start(beginning, None, NO_WINDOW, attach=False)
+            except MctlError as error:
+                self._try_failed(str(error))
+            except Exception as error:
+                log.exception("a restart of %s failed", self.name)
+                self._try_failed(str(error))
+
+    def _try_failed(self, why: str) -> None:
+        self._must_become(comeback.start_failed(self.spec.restart, self._run, time.time_ns() // 1_000), *WAITING)
+        self.warnings = (f"the last try to start it again failed: {why}",)
+        self._tell("Warnings")
+        if self.state is State.RESTARTING:
+            self._plan(why, told=True)
+        else:
+            supervise.note_given_up(self.record, self._run, why)
+
+    def _wait_no_more(self, stopped_for: str = "") -> None:
+        """It waited for a start, which nobody wants any more."""
+        self._must_become(comeback.given_up(self._run, stopped_for), *WAITING)
+        self._machinery.restarts.cancel(self.id)
+
+    # Its health
+
+    @property
+    def health(self) -> str:
+        return self._run.health or NONE
+
+    @property
+    def health_results(self) -> tuple[Result, ...]:
+        """The last few, while the service runs."""
+        return tuple(self._health.results)
+
+    def check_no_more(self) -> None:
+        self._health.end()
+
+    def _judge(self, vitals: Vitals, result: Result) -> None:
+        """Unhealthy once is enough to act on; what follows ends the run, and with it the checks."""
+        if vitals.health == self._run.health:
+            return
+        self._must_become(replace(self._run, health=vitals.health), "Health")
+        supervise.note_health(self.record, vitals.health, result.status)
+        action = self.spec.health.on_failure if vitals.health == UNHEALTHY else "none"
+        if action == "kill":
+            self._signal(signal.SIGKILL)
+        elif action != "none":
+            why = comeback.RESTART if action == "restart" else comeback.UNHEALTHY
+            self._machinery.tasks.start(self._stop_unhealthy(why), f"stop {self.name}, which is unhealthy")
+
+    async def _stop_unhealthy(self, why: str) -> None:
+        with contextlib.suppress(NotRunning, NoSuchContainer):  # somebody else was faster
+            await self.stop(why=why)
+
+    # The small change
+
+    def _become(self, run: Run, *changed: str) -> None:
+        self._machinery.store.update(self.record, run)
+        self._run = run
+        self._tell(*changed)
+
+    def _must_become(self, run: Run, *changed: str) -> bool:
+        """For what has already happened: a full disk cannot undo it. Whether it could be stored."""
+        try:
+            self._become(run, *changed)
+        except StoreFailed as error:
+            log.error("%s", error)
+            self._run = run
+            self._tell(*changed)
+            return False
+        return True
