@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from mctld import capability, security
 from mctld.device import Device
 from mctld.encoding import decode, encode
+from mctld.health import ACTIONS, HealthCheck
 from mctld.limits import Limits
 from mctld.mounts import Bind, HostPath, Tmpfs
 from mctld.networking import Networking
+from mctld.restart import POLICIES, RestartPolicy
 from mctld.security import Security
 from mctld.spec import Rootfs, Spec, User
 
@@ -77,7 +79,10 @@ specs = st.builds(
     labels=several(st.tuples(words, words)),
     stop_signal=st.integers(1, 64),
     timeout_stop_usec=st.integers(0, 2**64 - 1),
-    auto_remove=st.booleans(),
+    auto_remove=st.just(value=False),
+    restart=st.sampled_from([RestartPolicy(name) for name in POLICIES] + [RestartPolicy("on-failure", 3)]),
+    health=st.builds(HealthCheck, several(words.filter(bool)), st.integers(1_000, 10**9), retries=st.integers(1, 9),
+                     on_failure=st.sampled_from(ACTIONS)),
     security=securities,
     read_only=st.booleans(),
     binds=several(st.builds(Bind, st.builds(HostPath, **pinned), paths, st.booleans(), st.booleans()),
@@ -105,6 +110,7 @@ def test_what_an_earlier_version_did_not_write(make_spec: Callable[..., Spec]) -
     """What it made had no network, and otherwise what is the default now."""
     spec = make_spec(networking=Networking(()))
     found = json.loads(encode(spec))
-    for key in ("security", "read_only", "binds", "tmpfs", "shm_size", "init", "hosts", "name_servers", "networking"):
+    for key in ("security", "read_only", "binds", "tmpfs", "shm_size", "init", "hosts", "name_servers", "networking",
+                "restart", "health"):
         del found[key]
     assert decode(json.dumps(found)) == spec

@@ -15,6 +15,7 @@ from mctld.bus.making import completed, configuration_maker
 from mctld.configuration import Configuration, signal_number
 from mctld.encoding import decode, encode
 from mctld.errors import BadImage, InvalidArgs, NoSuchImage
+from mctld.health import HealthCheck
 from mctld.ids import Ids
 from mctld.image import Image, ImageRoot, Layer, digest_of
 from mctld.images.layers import Layers
@@ -86,6 +87,10 @@ def test_configurations_of_others() -> None:
     (document(Cmd="sh"), "Cmd is not"), (document(Cmd=[1]), "Cmd is not a list of texts"),
     (document(Env=["A=\0"]), "NUL"), (document(User="a\nb"), "control"),
     (document(Labels={"a": 1}), "Labels is not"), (document(ExposedPorts={"x": {}}), "ExposedPorts 'x'"),
+    (document(Healthcheck={"Test": ["RUN", "x"]}), "Healthcheck Test 'RUN' is not"),
+    (document(Healthcheck={"Test": ["CMD-SHELL", "a", "b"]}), "CMD-SHELL with one text"),
+    (document(Healthcheck={"Test": ["CMD", "x"], "Retries": -1}), "Retries is not"),
+    (document(Healthcheck={"Test": ["CMD", "x"], "Interval": "30s"}), "Interval is not"),
     (document(StopSignal="SIGNOPE"), "SIGNOPE"), (document(Cmd=["x"] * 2000), "too long"), ('{"rootfs": 1}', "rootfs"),
 ])  # fmt: skip
 def test_configurations_that_are_none(text: str, words: str) -> None:
@@ -117,6 +122,21 @@ IMAGE = Configuration.parse(
 ])  # fmt: skip
 def test_entrypoint_and_command_as_docker_has_them(given: dict[str, Any], expected: list[str]) -> None:
     assert completed({"Image": "web", **given}, IMAGE)["Command"] == expected
+
+
+def test_the_health_check_of_an_image_is_used_part_by_part() -> None:
+    shell = {"Test": ["CMD-SHELL", "curl -f /"], "Interval": 5_000_000_000, "Retries": 0}
+    image = Configuration.parse(document(Cmd=["x"], Healthcheck=shell))
+    assert image.health == HealthCheck(("/bin/sh", "-c", "curl -f /"), interval_usec=5_000_000)
+    found = completed({"Image": "web", "HealthRetries": 9}, image)
+    assert (found["HealthCommand"], found["HealthIntervalUSec"]) == (["/bin/sh", "-c", "curl -f /"], 5_000_000)
+    assert found["HealthRetries"] == 9
+    assert completed({"Image": "web", "HealthCommand": []}, image)["HealthCommand"] == []
+    nothings: list[dict[str, Any]] = [{}, {"Test": []}, {"Test": ["NONE"]}, {"Test": None, "Interval": 5}]
+    for nothing in nothings:
+        assert not Configuration.parse(document(Cmd=["x"], Healthcheck=nothing)).health
+    exact = Configuration.parse(document(Healthcheck={"Test": ["CMD", "a", "b c"], "Timeout": 2_000_000}))
+    assert exact.health == HealthCheck(("a", "b c"), timeout_usec=2_000)
 
 
 def test_what_an_image_says_holds_where_nothing_else_was_said() -> None:

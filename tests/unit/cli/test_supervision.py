@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""--restart, --health-..., restart, wait, and what ps says of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mctl.creation import container_options
+from mctl.failures import UsageError
+from mctl.parser import find_verb, parse
+from mctl.sizes import duration
+from unit.cli.fake_service import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from unit.cli.conftest import Result
+    from unit.cli.fake_service import FakeService
+
+    Mctl = Callable[..., Result]
+
+SECOND = 1_000_000
+
+
+def asked(*words: str) -> dict[str, tuple[str, Any]]:
+    return container_options(parse(find_verb(["run", *words, "/", "sh"])), {})
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--restart", "no"], {"RestartPolicy": ("s", "no")}),
+        (["--restart=on-failure:3"], {"RestartPolicy": ("s", "on-failure:3")}),
+        (["--health-cmd", "curl -f localhost"], {"HealthCommand": ("as", ["/bin/sh", "-c", "curl -f localhost"])}),
+        (["--health-cmd", '["curl", "a b"]'], {"HealthCommand": ("as", ["curl", "a b"])}),
+        (["--health-cmd", "NONE"], {"HealthCommand": ("as", [])}),
+        (["--no-healthcheck"], {"HealthCommand": ("as", [])}),
+        (["--health-interval", "1m30s"], {"HealthIntervalUSec": ("t", 90 * SECOND)}),
+        (["--health-timeout=500ms"], {"HealthTimeoutUSec": ("t", 500_000)}),
+        (["--health-retries", "5"], {"HealthRetries": ("u", 5)}),
+        (["--health-start-period", "2"], {"HealthStartPeriodUSec": ("t", 2 * SECOND)}),
+        (["--health-on-failure", "kill"], {"HealthOnFailure": ("s", "kill")}),
+    ],
+)
+def test_options(words: list[str], expected: dict[str, Any]) -> None:
+    found = asked(*words)
+    del found["Command"]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--restart", "maybe"], "--restart 'maybe' is not known: give no, on-failure, always"),
+        (["--restart", "always:2"], "--restart 'always:2' is not known"),
+        (["--restart", "on-failure:x"], "--restart 'x' is not a whole number"),
+        (["--rm", "--restart", "always"], "--rm and --restart always exclude each other"),
+        (["--health-cmd", " "], "names no command"),
+        (["--health-interval", "5 apples"], "--health-interval '5 apples' is not a time: give one as 30s"),
+        (["--health-retries", "0"], "--health-retries 0 is out of range"),
+        (["--health-on-failure", "reboot"], "--health-on-failure 'reboot' is not known: give none, kill"),
+        (["--no-healthcheck", "--health-cmd", "true"], "exclude each other"),
+    ],
+)
+def test_refusals(words: list[str], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        asked(*words)
+
+
+def test_rm_goes_with_no_restart() -> None:
+    assert asked("--rm", "--restart", "no")["AutoRemove"] == ("b", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("30", 30 * SECOND), ("0.5", 500_000), ("2h", 7_200 * SECOND), ("1h1m1s", 3_661 * SECOND), ("250us", 250)],
+)
+def test_durations(text: str, value: int) -> None:
+    assert duration("--x", text) == value
+
+
+@pytest.mark.parametrize("text", ["", "s", "1x", "-1s", "1s2", "1..5s", "９s", "99999999999999999999h", "1 s"])
+def test_no_durations(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a time"):
+        duration("--x", text)
+
+
+def test_update_takes_a_policy_alone(mctl: Mctl, service: FakeService) -> None:
+    service.add("web")
+    assert mctl("update", "--restart", "always", "web").returncode == 0
+    assert service.calls[-1][1:3] == ("Update", ({"RestartPolicy": ("s", "always")}, 0))
+
+
+def test_restart(mctl: Mctl, service: FakeService) -> None:
+    for name in ("web", "db"):
+        service.add(name)
+    assert mctl("restart", "-t", "2", "web", "db").stdout == b"web\ndb\n"
+    assert [call[1:3] for call in service.calls] == [("Restart", ({"TimeoutUSec": ("t", 2 * SECOND)}, 0))] * 2
+
+
+def test_wait_prints_statuses_in_order(mctl: Mctl, service: FakeService) -> None:
+    for name, script in (("slow", "sleep 0.3; exit 7"), ("quick", "exit 0"), ("killed", "kill -9 $$")):
+        assert mctl("run", "-d", "--name", name, "/", "sh", "-c", script).returncode == 0
+    done = mctl("wait", "slow", "quick", "killed")
+    assert (done.stdout, done.stderr, done.returncode) == (b"7\n0\n137\n", b"", 0)
+
+
+def test_wait_says_what_has_no_status(mctl: Mctl, service: FakeService) -> None:
+    assert mctl("run", "-d", "--name", "lost", "/", "true").returncode == 0
+    assert mctl("run", "-d", "--name", "found", "/", "false").returncode == 0
+    service.containers["/org/mctl1/container/lost"].ended = ("unknown", 0)
+    done = mctl("wait", "lost", "nope", "found")
+    assert (done.stdout, done.returncode) == (b"1\n", 1)
+    first, second = done.stderr.decode().splitlines()
+    assert first == "mctl: lost: it has no exit status (unknown)"
+    assert "nope" in second
+    service.errors["WaitContainer"] = [Refused("org.freedesktop.DBus.Error.AccessDenied", "no")]
+    assert mctl("wait", "found").returncode == 1
+    assert mctl("wait").returncode == 125
+
+
+def test_ps_shows_health_and_the_next_start(mctl: Mctl, service: FakeService) -> None:
+    soon = int((time.time() + 30.9) * SECOND)
+    service.add("well", State=("s", "running"), Health=("s", "healthy"), StartTimestamp=("t", 1))
+    service.add("plain", State=("s", "running"), Health=("s", "none"), StartTimestamp=("t", 1))
+    service.add("again", State=("s", "restarting"), RestartCount=("u", 3), NextStartTimestamp=("t", soon))
+    lines = dict(line.split(maxsplit=1) for line in mctl("ps").stdout.decode().splitlines()[1:])
+    assert "y (healthy)  " in lines["well"]
+    assert "(" not in lines["plain"]
+    assert "restarting (3) in 30 s" in lines["again"] or "restarting (3) in 29 s" in lines["again"]
