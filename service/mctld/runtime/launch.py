@@ -17,7 +17,7 @@ from ..errors import ADVICE, CommandNotExecutable, CommandNotFound, SetupFailed,
 from .spawner import MESSAGE_MAX, PROTOCOL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from .plan import Plan
     from .users import IdMap
@@ -136,6 +136,23 @@ def _only(descriptors: list[int]) -> int:
     return descriptors[0]
 
 
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _held(descriptors: list[int]) -> list[int]:
+    """Copies, for whoever gave them may close them before they are sent."""
+    held: list[int] = []
+    try:
+        for descriptor in descriptors:
+            held.append(os.dup(descriptor))
+    except OSError as error:
+        _close(held)
+        raise SetupFailed("ask for a process", error.strerror) from error
+    return held
+
+
 class Spawner:
     """One connection to mctl-spawner.service; requests are answered in the order they are sent."""
 
@@ -144,6 +161,7 @@ class Spawner:
         self._protocol: int | None = None
         self._socket: socket.socket | None = None
         self._waiting: deque[asyncio.Future[tuple[dict[str, Any], list[int]]]] = deque()
+        self._unsent: deque[tuple[bytes, list[int]]] = deque()  # with descriptors of their own
 
     async def connect(self) -> dict[str, int]:
         """The names and pids of the children that run or have not been forgotten."""
@@ -202,7 +220,12 @@ class Spawner:
 
     async def _ask(self, request: dict[str, Any], descriptors: list[int] | None = None) -> tuple[dict[str, Any], Any]:
         waiting = self._send(request, descriptors or [])
-        reply, received = await asyncio.shield(waiting)
+        try:
+            reply, received = await waiting
+        except asyncio.CancelledError:
+            if not waiting.cancelled() and not waiting.exception():  # both happened at once
+                _close(waiting.result()[1])
+            raise
         if "error" in reply:
             raise SetupFailed(f"{request['verb']} a process", f"{reply['error']}; {ADVICE}")
         return reply, received
@@ -212,7 +235,7 @@ class Spawner:
     ) -> asyncio.Future[tuple[dict[str, Any], list[int]]]:
         waiting: asyncio.Future[tuple[dict[str, Any], list[int]]] = asyncio.get_running_loop().create_future()
         try:
-            socket.send_fds(self._connected(), [json.dumps(request).encode()], descriptors)
+            self._write(self._connected(), json.dumps(request).encode(), descriptors)
         except OSError as error:
             self._lose(error)
             raise SpawnerUnavailable(
@@ -220,6 +243,35 @@ class Spawner:
             ) from error
         self._waiting.append(waiting)
         return waiting
+
+    def _write(self, connected: socket.socket, request: bytes, descriptors: list[int]) -> None:
+        """The kernel keeps few requests for a spawner that is busy (net.unix.max_dgram_qlen): the others wait here."""
+        if not self._unsent:
+            try:
+                socket.send_fds(connected, [request], descriptors)
+            except BlockingIOError:
+                pass
+            else:
+                return
+        self._unsent.append((request, _held(descriptors)))
+        asyncio.get_running_loop().add_writer(connected, self._write_more)
+
+    def _write_more(self) -> None:
+        assert self._socket is not None
+        try:
+            while self._unsent:
+                request, descriptors = self._unsent[0]
+                socket.send_fds(self._socket, [request], descriptors)
+                self._drop_unsent()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        asyncio.get_running_loop().remove_writer(self._socket)
+
+    def _drop_unsent(self) -> None:
+        _close(self._unsent.popleft()[1])
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
@@ -248,8 +300,7 @@ class Spawner:
             return
         waiting = self._waiting.popleft()
         if waiting.cancelled():
-            for descriptor in descriptors:
-                os.close(descriptor)
+            _close(descriptors)
         else:
             waiting.set_result((json.loads(message), list(descriptors)))
 
@@ -257,8 +308,11 @@ class Spawner:
         """The spawner is gone: whoever waits is told, and the next request connects anew."""
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
+            asyncio.get_running_loop().remove_writer(self._socket)
             self._socket.close()
             self._socket, self._protocol = None, None
+        while self._unsent:
+            self._drop_unsent()
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():
