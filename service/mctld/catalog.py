@@ -68,7 +68,7 @@ class Catalog:
     """Works on the store's connection; what it has told of images is kept, since reading one means parsing it."""
 
     def __init__(self, database: sqlite3.Connection, changed: Callable[[], None] = lambda: None) -> None:
-        """`changed` is called after each change."""
+        """`changed` is called with each change, before it is for good."""
         self._database = database
         self._changed = changed
         self._images: dict[str, Image] = {}
@@ -203,8 +203,8 @@ class Catalog:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._database.execute("COMMIT")
                 self._changed()
+                self._database.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):
                     self._database.execute("ROLLBACK")

@@ -107,7 +107,7 @@ async def take_down_networks(settings: Settings) -> None:
 
 def _store(settings: Settings) -> Store:
     ids = Ids(users.FIRST, users.RANGE, users.RANGES, users.subordinate)
-    return Store(settings.database, ids, witnesses.running)
+    return Store(settings.database, ids, witnesses.running, settings.last_resort)
 
 
 async def _end(connection: Connection) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import sqlite3
 import time
 from typing import TYPE_CHECKING
@@ -94,6 +95,28 @@ def is_full(error: sqlite3.Error | OSError) -> bool:
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
+def is_read_only(path: str) -> bool:
+    """Whether its file system is, be it after an error of the disk; without write access no log can be read either."""
+    try:
+        return bool(os.statvfs(os.path.dirname(path)).f_flag & os.ST_RDONLY)
+    except FileNotFoundError:
+        return False
+
+
+def remove_copy(target: str) -> None:
+    """With its directory, which is for nothing else."""
+    shutil.rmtree(os.path.dirname(target), ignore_errors=True)
+
+
+def copy(path: str, target: str) -> None:
+    """With its log, in place of what lies there."""
+    remove_copy(target)
+    os.makedirs(os.path.dirname(target), 0o700)
+    for part in ("", "-wal"):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(path + part, target + part)
 
 
 def set_aside(path: str) -> str:

@@ -21,6 +21,11 @@ class Settings:
         return f"{self.state_directory}/containers"
 
     @property
+    def last_resort(self) -> str:
+        """Where the database is worked on while its disk is read-only."""
+        return f"{self.runtime_directory}/read-only/state.db"
+
+    @property
     def images(self) -> str:
         return f"{self.state_directory}/images"
 

@@ -120,23 +120,41 @@ class Store:
     the process's on that file (fcntl(2)), so that SQLite keeps it as long as it holds any.
     """
 
-    def __init__(self, path: str, ids: Ids, witnesses: Callable[[], Mapping[str, Witness]] = dict) -> None:
+    def __init__(
+        self, path: str, ids: Ids, witnesses: Callable[[], Mapping[str, Witness]] = dict, last_resort: str = ""
+    ) -> None:
         """`witnesses`: what is seen of containers that run, by id. `told`: sentences on what was mended.
 
-        `restored`: ids of containers whose row is a copy, or guessed.
+        `restored`: ids of containers whose row is a copy, or guessed. `last_resort`: a path for a copy of the database,
+        to work on while its own disk is read-only: what ends can be told, what is to last is refused.
         """
+        self._directory = os.path.dirname(path)
         self._path = path
         self._ids = ids
         self._witnesses = witnesses
-        self._reserve = Reserve(f"{os.path.dirname(path)}/reserve")
+        self._reserve = Reserve(f"{self._directory}/reserve")
         self.told: list[str] = []
         self.restored: frozenset[str] = frozenset()
+        self._read_only = bool(last_resort) and database.is_read_only(path)
         try:
+            if self._read_only:
+                self._work_on(last_resort)
+            elif last_resort:
+                database.remove_copy(last_resort)
             self._database = self._by_all_means(self._open)
         except (sqlite3.Error, OSError, Damaged) as error:
             raise StoreFailed(f"the database {self._path} cannot be opened: {error}") from error
 
         self._reserve.put_aside()
+
+    def _work_on(self, last_resort: str) -> None:
+        database.refuse_newer(self._path, VERSION)
+        database.copy(self._path, last_resort)
+        self._path = last_resort
+        self.told.append(
+            f"{self._directory} is on a read-only file system: nothing can be created or removed before it is "
+            "writable and the service is started again; what runs goes on and can be stopped"
+        )
 
     def _open(self) -> sqlite3.Connection:
         database.refuse_newer(self._path, VERSION)
@@ -153,7 +171,7 @@ class Store:
     def _built(self) -> sqlite3.Connection:
         opened, new = database.connect(self._path, _MIGRATIONS)
         try:
-            self._copies = Copies(opened, os.path.dirname(self._path))
+            self._copies = Copies(opened, self._directory)
             rebuilding = Rebuilding(opened, self._copies, self._ids, self._witnesses)
             rebuilding.complete(new=new)
             self.leases = Leases(opened)
@@ -174,6 +192,11 @@ class Store:
         rows = self._database.execute(f"SELECT {columns} FROM container ORDER BY created_usec").fetchall()
         return [_read(row) for row in rows]
 
+    @property
+    def lasts(self) -> bool:
+        """Whether what is stored will be known to the next instance of the service."""
+        return not self._read_only
+
     def has_guesses(self) -> bool:
         """Whether there are containers of which nobody knows what they were made from."""
         return bool(self._database.execute(f"SELECT 1 FROM container WHERE spec LIKE '{LOST}%'").fetchone())
@@ -183,6 +206,7 @@ class Store:
     ) -> Record:
         """A new container with a range of ids and addresses of its own; NameTaken if the name is."""
         wanted = spec.security.first_id
+        self._refuse_if_read_only()
         start = self._ids.choose() if wanted is None else self._ids.check(wanted)
         record = Record(identity, owner_uid, start, created_usec, spec)
         address = spec.networking.address
@@ -211,6 +235,7 @@ class Store:
         return record
 
     def add_network(self, network: Network) -> None:
+        self._refuse_if_read_only()
         try:
             self.leases.add_network(network)
             self._keep_catalog()
@@ -218,6 +243,7 @@ class Store:
             raise self._failed("store network", network.name, error) from error
 
     def remove_network(self, network: Network) -> None:
+        self._refuse_if_read_only()
         try:
             self.leases.remove_network(network)
             self._keep_catalog()
@@ -240,6 +266,7 @@ class Store:
         """The record with `spec` in place of its own. The name cannot change."""
         if record.fault:
             raise Unreadable(f"what is stored of container {record.spec.name!r} cannot be read ({record.fault})")
+        self._refuse_if_read_only()
         try:
             with self._transaction():
                 self._database.execute("UPDATE container SET spec = ? WHERE id = ?", (encode(spec), record.id))
@@ -249,6 +276,7 @@ class Store:
         return replace(record, spec=spec)
 
     def remove(self, record: Record) -> None:
+        self._refuse_if_read_only()
         try:
             self._copies.drop(record.id)  # first: what has a copy would come back
             self._by_all_means(lambda: self._database.execute("DELETE FROM container WHERE id = ?", (record.id,)))
@@ -301,7 +329,12 @@ class Store:
         except OSError as error:
             log.debug("the copy of %s is not the newest: %s", record.spec.name, error)
 
+    def _refuse_if_read_only(self) -> None:
+        if self._read_only:
+            raise StoreFailed(f"{self._directory} is on a read-only file system: make it writable, then restart mctld")
+
     def _keep_catalog(self) -> None:
+        self._refuse_if_read_only()
         try:
             self._copies.keep_catalog()
         except OSError as error:

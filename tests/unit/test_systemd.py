@@ -85,7 +85,8 @@ def test_a_unit_is_found_in_its_path() -> None:
 
 def test_scope_properties_hold_no_text_of_the_callers() -> None:
     """A newline in a Description is code execution as root after the next daemon-reload."""
-    properties = dict(scope.properties("web", 1000, 42, Limits(memory_max=8 << 20, memory_swap_max=0), 10_000_000))
+    properties = dict(scope.properties("web", 1000, 42, Limits(memory_max=8 << 20, memory_swap_max=0), 10_000_000, 3))
+    assert (properties["KillSignal"].signature, properties["KillSignal"].value) == ("i", 3)
     values = {key: variant.value for key, variant in properties.items()}
     assert values["Description"] == "Container web"
     assert values["PIDs"] == [42]

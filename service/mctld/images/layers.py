@@ -36,7 +36,8 @@ class Layers:
     def prepare(self) -> None:
         for name in ("", LAYERS, MAKING, TRASH):
             os.makedirs(f"{self._directory}/{name}", 0o700, exist_ok=True)
-        os.chmod(self._directory, 0o700)
+        if os.stat(self._directory).st_mode & 0o777 != 0o700:  # on a read-only disk it could not be set
+            os.chmod(self._directory, 0o700)
 
     def path(self, diff_id: str) -> str:
         return f"{self._directory}/{LAYERS}/{check_digest(diff_id).removeprefix('sha256:')}"

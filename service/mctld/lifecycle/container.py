@@ -269,7 +269,7 @@ class Container(Supervised):
             end = supervise.judge(status, oom_kills=kills)
         except MctlError:
             end = Exit("unknown")
-        if self._settle(end):
+        if self._settle(end) and self._machinery.store.lasts:
             with contextlib.suppress(SpawnerUnavailable):  # it is gone, and what it knew with it
                 await self._machinery.spawner.forget(self.id)
 

@@ -95,7 +95,9 @@ def log_fields(record: Record) -> dict[str, str]:
 async def _attach_scope(machinery: Machinery, record: Record, stage: Stage) -> None:
     """The cgroup with all its limits holds the child before the child may do anything."""
     spec = record.spec
-    properties = scope.properties(spec.name, record.owner_uid, stage.pid, spec.limits, spec.timeout_stop_usec)
+    properties = scope.properties(
+        spec.name, record.owner_uid, stage.pid, spec.limits, spec.timeout_stop_usec, spec.stop_signal
+    )
     properties += devices.properties(spec)
     try:
         await machinery.systemd.start_transient(scope.unit_name(spec.name), properties)

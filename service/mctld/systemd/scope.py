@@ -46,8 +46,15 @@ def control_group(container: str, owner_uid: int) -> str:
     return f"/mctl.slice/{slice_name(owner_uid)}/{unit_name(container)}"
 
 
-def properties(container: str, owner_uid: int, pid: int, limits: Limits, timeout_stop_usec: int) -> list[list[Any]]:
-    """For StartTransientUnit. No text of a caller's but the validated name: it would end up in a unit file."""
+def properties(
+    container: str, owner_uid: int, pid: int, limits: Limits, timeout_stop_usec: int, stop_signal: int
+) -> list[list[Any]]:
+    """For StartTransientUnit. No text of a caller's but the validated name: it would end up in a unit file.
+
+    PID 1 asks the controller to stop a scope, but forgets it when its bus name goes away, and takes no other later
+    (on_controller_gone and bus_scope_set_property of systemd 252 and 257, dbus-scope.c): after a restart of the
+    service, and without it, PID 1 itself sends the stop signal, to all processes.
+    """
     grace = min(timeout_stop_usec + STOP_GRACE_USEC, INFINITY)
     return [
         ["Description", Variant("s", f"Container {container}")],
@@ -55,6 +62,7 @@ def properties(container: str, owner_uid: int, pid: int, limits: Limits, timeout
         ["Slice", Variant("s", slice_name(owner_uid))],
         ["Delegate", Variant(signature="b", value=True)],
         ["Controller", Variant("s", "org.mctl1")],
+        ["KillSignal", Variant("i", stop_signal)],
         ["TimeoutStopUSec", Variant("t", grace)],
         ["CollectMode", Variant("s", "inactive-or-failed")],
         ["OOMPolicy", Variant("s", "continue")],

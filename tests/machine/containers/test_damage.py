@@ -155,3 +155,30 @@ def test_on_a_full_disk_what_runs_can_be_stopped_and_removed(small_disk: Mctl, a
     mctl.shell("rm /var/lib/mctl/filler /var/lib/mctl/rest*; systemctl restart mctld.service")
     assert mctl("ps", "-a", "-q").text == ""
     mctl.run("true", options=["--rm", "--network", "none"])
+
+
+READ_ONLY = "mount --bind /var/lib/mctl /var/lib/mctl; mount -o remount,bind,ro /var/lib/mctl"
+
+
+@pytest.mark.allow_journal(r"is on a read-only file system", r"Copies of the database's rows")
+def test_on_a_read_only_disk_what_runs_can_be_stopped(mctl: Mctl) -> None:
+    for name in ("one", "two"):
+        mctl.run("sleep", "1000", options=["-d", "--name", name])
+    mctl.shell(f"systemctl stop mctld.service; {READ_ONLY}; systemctl start mctld.service")
+    try:
+        assert mctl("ps").text.count("running") == 2
+        for verb in (["create", mctl.rootfs, "true"], ["network", "create", "late"]):
+            refused = mctl(*verb, check=False)
+            assert refused.returncode
+            assert "is on a read-only file system: make it writable" in refused.stderr.decode()
+        mctl("stop", "-t", "0", "one")
+        assert mctl.properties("one")["ExitHow"] == "killed"
+        refused = mctl("rm", "-f", "two", check=False)
+        assert "is on a read-only file system: make it writable" in refused.stderr.decode()
+        assert mctl("ps", "-q").text == ""
+        mctl("ps", "-a")
+    finally:
+        mctl.shell("systemctl stop mctld.service; umount /var/lib/mctl; systemctl start mctld.service")
+    ends = [(mctl.properties(name)["ExitHow"], mctl.properties(name)["ExitStatus"]) for name in ("one", "two")]
+    assert ends == [("killed", 9), ("killed", 9)]
+    mctl("rm", "one", "two")

@@ -128,3 +128,26 @@ def test_a_full_disk_loses_no_end(mctl: Mctl) -> None:
     assert mctl.properties("six")["ExitStatus"] == 6
     mctl.shell("systemctl restart mctld.service")
     assert mctl.properties("six")["ExitStatus"] == 6
+
+
+@pytest.mark.parametrize("before", ["true", "systemctl restart mctld.service", "systemctl stop mctld.service"])
+def test_systemd_stops_it_with_its_own_signal(mctl: Mctl, before: str) -> None:
+    """PID 1 asks us; where it has forgotten us, or we are not there, it sends the signal itself."""
+    script = "trap 'echo asked; exit 3' USR1; trap 'exit 4' TERM; while :; do sleep 0.1; done"
+    mctl.run("sh", "-c", script, options=["-d", "--name", "asked", "--stop-signal", "USR1"])
+    time.sleep(0.5)
+    mctl.shell(before)
+    mctl.shell("systemctl stop mctl-asked.scope")
+    found = mctl.properties("asked")
+    assert (found["State"], found["ExitHow"], found["ExitStatus"]) == ("exited", "exited", 3)
+    assert "asked" in mctl("logs", "asked").text
+
+
+@pytest.mark.parametrize("before", ["true", "systemctl restart mctld.service"])
+def test_systemd_waits_for_as_long_as_the_container_may_take(mctl: Mctl, before: str) -> None:
+    script = "trap 'sleep 3; exit 5' TERM; while :; do sleep 0.1; done"
+    mctl.run("sh", "-c", script, options=["-d", "--name", "slow", "--stop-timeout", "20"])
+    time.sleep(0.5)
+    mctl.shell(before)
+    mctl.shell("systemctl stop mctl-slow.scope")
+    assert (mctl.properties("slow")["ExitHow"], mctl.properties("slow")["ExitStatus"]) == ("exited", 5)
