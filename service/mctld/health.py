@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ACTIONS = ("none", "kill", "restart", "stop")
 COMMAND_MAX = 128 << 10  # bytes in all
 LEAST_USEC = 1_000  # docker's bound too
+LEAST_INTERVAL_USEC = 100_000  # each check is a process that the service makes
 MOST_USEC = 30 * 86_400 * 1_000_000
 DEFAULT_USEC = 30_000_000
 DEFAULT_RETRIES = 3
@@ -39,7 +40,7 @@ class HealthCheck:
             raise InvalidArgs(f"HealthCommand is longer than {COMMAND_MAX} bytes in all")
         if self.command and not self.command[0]:
             raise InvalidArgs("HealthCommand names no program: its first word is empty")
-        check_range("HealthIntervalUSec", self.interval_usec, LEAST_USEC, MOST_USEC)
+        check_range("HealthIntervalUSec", self.interval_usec, LEAST_INTERVAL_USEC, MOST_USEC)
         check_range("HealthTimeoutUSec", self.timeout_usec, LEAST_USEC, MOST_USEC)
         check_range("HealthRetries", self.retries, 1, 10_000)
         check_range("HealthStartPeriodUSec", self.start_period_usec, 0, MOST_USEC)

@@ -63,6 +63,9 @@ class Nspawn(Machine):
         self.close()
         for name in ("upper", "work", "root", *REAL_DIRECTORIES):
             (self.directory / name).mkdir(parents=True)
+        self._start(base)
+
+    def _start(self, base: Path) -> None:
         began = time.monotonic()
         self._process = self._launch(base)
         self._remember(self._process.pid)
@@ -117,6 +120,24 @@ class Nspawn(Machine):
         """Runs argv with this process' own stdin, stdout and stderr."""
         term = {"TERM": os.environ.get("TERM", "dumb"), "PATH": PATH}
         return subprocess.run(self.outer(argv, user=user), check=False, env=term).returncode
+
+    def reboot(self) -> None:
+        """An orderly reboot; returns when the machine is up again. For one that this process has booted."""
+        started = host.start_time(self.leader)
+        self.run(["systemctl", "reboot"], check=False)
+        deadline = time.monotonic() + BOOT_SECONDS
+        while started is not None and host.is_alive(self.leader, started):
+            if time.monotonic() > deadline:
+                raise MachineError(f"{self.name} does not shut down: {self.console()}")
+            time.sleep(0.02)
+        self.leader = self._await_leader()
+        self._remember(self._supervisor)
+        self.wait_booted(BOOT_SECONDS)
+
+    def reset(self) -> None:
+        """No process is told; then it is booted again with what is on its disk."""
+        self.kill()
+        self._start(Image(self.distro, with_kernel=False).tree())
 
     def poweroff(self) -> None:
         self.run(["systemctl", "poweroff"], check=False)

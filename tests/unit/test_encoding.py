@@ -81,7 +81,7 @@ specs = st.builds(
     timeout_stop_usec=st.integers(0, 2**64 - 1),
     auto_remove=st.just(value=False),
     restart=st.sampled_from([RestartPolicy(name) for name in POLICIES] + [RestartPolicy("on-failure", 3)]),
-    health=st.builds(HealthCheck, several(words.filter(bool)), st.integers(1_000, 10**9), retries=st.integers(1, 9),
+    health=st.builds(HealthCheck, several(words.filter(bool)), st.integers(100_000, 10**9), retries=st.integers(1, 9),
                      on_failure=st.sampled_from(ACTIONS)),
     security=securities,
     read_only=st.booleans(),

@@ -204,6 +204,17 @@ def test_after_the_end_there_are_no_checks(monkeypatch: pytest.MonkeyPatch) -> N
     assert Patient(monkeypatch).checked(during).began == []
 
 
+def test_after_a_restart_of_the_service_checks_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def during(health: Health) -> None:
+        health.end()
+        monkeypatch.setattr("random.random", lambda: 0.25)
+        health.begin("unhealthy", resumed=True)
+        assert health.vitals == Vitals("unhealthy")
+        await asyncio.sleep(14)
+
+    assert Patient(monkeypatch).checked(during).began == [2.5, 13]
+
+
 def test_only_the_last_few_results_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     async def during(health: Health) -> None:
         await asyncio.sleep(200)

@@ -258,7 +258,7 @@ class Container(Supervised):
         else:  # the store has forgotten it
             self._must_become(Run(State.RUNNING, pid, *witnesses.started(pid)), "State")
         self._pidfd = pidfd
-        self._watch(Observation(self._machinery.watch, self.control_group))
+        self._watch(Observation(self._machinery.watch, self.control_group), resumed=True)
 
     async def conclude(self) -> None:
         """The run is over: say how it ended, to everybody and for good."""
@@ -303,10 +303,10 @@ class Container(Supervised):
         self._follow_up(before, end)
         return stored
 
-    def _watch(self, observation: Observation) -> None:
+    def _watch(self, observation: Observation, *, resumed: bool = False) -> None:
         self._ended.clear()
         self._observation = observation
-        self._health.begin(self._run.health)
+        self._health.begin(self._run.health, resumed=resumed)
         observation.on_frozen(self._follow_freezer)
         asyncio.get_running_loop().add_reader(self._pidfd, self._on_exit)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -38,13 +39,13 @@ class Health:
         self._probe: Probe | None = None
         self._over = True
 
-    def begin(self, health: str) -> None:
-        """health: what was known of this run before the service was started anew, if anything."""
+    def begin(self, health: str, *, resumed: bool = False) -> None:
+        """resumed: it has run before the service was started anew, and this was known of it."""
         if not self._container.spec.health:
             return
         self.vitals, self._over, self._probe = Vitals(health or STARTING), False, None
         self.results.clear()
-        self._arm()
+        self._arm(random.random() if resumed else 1)  # so that not all of them are checked in the same moment
 
     def end(self) -> None:
         self._over = True
@@ -58,13 +59,13 @@ class Health:
         if not self._over:
             self._arm()
 
-    def _arm(self) -> None:
+    def _arm(self, part: float = 1) -> None:
         self._disarm()
         check, loop = self._container.spec.health, asyncio.get_running_loop()
         if self._probe:
             self._timer = loop.call_later(check.timeout_usec / 1_000_000, self._probe.expire)
         else:
-            self._timer = loop.call_later(check.interval_usec / 1_000_000, self._due)
+            self._timer = loop.call_later(part * check.interval_usec / 1_000_000, self._due)
 
     def _disarm(self) -> None:
         if self._timer:
