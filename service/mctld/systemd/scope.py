@@ -66,7 +66,7 @@ def properties(
         ["TimeoutStopUSec", Variant("t", grace)],
         ["CollectMode", Variant("s", "inactive-or-failed")],
         ["OOMPolicy", Variant("s", "continue")],
-        ["After", Variant("as", ["mctld.service", "dbus.service"])],
+        ["After", Variant("as", ["mctld.service", "mctl-spawner.service", "dbus.service"])],
         *limit_properties(limits),
     ]
 
