@@ -22,13 +22,16 @@ VERBS = {
     "check": "say what this host lacks for containers, and what to do",
     "create": "make a container without starting it",
     "exec": "execute a command in a container that runs",
+    "history": "show how an image was made, step by step",
     "image check": "prove that the files of images are what they were",
     "image inspect": "show all that is known about images, as JSON",
+    "image prune": "remove images of yours that have no name",
     "image share": "let all users use an image",
     "images": "list images",
     "import": "make an image from a directory or an archive",
     "inspect": "show all that is known about containers, as JSON",
     "kill": "send a signal to containers",
+    "load": "bring in the images of an archive of docker, podman or skopeo",
     "logs": "show what a container has printed",
     "network": "make, list, show and remove networks",
     "pause": "freeze containers where they are",
@@ -49,7 +52,7 @@ VERBS = {
 ALIASES = {
     "freeze": "pause", "thaw": "unpause", "list": "ps", "ls": "ps", "image ls": "images", "image list": "images",
     "image import": "import", "image rm": "rmi", "image save": "save",
-    "image tag": "tag",
+    "image history": "history", "image load": "load", "image tag": "tag",
 }  # fmt: skip
 GROUPS = frozenset(("image",))  # verbs of two words
 

@@ -41,6 +41,9 @@ __mctl_options() { # verb
         tag | 'image tag') echo "$common" ;;
         'image inspect') echo "$common -f --format --pretty --pretty=false --json --json=short --json=pretty" ;;
         'image check') echo "$common" ;;
+        'image prune') echo "$common -a --all -f --force" ;;
+        load | 'image load') echo "$common -i --input --platform --private -q --quiet" ;;
+        history | 'image history') echo "$common --no-trunc -q --quiet --json --json=short --json=pretty" ;;
         save | 'image save') echo "$common -o --output" ;;
         'image share') echo "$common --off" ;;
         logs) echo "$common -f --follow -n --tail --since --until -t --timestamps -o --output --raw" ;;
@@ -66,6 +69,8 @@ __mctl_takes_value() { # verb option
         network,--subnet | port,-p | port,--publish | port,--unpublish) ;;
         stop,-t | stop,--time | stop,--timeout | restart,-t | restart,--time | restart,--timeout | kill,-s | kill,--signal) ;;
         ps,-f | ps,--filter | ps,--format | inspect,-f | inspect,--format) ;;
+        load,--platform | 'image load',--platform) echo 'linux/amd64 linux/arm64' ;;
+        load,-i | load,--input | 'image load',-i | 'image load',--input) ;;
         save,-o | save,--output | 'image save',-o | 'image save',--output) ;;
         images,--format | 'image inspect',-f | 'image inspect',--format) ;;
         import,-[cm] | import,--change | import,--message | import,--author) ;;
@@ -99,9 +104,10 @@ __mctl_operands() { # verb
         unpause | thaw) __mctl_names -f state=paused ;;
         rm | logs | inspect | update | port | restart) __mctl_names -a ;;
         network) echo 'create ls inspect rm prune'; mctl --no-ask-password network ls -q 2>/dev/null ;;
-        images | rmi | tag | save | 'image '*) __mctl_images ;;
-        image) echo 'check import inspect list ls rm save share tag' ;;
-        help) echo 'attach check create exec image images import inspect kill logs network pause port ps restart rm rmi run save start stop unpause update tag wait' ;;
+        load | 'image load' | 'image prune') ;;
+        images | rmi | tag | save | history | 'image '*) __mctl_images ;;
+        image) echo 'check history import inspect list load ls prune rm save share tag' ;;
+        help) echo 'attach check create exec history image images import inspect kill load logs network pause port ps restart rm rmi run save start stop unpause update tag wait' ;;
     esac
 }
 
@@ -134,7 +140,7 @@ _mctl() {
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check create exec image images import inspect kill logs network pause port ps restart rm rmi run save start stop unpause update tag wait help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'check create exec history image images import inspect kill load logs network pause port ps restart rm rmi run save start stop unpause update tag wait help' -- "$cur")
     elif [[ $family == run ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(

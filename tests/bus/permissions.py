@@ -69,6 +69,7 @@ TABLE: dict[str, Row] = {
     f"{IMAGE}.Save": (INSPECT, ("ht", 0, 0)),
     f"{IMAGE}.Share": (IMAGES_ADMIN, ("t", 1)),
     f"{MANAGER}.ImportImage": (IMAGES, ("sa{sv}t", "new", {"Archive": Variant("h", 0)}, 0)),
+    f"{MANAGER}.LoadImages": (IMAGES, ("a{sv}t", {"Archive": Variant("h", 0)}, 0)),
     f"{MANAGER}.GetImage": (INSPECT, ("s", "web")),
     f"{MANAGER}.ListImages": (LIST, ("a{sv}t", {}, 0)),
     f"{MANAGER}.Subscribe": (LIST, ("",)),

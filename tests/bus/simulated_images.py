@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mctld.lifecycle.images import Listener
+    from mctld.platform import Platform
 
 LAYER = Layer(f"sha256:{'5' * 64}", 4096, 3, has_root=True)
 
@@ -26,6 +27,7 @@ class SimulatedImages:
         self.listeners: list[Listener] = []
         self.images: dict[str, Image] = {}
         self.archives: list[bytes] = []
+        self.platforms: list[Platform] = []
         self.used: set[str] = set()  # ids that containers were made from
 
     def add(self, key: str, owner_uid: int, *, shared: bool = False, **config: object) -> Image:
@@ -62,6 +64,15 @@ class SimulatedImages:
         identity = digest_of(configuration.text)
         made = Image("new", identity, uid, shared, 1, 2, configuration, (LAYER,), tuple(references))
         return self._put(made), 1
+
+    async def load(self, archive: int, uid: int, platform: Platform, *, shared: bool) -> list[Image]:
+        """Two images, whatever the archive holds."""
+        self.archives.append(os.read(archive, 100))
+        self.platforms.append(platform)
+        return [self._loaded(key, uid, shared=shared) for key in ("first", "second")]
+
+    def _loaded(self, key: str, uid: int, *, shared: bool) -> Image:
+        return self._put(replace(self.add(key, uid), shared=shared))
 
     def tag(self, image: Image, uid: int, reference: Reference) -> Image:
         del uid

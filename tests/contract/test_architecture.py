@@ -18,8 +18,8 @@ SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 SPECIFICATION = {
     "errors", "bounds", "capability", "configuration", "cpuset", "dangers", "device", "encoding", "execution", "health",
-    "hidden", "image", "limits", "mounts", "networking", "ports", "reference", "restart", "security", "spec", "state",
-    "unreadable",
+    "hidden", "image", "limits", "mounts", "networking", "platform", "ports", "reference", "restart", "security",
+    "spec", "state", "unreadable",
 }  # fmt: skip
 PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
 FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
@@ -39,6 +39,7 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "hidden": set(),
     "security": {"capability", "errors", "bounds", "hidden"},
     "reference": {"errors", "bounds"},
+    "platform": {"errors", "bounds"},
     "configuration": {"errors", "bounds", "health"},
     "image": {"errors", "bounds", "configuration", "reference"},
     "spec": {"errors", "bounds", "image", "device", "health", "limits", "mounts", "networking", "restart", "security"},

@@ -20,6 +20,7 @@ PACKAGES = (
     "python3", "python3-dbus-next", "python3-systemd", "python3-prctl", "python3-pyroute2", "python3-nftables",
     "python3-jeepney", "python3-seccomp",
     "busybox-static", "iproute2", "nftables", "procps", "tini", "util-linux", "libglib2.0-bin", "strace", "man-db",
+    "skopeo", "docker-registry", "openssl",
 )  # fmt: skip
 KERNEL = ("linux-image-cloud-amd64", "initramfs-tools", "kmod", "udev")
 USERS = (("alice", 1000), ("bob", 1001))
@@ -40,7 +41,8 @@ WantedBy=sysinit.target
 """
 SERIAL_LOGIN = "[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin root --noclear --keep-baud 115200 - linux\n"
 TIMERS = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "man-db.timer", "e2scrub_all.timer",
-          "e2scrub_reap.service", "fstrim.timer", "systemd-firstboot.service")  # fmt: skip
+          "e2scrub_reap.service", "fstrim.timer", "systemd-firstboot.service",
+          "docker-registry.service")  # fmt: skip
 
 
 @dataclass(frozen=True)

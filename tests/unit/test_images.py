@@ -251,7 +251,7 @@ def test_a_layer_is_whole_or_not_there(tmp_path: Path) -> None:
     for made, content in ((first, "first"), (second, "second")):
         (tmp_path / "images/making" / made.rpartition("/")[2] / "tree").mkdir()
         (tmp_path / "images/making" / made.rpartition("/")[2] / "tree" / content).touch()
-        layers.finish(made, digest)
+        layers.finish({digest: made})
     assert [path.name for path in (tmp_path / "images/layers" / ("0" * 64) / "tree").iterdir()] == ["first"]
     assert layers.present() == {digest}
     assert sorted(layers.leftovers()) == sorted([second, half])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..lifecycle.logs import LogQuery
     from ..lifecycle.vitals import Result
     from ..networking import Lease, Network
+    from ..platform import Platform
     from ..ports import Port
     from ..reference import Reference
     from ..restart import RestartPolicy
@@ -78,6 +79,7 @@ class Container(Protocol):
     ) -> tuple[int, ...]:
         """`stdin` is borrowed for the time of the call; the streams are the caller's."""
         ...
+
     async def stop(self, *, timeout_usec: int | None) -> None: ...
     async def restart(self, *, timeout_usec: int | None) -> None: ...
     async def kill(self, number: int, /, *, everyone: bool) -> None: ...
@@ -160,6 +162,9 @@ class Images(Protocol):
         self, archive: int, uid: int, references: Sequence[Reference], configure: Callable[[str], str], *, shared: bool
     ) -> tuple[Image, int]:
         """`archive` is borrowed. And how many device nodes were left out."""
+
+    async def load(self, archive: int, uid: int, platform: Platform, *, shared: bool) -> Sequence[Image]:
+        """`archive` is borrowed."""
 
     def tag(self, image: Image, uid: int, reference: Reference) -> Image: ...
     def untag(self, image: Image, reference: Reference) -> None: ...

@@ -152,6 +152,9 @@ class ImageObject(Target):
     def layers(self) -> list[str]:
         return [layer.diff_id for layer in self.image.layers]
 
+    def layer_sizes(self) -> list[int]:
+        return [layer.size for layer in self.image.layers]
+
     def architecture(self) -> str:
         return self.image.configuration.architecture
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..bounds import shown
 from ..errors import NoSuchImage
+from ..platform import Platform
 from ..reference import Reference
 from . import image as bus_image
 from . import openings, options
 from .image import ImageObject, image_details
-from .making import IMPORT, configuration_maker
+from .making import IMPORT, configuration_maker, host_platform
 from .paths import image_path
 from .question import Question
 from .target import Target
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .question import Call
     from .visible import Visible
 
+LOAD = {"Archive": "h", "Private": "b", "Platform": "s"}
 FILTER = {"OwnerUID": "u", "Names": "as"}
 
 
@@ -45,6 +47,9 @@ class ImageManager(Target):
             case "ImportImage", [str(name), dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return self._import(call, method, name, options.parse(given, IMPORT))
+            case "LoadImages", [dict(given), int(flags)]:
+                options.check_flags(flags, {})
+                return self._load(call, method, options.parse(given, LOAD))
             case "GetImage", [str(key)]:
                 return self._seek(call, method, key)
             case "ListImages", [dict(given), int(flags)]:
@@ -53,6 +58,30 @@ class ImageManager(Target):
                 names = [Reference.parse(name) for name in values["Names"]] if "Names" in values else None
                 return self.ask(call, (method.action,), (values.get("OwnerUID"), names), "list")
         return super().ask_own(call, method, args)
+
+    def _load(self, call: Call, method: Method, values: Mapping[str, Any]) -> Question:
+        options.required(values, "Archive")
+        archive = int(values["Archive"])
+        openings.check_archive(call.fds.peek(archive))
+        platform = Platform.parse(values["Platform"]) if "Platform" in values else host_platform()
+        shared = call.uid == 0 and not values.get("Private", False)
+        return Question(
+            (method.action,),
+            (archive, platform, shared),
+            "load",
+            "load images from an archive",
+            details={"owner": str(call.uid), "shared": "yes" if shared else "no"},
+        )
+
+    async def load_images(
+        self,
+        call: Call,
+        archive: int,
+        platform: Platform,
+        shared: bool,  # noqa: FBT001
+    ) -> list[list[object]]:
+        made = await self._images.load(call.fds.peek(archive), call.uid, platform, shared=shared)
+        return [[image_path(i.key), i.id, [str(reference) for reference in i.references]] for i in made]
 
     def _import(self, call: Call, method: Method, name: str, values: Mapping[str, Any]) -> Question:
         options.required(values, "Archive")

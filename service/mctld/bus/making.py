@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..configuration import Configuration, signal_number
 from ..errors import InvalidArgs
 from ..image import compact
+from ..platform import Platform
 from ..spec import LABEL_MAX, LABELS_MAX
 
 if TYPE_CHECKING:
@@ -30,15 +31,20 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686"
 _NO_LAYER = f"sha256:{'0' * 64}"
 
 
+def host_platform() -> Platform:
+    machine = os.uname().machine
+    return Platform("linux", _ARCHITECTURES.get(machine, machine), "v7" if machine == "armv7l" else "")
+
+
 def configuration_maker(values: Mapping[str, Any], now: float) -> Callable[[str], str]:
     """From IMPORT options to a function of the layer's digest. InvalidArgs now, not when the layer is there."""
     created = datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    machine = os.uname().machine
+    machine = host_platform()
 
     def configure(diff_id: str) -> str:
         return compact(
             {
-                "architecture": _ARCHITECTURES.get(machine, machine),
+                "architecture": machine.architecture,
                 "os": "linux",
                 "created": created,
                 **({"author": values["Author"]} if values.get("Author") else {}),

@@ -20,3 +20,7 @@ SPACE_SHARE = 20  # one part in so many of the file system stays free
 SPACE_BYTES = 1 << 30  # or so much, where that is less
 MEMORY = 1 << 30  # address space of the child that unpacks
 WINDOW = 128 << 20  # what a decompressor may keep
+MANIFEST_BYTES = 1 << 20  # of a manifest or an index; those of 256 layers have a tenth
+DOCUMENTS_BYTES = 32 << 20  # of all manifests, indexes and configurations of an archive
+INDEX_ENTRIES = 256
+INDEX_DEPTH = 2  # an index in index.json, and one in that

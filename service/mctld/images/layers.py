@@ -22,7 +22,7 @@ from ..reference import check_digest
 from .child import TREE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 LAYERS, MAKING, TRASH = "layers", "making", "trash"
 
@@ -69,22 +69,22 @@ class Layers:
         os.mkdir(made, 0o700)
         return made
 
-    def finish(self, made: str, diff_id: str) -> None:
-        """Slow: what was made is on the disk, then it is there under its digest.
+    def finish(self, made: Mapping[str, str]) -> None:
+        """Slow: what was made, by digest, is on the disk, then it is there under its digest.
 
         Where one is there already, what was made stays where it is, for the caller to remove.
         """
-        opened = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             files.sync_filesystem(opened)
         finally:
             os.close(opened)
-        try:
-            os.rename(made, self.path(diff_id))
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            return
+        for diff_id, directory in made.items():
+            try:
+                os.rename(directory, self.path(diff_id))
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
         _sync_directory(f"{self._directory}/{LAYERS}")
 
     def take_out(self, diff_id: str) -> str:

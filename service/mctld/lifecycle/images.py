@@ -24,12 +24,14 @@ from ..images.sink import Sink
 from ..images.unpacker import unpack
 from ..reference import Reference, beginning_of_id
 from ..runtime import users
+from . import loading
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 
     from ..images.layers import Layers
     from ..images.unpacking import Unpacked
+    from ..platform import Platform
     from ..runtime.launch import Spawner
     from ..runtime.seccomp.filters import Filters
     from ..store import Store
@@ -130,11 +132,11 @@ class Images:
         """One layer from the archive; `configure` makes the configuration for its digest. And how many device nodes
         were left out.
         """
-        with self._admitted(uid):
+        with self.admitted(uid):
             async with self._layer(archive) as (layer, dropped):
                 configuration = Configuration.parse(configure(layer.diff_id))
                 now = time.time_ns() // 1_000
-                made = self._add(
+                made = self.add(
                     Image(
                         secrets.token_hex(16), digest_of(configuration.text), uid, shared, now, now,
                         configuration, (layer,), tuple(references),
@@ -142,12 +144,16 @@ class Images:
                 )  # fmt: skip
                 return made, dropped
 
+    async def load(self, archive: int, uid: int, platform: Platform, *, shared: bool) -> list[Image]:
+        """All images of an archive that docker, podman, skopeo or we have written."""
+        return await loading.load(self, archive, uid, platform, shared=shared)
+
     def tag(self, image: Image, uid: int, reference: Reference) -> Image:
         """A name of `uid`'s own: another user's image becomes one of theirs too."""
         if image.owner_uid == uid:
-            return self._add(image, reference)
+            return self.add(image, reference)
         self._check_room(uid)
-        return self._add(
+        return self.add(
             Image(
                 secrets.token_hex(16), image.id, uid, uid == ROOT_UID, image.created_usec, time.time_ns() // 1_000,
                 image.configuration, image.layers,
@@ -209,9 +215,9 @@ class Images:
         for diff_id in self._catalog.remove_unneeded(self._pinned):
             self._disposal.add(self.layers.take_out(diff_id))
 
-    # Inside
+    # For what brings several layers in
 
-    def _add(self, image: Image, *references: Reference) -> Image:
+    def add(self, image: Image, *references: Reference) -> Image:
         before = {i.key: i for i in self.all()}
         stored = self._catalog.add(replace(image, references=(*image.references, *references)))
         for listener in self.listeners:
@@ -222,23 +228,48 @@ class Images:
                     listener.changed(changed)
         return stored
 
-    @contextlib.asynccontextmanager
-    async def _layer(self, archive: int) -> AsyncIterator[tuple[Layer, int]]:
-        """On disk, and safe from collect() until the block ends."""
+    def known_to(self, uid: int, diff_id: str) -> Layer | None:
+        """A layer of an image that `uid` may use: it need not be proved again that they have it."""
+        if any(layer.diff_id == diff_id for i in self.all() if i.visible_to(uid) for layer in i.layers):
+            return self._catalog.layer(diff_id)
+        return None
+
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[str]:
+        """A directory to make something in, which is removed unless it has become a layer."""
         made = self.layers.begin()
         try:
-            unpacked = await self._unpack(made, archive)
-            layer = Layer(unpacked.diff_id, unpacked.size, unpacked.entries, unpacked.has_root)
-            with self._kept(layer.diff_id):
-                await _to_the_end(asyncio.to_thread(self.layers.finish, made, layer.diff_id))
-                yield self._catalog.layer(layer.diff_id) or layer, unpacked.dropped_devices
+            yield made
         except OSError as error:
             raise StoreFailed(f"the layer could not be stored: {error.strerror}") from error
         finally:
             self._disposal.add(made)  # if it is still there
 
+    async def unpack(self, made: str, archive: int, *, end_required: bool) -> Unpacked:
+        """The archive, in a directory that has begun."""
+        program = await self._filters.open(FILTER, frozenset())
+        assert program is not None
+        try:
+            user_namespace = await self._spawner.user_namespace(users.whole(users.UNPACKING))
+            try:
+                return await unpack(
+                    made, archive, user_namespace=user_namespace, program=program, end_required=end_required
+                )
+            finally:
+                os.close(user_namespace)
+        finally:
+            os.close(program)
+
+    async def finish(self, made: Mapping[str, tuple[str, Unpacked]]) -> dict[str, Layer]:
+        """Directories and what is in them become layers. Their digests are kept by the caller."""
+        await _to_the_end(asyncio.to_thread(self.layers.finish, {d: where for d, (where, _) in made.items()}))
+        return {
+            diff_id: self._catalog.layer(diff_id) or Layer(diff_id, found.size, found.entries, found.has_root)
+            for diff_id, (_, found) in made.items()
+        }
+
     @contextlib.contextmanager
-    def _kept(self, diff_id: str) -> Iterator[None]:
+    def kept(self, diff_id: str) -> Iterator[None]:
         """Other imports may be making the same layer: the last one that fails takes it out."""
         self._pinned[diff_id] += 1
         try:
@@ -247,6 +278,31 @@ class Images:
             self._pinned -= Counter({diff_id: 1})
             if diff_id not in self._pinned and self._catalog.layer(diff_id) is None:
                 self._disposal.add(self.layers.take_out(diff_id))
+
+    @contextlib.contextmanager
+    def admitted(self, uid: int) -> Iterator[None]:
+        self._check_room(uid)
+        if self._importing[uid] >= IMPORTS_OF_ONE or self._importing.total() >= IMPORTS_AT_ONCE:
+            raise LimitsExceeded(
+                f"{self._importing[uid]} images of yours and {self._importing.total()} in all are being brought in: "
+                f"the most is {IMPORTS_OF_ONE} and {IMPORTS_AT_ONCE}; wait for one to end"
+            )
+        self._importing[uid] += 1
+        try:
+            yield
+        finally:
+            self._importing -= Counter({uid: 1})
+
+    # Inside
+
+    @contextlib.asynccontextmanager
+    async def _layer(self, archive: int) -> AsyncIterator[tuple[Layer, int]]:
+        """On disk, and safe from collect() until the block ends."""
+        with self.begun() as made:
+            unpacked = await self.unpack(made, archive, end_required=True)
+            with self.kept(unpacked.diff_id):
+                layers = await self.finish({unpacked.diff_id: (made, unpacked)})
+                yield layers[unpacked.diff_id], unpacked.dropped_devices
 
     @contextlib.contextmanager
     def _held(self, image: Image) -> Iterator[None]:
@@ -265,32 +321,6 @@ class Images:
         except (OSError, Refusal) as error:
             log.warning("layer %s: %s", diff_id, error)
             return False
-
-    async def _unpack(self, made: str, archive: int) -> Unpacked:
-        program = await self._filters.open(FILTER, frozenset())
-        assert program is not None
-        try:
-            user_namespace = await self._spawner.user_namespace(users.whole(users.UNPACKING))
-            try:
-                return await unpack(made, archive, user_namespace=user_namespace, program=program, end_required=True)
-            finally:
-                os.close(user_namespace)
-        finally:
-            os.close(program)
-
-    @contextlib.contextmanager
-    def _admitted(self, uid: int) -> Iterator[None]:
-        self._check_room(uid)
-        if self._importing[uid] >= IMPORTS_OF_ONE or self._importing.total() >= IMPORTS_AT_ONCE:
-            raise LimitsExceeded(
-                f"{self._importing[uid]} images of yours and {self._importing.total()} in all are being brought in: "
-                f"the most is {IMPORTS_OF_ONE} and {IMPORTS_AT_ONCE}; wait for one to end"
-            )
-        self._importing[uid] += 1
-        try:
-            yield
-        finally:
-            self._importing -= Counter({uid: 1})
 
     def _check_room(self, uid: int) -> None:
         own = [i for i in self.all() if i.owner_uid == uid]

@@ -31,6 +31,15 @@ polkit.addRule(function(action, subject) {
 RELOAD = "systemctl reset-failed polkit.service; systemctl restart polkit.service"
 RULE_FILE = "/etc/polkit-1/rules.d/50-mctl-test.rules"
 
+STORE = "/var/lib/mctl/images"
+IMAGES_RULE = """
+polkit.addRule(function(action, subject) {
+    if (["org.mctl1.create", "org.mctl1.images"].indexOf(action.id) >= 0 && subject.user == "alice")
+        return polkit.Result.YES;
+});
+"""
+IMAGES_RULE_FILE = "/etc/polkit-1/rules.d/50-mctl-images.rules"
+
 
 class Mctl:
     """The command line as a user types it."""
@@ -92,3 +101,37 @@ def alice_may_create(machine: Machine) -> Iterator[None]:
     machine.run(["sh", "-c", write], input=RULE.encode())
     yield
     machine.run(["sh", "-c", f"rm {RULE_FILE}; {RELOAD}"])
+
+
+@pytest.fixture
+def images(mctl: Mctl) -> Iterator[Mctl]:
+    """Begins and ends without images, and then without a layer on the disk."""
+    yield mctl
+    containers = mctl("ps", "-a", "-q").text.split()
+    if containers:
+        mctl("rm", "-f", *containers)
+    found = json.loads(mctl("images", "--json").stdout)
+    if found:
+        mctl("rmi", "-f", *{image["Id"] for image in found})
+    assert settled(mctl) == ""
+    assert mctl.shell(f"ls {STORE}/layers").text == ""
+
+
+def settled(mctl: Mctl) -> str:
+    """What is still there of layers that were made in vain or removed, when the service has had its time."""
+    look = f"ls {STORE}/making {STORE}/trash | grep -v :"
+    wait = f'for i in $(seq 100); do [ -z "$({look})" ] && break; sleep 0.1; done'
+    return mctl.shell(f"{wait}; {look}; true").text.strip()
+
+
+@pytest.fixture
+def busybox(images: Mctl) -> Mctl:
+    images("import", "--busybox")
+    return images
+
+
+@pytest.fixture
+def alice_may_import(images: Mctl) -> Iterator[Mctl]:
+    images.machine.run(["sh", "-c", f"cat > {IMAGES_RULE_FILE}; {RELOAD}"], input=IMAGES_RULE.encode())
+    yield images
+    images.machine.run(["sh", "-c", f"rm {IMAGES_RULE_FILE}; {RELOAD}"])

@@ -10,55 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .conftest import STORE, settled
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .conftest import Mctl
-
-STORE = "/var/lib/mctl/images"
-RULE = """
-polkit.addRule(function(action, subject) {
-    if (["org.mctl1.create", "org.mctl1.images"].indexOf(action.id) >= 0 && subject.user == "alice")
-        return polkit.Result.YES;
-});
-"""
-RELOAD = "systemctl reset-failed polkit.service; systemctl restart polkit.service"
-RULE_FILE = "/etc/polkit-1/rules.d/50-mctl-images.rules"
-
-
-@pytest.fixture
-def images(mctl: Mctl) -> Iterator[Mctl]:
-    """Begins and ends without images, and then without a layer on the disk."""
-    yield mctl
-    containers = mctl("ps", "-a", "-q").text.split()
-    if containers:
-        mctl("rm", "-f", *containers)
-    found = json.loads(mctl("images", "--json").stdout)
-    if found:
-        mctl("rmi", "-f", *{image["Id"] for image in found})
-    assert settled(mctl) == ""
-    assert mctl.shell(f"ls {STORE}/layers").text == ""
-
-
-def settled(mctl: Mctl) -> str:
-    """What is still there of layers that were made in vain or removed, when the service has had its time."""
-    look = f"ls {STORE}/making {STORE}/trash | grep -v :"
-    wait = f"for i in $(seq 100); do [ -z \"$({look})\" ] && break; sleep 0.1; done"
-    return mctl.shell(f"{wait}; {look}; true").text.strip()
-
-
-@pytest.fixture
-def busybox(images: Mctl) -> Mctl:
-    images("import", "--busybox")
-    return images
-
-
-@pytest.fixture
-def alice_may_import(images: Mctl) -> Iterator[Mctl]:
-    images.machine.run(["sh", "-c", f"cat > {RULE_FILE}; {RELOAD}"], input=RULE.encode())
-    yield images
-    images.machine.run(["sh", "-c", f"rm {RULE_FILE}; {RELOAD}"])
-
 
 def packed(*members: tuple[str, bytes | None, dict[str, Any]]) -> bytes:
     """name, content (None: a directory), fields of TarInfo."""

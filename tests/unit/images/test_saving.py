@@ -63,7 +63,7 @@ def unpacked(layers: Layers, data: bytes) -> Layer:
         found = Unpacking(stream.read, roots[0], roots[1], skeleton.write, end_required=True).run()
     for root in roots:
         os.close(root)
-    layers.finish(made, found.diff_id)
+    layers.finish({found.diff_id: made})
     return Layer(found.diff_id, found.size, found.entries, found.has_root)
 
 
