@@ -17,6 +17,7 @@ MANAGER = "org.mctl1.Manager"
 CONTAINER = "org.mctl1.Container"
 IMAGE = "org.mctl1.Image"
 EXEC = "org.mctl1.Exec"
+JOB = "org.mctl1.Job"
 NETWORK = "org.mctl1.Network"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from . import devices, limits, mounts, networking, supervision, walls
+from .access import ACCESS, PULL
 from .failures import UsageError
 from .mounts import mount_options
 from .names import new_name
@@ -93,6 +94,8 @@ OPTIONS = (
     *supervision.OPTIONS,
     Option(("-t", "--tty"), "give it a terminal of its own"),
     Option(("--entrypoint",), "execute this in place of the image's", value="PROGRAM", convert=entrypoint),
+    PULL,
+    *ACCESS,
     Option(("--rm",), "remove it when it ends"),
     Option(("-q", "--quiet"), "no remarks, only errors"),
 )
@@ -101,7 +104,7 @@ OPTIONS = (
 # fmt: off
 LATER = frozenset((
     "-P", "--publish-all", "--network-alias",
-    "--pull", "--ip6", "--dns-search", "--dns-option", "--expose", "--link", "--mac-address",
+    "--ip6", "--dns-search", "--dns-option", "--expose", "--link", "--mac-address",
     "--gpus", "--group-add", "--health-start-interval", "--credential", "--secret", "--cidfile", "--log-driver",
     "--log-opt", "--ipc", "--pid", "--uts", "--cgroupns", "--cgroup-parent", "--platform", "--runtime", "--pod",
     "--label-file", "--sig-proxy", "--volumes-from", "--rootfs", "-a", "--attach",

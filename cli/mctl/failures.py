@@ -52,6 +52,7 @@ TABLE: dict[str, tuple[str, str, int | None]] = {
     MCTL + "NoSuchImage": ("", "", None),
     MCTL + "BadImage": ("", "", None),
     MCTL + "ImageInUse": ("", "", None),
+    MCTL + "TransferFailed": ("", "", None),
     MCTL + "NoSuchNetwork": ("", "`mctl network ls` lists them", None),
     MCTL + "NetworkInUse": ("", "", None),
     MCTL + "AddressInUse": ("", "", None),

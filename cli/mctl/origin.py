@@ -10,6 +10,7 @@ from .failures import MCTL, Failure
 from .stdio import open_rootfs
 
 if TYPE_CHECKING:
+    from .client import Client
     from .parser import Arguments
 
 NO_SUCH_IMAGE = MCTL + "NoSuchImage"
@@ -46,9 +47,44 @@ def entrypoint(flag: str, text: str) -> list[str]:
     return [text] if text else []
 
 
+def made(arguments: Arguments, client: Client, *call: Any) -> tuple[Any, ...]:
+    """The answer of a call to the manager that makes a container, with its image fetched as --pull says."""
+    text, when = arguments.operands[0], arguments.get("pull", "missing")
+    if when == "always" and not is_path(text):
+        fetch(arguments, client)
+    try:
+        return client.manager(*call)
+    except Failure as error:
+        if error.name != NO_SUCH_IMAGE or when != "missing" or not names_registry(text):
+            raise explained(error, text) from None
+    fetch(arguments, client)
+    return client.manager(*call)
+
+
+def fetch(arguments: Arguments, client: Client) -> None:
+    from .transfers import pull
+
+    pull(arguments, client, arguments.operands[0])
+
+
+def names_registry(text: str) -> bool:
+    """As docker tells a host from the first part of a name."""
+    first, slash, _ = text.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost")
+
+
 def explained(failure: Failure, text: str) -> Failure:
     """Who meant a directory of that name is told how to write it."""
     if failure.name != NO_SUCH_IMAGE:
         return failure
-    hint = f"to run the directory of that name, write ./{text}" if os.path.isdir(text) else "`mctl images` lists them"
+    if os.path.isdir(text):
+        hint = f"to run the directory of that name, write ./{text}"
+    elif names_registry(text):
+        hint = f"`mctl pull {text}` fetches it"
+    else:
+        hint = "`mctl images` lists them; to fetch one, name its registry too, as in " + hub_name(text)
     return Failure(f"{failure}; {hint}", status=failure.status, name=failure.name, text=failure.text)
+
+
+def hub_name(text: str) -> str:
+    return f"docker.io/{text}" if "/" in text else f"docker.io/library/{text}"

@@ -37,6 +37,8 @@ VERBS = {
     "pause": "freeze containers where they are",
     "port": "show and change what ports of a container are published",
     "ps": "list containers",
+    "pull": "fetch an image from a registry",
+    "push": "send an image to a registry",
     "restart": "stop containers in good order and start them",
     "rm": "remove containers",
     "rmi": "remove images, or names of them",
@@ -52,7 +54,7 @@ VERBS = {
 ALIASES = {
     "freeze": "pause", "thaw": "unpause", "list": "ps", "ls": "ps", "image ls": "images", "image list": "images",
     "image import": "import", "image rm": "rmi", "image save": "save",
-    "image history": "history", "image load": "load", "image tag": "tag",
+    "image history": "history", "image load": "load", "image pull": "pull", "image push": "push", "image tag": "tag",
 }  # fmt: skip
 GROUPS = frozenset(("image",))  # verbs of two words
 

@@ -13,6 +13,7 @@ __mctl_options() { # verb
     local common='--no-ask-password --no-pager -h --help'
     local making='--name --hostname -e --env --env-file -w --workdir -u --user -l --label
         --network --net --ip -p --publish --stop-signal --stop-timeout --cap-add --cap-drop --security-opt --privileged --userns
+        --pull --creds --authfile --tls-verify --tls-verify=false
         --entrypoint --ulimit --sysctl --oom-score-adj --init --device -v --volume --mount --tmpfs --read-only --shm-size --add-host --dns
         --restart --health-cmd --health-interval --health-timeout --health-retries --health-start-period
         --health-on-failure --no-healthcheck -t --tty --rm -q --quiet'
@@ -42,6 +43,8 @@ __mctl_options() { # verb
         'image inspect') echo "$common -f --format --pretty --pretty=false --json --json=short --json=pretty" ;;
         'image check') echo "$common" ;;
         'image prune') echo "$common -a --all -f --force" ;;
+        pull | 'image pull') echo "$common --creds --authfile --tls-verify --tls-verify=false --platform --private -q --quiet" ;;
+        push | 'image push') echo "$common --creds --authfile --tls-verify --tls-verify=false -q --quiet" ;;
         load | 'image load') echo "$common -i --input --platform --private -q --quiet" ;;
         history | 'image history') echo "$common --no-trunc -q --quiet --json --json=short --json=pretty" ;;
         save | 'image save') echo "$common -o --output" ;;
@@ -57,6 +60,9 @@ __mctl_options() { # verb
 __mctl_takes_value() { # verb option
     case $1,$2 in
         run,--name | run,--hostname | run,-[ewulm] | run,--env | run,--env-file | run,--workdir | run,--user) ;;
+        run,--pull | run,--creds | run,--authfile) ;;
+        pull,--creds | pull,--authfile | pull,--platform | push,--creds | push,--authfile) ;;
+        'image pull',--creds | 'image pull',--authfile | 'image pull',--platform | 'image push',--creds | 'image push',--authfile) ;;
         run,--label | run,--entrypoint | run,--network | run,--net | run,--ip | run,-p | run,--publish | run,--stop-signal | run,--stop-timeout) ;;
         run,--cap-add | run,--cap-drop | run,--security-opt | run,--userns | run,--ulimit | run,--sysctl) ;;
         run,--oom-score-adj | run,--device | run,-v | run,--volume | run,--mount | run,--tmpfs | run,--shm-size) ;;
@@ -105,9 +111,9 @@ __mctl_operands() { # verb
         rm | logs | inspect | update | port | restart) __mctl_names -a ;;
         network) echo 'create ls inspect rm prune'; mctl --no-ask-password network ls -q 2>/dev/null ;;
         load | 'image load' | 'image prune') ;;
-        images | rmi | tag | save | history | 'image '*) __mctl_images ;;
-        image) echo 'check history import inspect list load ls prune rm save share tag' ;;
-        help) echo 'attach check create exec history image images import inspect kill load logs network pause port ps restart rm rmi run save start stop unpause update tag wait' ;;
+        images | rmi | tag | save | history | push | 'image '*) __mctl_images ;;
+        image) echo 'check history import inspect list load ls prune pull push rm save share tag' ;;
+        help) echo 'attach check create exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stop unpause update tag wait' ;;
     esac
 }
 
@@ -140,7 +146,7 @@ _mctl() {
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check create exec history image images import inspect kill load logs network pause port ps restart rm rmi run save start stop unpause update tag wait help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'check create exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stop unpause update tag wait help' -- "$cur")
     elif [[ $family == run ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(

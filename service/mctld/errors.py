@@ -140,6 +140,12 @@ class BadImage(MctlError):
     bus_name = "org.mctl1.Error.BadImage"
 
 
+class TransferFailed(MctlError):
+    """A registry, or the way to it, or what it sent: the sentence has skopeo's own words."""
+
+    bus_name = "org.mctl1.Error.TransferFailed"
+
+
 class ImageInUse(MctlError):
     """Containers have been made from it."""
 

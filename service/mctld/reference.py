@@ -15,6 +15,7 @@ from .errors import InvalidArgs
 RULE = "[HOST[:PORT]/]NAME[/NAME...][:TAG], lower case but for the tag, as busybox or example.org/team/web:1.2"
 REPOSITORY_MAX = 255
 DEFAULT_TAG = "latest"
+DOCKER_HUB = "docker.io"
 FEWEST_DIGITS = 4  # of an id's beginning
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -38,10 +39,29 @@ class Reference:
         found = _REFERENCE.fullmatch(text) if len(text) <= REPOSITORY_MAX + 129 else None
         if not found or len(found["repository"]) > REPOSITORY_MAX or _DIGEST.fullmatch(text):
             raise InvalidArgs(f"{shown(text)} is not a name of an image: it is {RULE}")
-        return cls(found["repository"], found["tag"] or DEFAULT_TAG)
+        return cls(_canonical(found["repository"]), found["tag"] or DEFAULT_TAG)
+
+    @property
+    def registry(self) -> str:
+        """The host that the name begins with; empty where it has none, as docker tells them apart."""
+        first, slash, _ = self.repository.partition("/")
+        return first if slash and (set(first) & set(".:") or first == "localhost") else ""
+
+    @property
+    def on_docker_hub(self) -> Reference | None:
+        """What docker means by a name without a registry."""
+        return None if self.registry else Reference(_canonical(f"{DOCKER_HUB}/{self.repository}"), self.tag)
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag}"
+
+
+def _canonical(repository: str) -> str:
+    """Docker's registry has an old name, and a place for what has no place."""
+    host, slash, rest = repository.partition("/")
+    if not slash or host not in (DOCKER_HUB, f"index.{DOCKER_HUB}"):
+        return repository
+    return f"{DOCKER_HUB}/{rest}" if "/" in rest else f"{DOCKER_HUB}/library/{rest}"
 
 
 def check_digest(text: str) -> str:

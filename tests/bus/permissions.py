@@ -12,6 +12,7 @@ from bus.house import CONTAINER, MANAGER, PROPERTIES
 EXEC_OBJECT = "org.mctl1.Exec"
 NETWORK = "org.mctl1.Network"
 IMAGE = "org.mctl1.Image"
+JOB = "org.mctl1.Job"
 INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 INSPECT = ("org.mctl1.inspect-own", "org.mctl1.inspect-all")
@@ -70,6 +71,10 @@ TABLE: dict[str, Row] = {
     f"{IMAGE}.Share": (IMAGES_ADMIN, ("t", 1)),
     f"{MANAGER}.ImportImage": (IMAGES, ("sa{sv}t", "new", {"Archive": Variant("h", 0)}, 0)),
     f"{MANAGER}.LoadImages": (IMAGES, ("a{sv}t", {"Archive": Variant("h", 0)}, 0)),
+    f"{MANAGER}.PullImage": (IMAGES, ("sa{sv}t", "example.org/new", {}, 0)),
+    f"{MANAGER}.PushImage": (IMAGES, ("ssa{sv}t", "web", "example.org/new", {}, 0)),
+    f"{JOB}.Wait": (INSPECT, ("",)),
+    f"{JOB}.Cancel": (MANAGE, ("t", 0)),
     f"{MANAGER}.GetImage": (INSPECT, ("s", "web")),
     f"{MANAGER}.ListImages": (LIST, ("a{sv}t", {}, 0)),
     f"{MANAGER}.Subscribe": (LIST, ("",)),

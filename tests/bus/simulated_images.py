@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mctld.configuration import Configuration
-from mctld.errors import ImageInUse, NoSuchImage
+from mctld.errors import Cancelled, ImageInUse, NoSuchImage
 from mctld.image import Image, ImageRoot, Layer, digest_of
 from mctld.reference import Reference
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mctld.lifecycle.images import Listener
+    from mctld.lifecycle.transfers import Access
+    from mctld.lifecycle.transfers import Listener as TransferListener
     from mctld.platform import Platform
 
 LAYER = Layer(f"sha256:{'5' * 64}", 4096, 3, has_root=True)
@@ -108,3 +110,61 @@ class SimulatedImages:
         for listener in self.listeners:
             listener.changed(image)
         return image
+
+
+@dataclass(eq=False)
+class SimulatedJob:
+    """Ends when the test says so."""
+
+    id: str
+    kind: str
+    reference: str
+    owner_uid: int
+    state: str = "fetching"
+    bytes: int = 7
+    layers: tuple[int, int] = (1, 2)
+    result: dict[str, str] = field(default_factory=dict)
+
+    async def wait(self) -> dict[str, str]:
+        if self.state == "cancelled":
+            raise Cancelled("it was cancelled")
+        return self.result
+
+    def cancel(self) -> None:
+        self.state = "cancelled"
+
+
+class SimulatedTransfers:
+    def __init__(self) -> None:
+        self.listeners: list[TransferListener] = []
+        self.jobs: dict[str, SimulatedJob] = {}
+        self.access: list[Access] = []
+
+    def add(
+        self, identity: str, owner_uid: int, kind: str = "pull", reference: str = "example.org/web:1"
+    ) -> SimulatedJob:
+        self.jobs[identity] = SimulatedJob(identity, kind, reference, owner_uid)
+        return self.jobs[identity]
+
+    def get(self, identity: str) -> SimulatedJob | None:
+        return self.jobs.get(identity)
+
+    def all(self) -> tuple[SimulatedJob, ...]:
+        return tuple(self.jobs.values())
+
+    def pull(self, reference: Reference, uid: int, platform: Platform, access: Access, *, shared: bool) -> SimulatedJob:
+        self.access.append(access)
+        made = self.add("abc", uid, "pull", str(reference))
+        made.result = {"Key": "key", "Id": f"{platform} {shared}"}
+        return made
+
+    def push(self, image: Image, reference: Reference, uid: int, access: Access) -> SimulatedJob:
+        self.access.append(access)
+        made = self.add("abc", uid, "push", str(reference))
+        made.result = {"Digest": image.id}
+        return made
+
+    def end(self, job: SimulatedJob, state: str) -> None:
+        job.state = state
+        for listener in self.listeners:
+            listener.removed(job)

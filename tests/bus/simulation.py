@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any
 
-from bus.simulated_images import SimulatedImages
+from bus.simulated_images import SimulatedImages, SimulatedTransfers
 from mctld.errors import AlreadyRunning, InvalidArgs, NameTaken, NoTerminal, NotRunning
 from mctld.lifecycle.check.finding import Finding, Verdict
 from mctld.lifecycle.events import Events, Exit
@@ -277,6 +277,7 @@ class SimulatedRegistry:
         self.events = Events()
         self.networks = SimulatedNetworks(self.events)
         self.images = SimulatedImages()
+        self.transfers = SimulatedTransfers()
         self.execs = SimulatedExecs(self.events)
         self.containers: dict[str, SimulatedContainer] = {}
         self.gone: dict[str, tuple[int, Exit]] = {}

@@ -17,6 +17,7 @@ from bus.permissions import (
     EXEC_OBJECT,
     IMAGE,
     INTROSPECTABLE,
+    JOB,
     NETWORK,
     NEVER_ALLOWED,
     OBJECT_MANAGER,
@@ -27,7 +28,7 @@ from bus.permissions import (
 from bus.polkit import CHALLENGE, NO, YES
 from mctld.bus.authority import presentable
 from mctld.bus.contract import Contract, Property
-from mctld.bus.paths import ROOT, container_path, exec_path, image_path, network_path
+from mctld.bus.paths import ROOT, container_path, exec_path, image_path, job_path, network_path
 from mctld.lifecycle.events import Exit
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def path_of(interface: str, name: str) -> str:
     """All are called the same."""
     if interface in (MANAGER, OBJECT_MANAGER):
         return ROOT
-    return {EXEC_OBJECT: exec_path, NETWORK: network_path, IMAGE: image_path}.get(interface, container_path)(name)
+    paths = {EXEC_OBJECT: exec_path, NETWORK: network_path, IMAGE: image_path, JOB: job_path}
+    return paths.get(interface, container_path)(name)
 
 
 def rootfs_of(owner: int, directory: Path) -> int:
@@ -83,6 +85,7 @@ async def test_the_table(house: House, tmp_path: Path, member: str) -> None:
     house.registry.execs.add("web", "web", ALICE, ALICE).finish(Exit("exited", 0))
     house.registry.networks.add("web", ALICE)
     house.registry.images.add("web", ALICE)
+    house.registry.transfers.add("web", ALICE)
     owner, other, root = [await house.client(uid) for uid in (ALICE, BOB, ROOT_UID)]
     rootfs = rootfs_of(ALICE, tmp_path)
     try:
@@ -133,7 +136,8 @@ async def answered(house: House, client: Client, member: str, rootfs: int) -> bo
     house.registry.networks.add("web", ALICE)
     house.registry.images.images.clear()
     house.registry.images.add("web", ALICE)
-    if member == f"{MANAGER}.GetImage" and error == "org.mctl1.Error.NoSuchImage":
+    house.registry.transfers.add("web", ALICE)
+    if member in (f"{MANAGER}.GetImage", f"{MANAGER}.PushImage") and error == "org.mctl1.Error.NoSuchImage":
         return True  # a private image of somebody else's is not there
     return error in ("", "org.mctl1.Error.NotRunning")
 
@@ -144,6 +148,7 @@ async def test_every_property_is_guarded(house: House, wanted: Property) -> None
     house.registry.execs.add("web", "web", ALICE, ALICE)
     house.registry.networks.add("web", ALICE)
     house.registry.images.add("web", ALICE)
+    house.registry.transfers.add("web", ALICE)
     path = path_of(wanted.interface, "web")
     bob, root = await house.client(BOB), await house.client(ROOT_UID)
     await root.call(path, PROPERTIES, "Get", "ss", wanted.interface, wanted.name)
@@ -172,6 +177,7 @@ async def test_another_users_container_and_none_at_all_look_the_same(
             house.registry.add("web", ALICE, labels=(("team", "secret"),))
             house.registry.execs.add("web", "web", ALICE, ALICE, "secret")
             house.registry.images.add("web", ALICE, Labels={"team": "secret"})
+            house.registry.transfers.add("web", ALICE, "pull", "example.org/secret:1")
         house.polkit.asked.clear()
         _, (signature, *body) = TABLE[member]
         path = path_of(interface, "web")
@@ -181,7 +187,7 @@ async def test_another_users_container_and_none_at_all_look_the_same(
         answers.append((error.name, error.text))
         prompts.append([(a.action, a.details) for a in house.polkit.asked if a.interactive])
     assert answers[0] == answers[1]
-    noun = "image" if "Image" in member else "exec" if interface == EXEC_OBJECT else "container"
+    noun = {EXEC_OBJECT: "exec", JOB: "job"}.get(interface, "image" if "Image" in member else "container")
     assert answers[0][1].startswith(f"there is no {noun} 'web' of yours, and ")
     assert prompts[0] == prompts[1]
     assert bool(prompts[0]) == (interactive and verdict is CHALLENGE)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bus.house import ALICE, CONTRACT, NAME, ROOT_UID, Client, House
-from mctld.bus.paths import ROOT, container_path, exec_path, network_path
+from mctld.bus.paths import ROOT, container_path, exec_path, job_path, network_path
 from mctld.bus.peers import Credentials
 from mctld.bus.standard import STANDARD
 
@@ -48,6 +48,7 @@ async def nodes(client: Client, path: str) -> tuple[dict[str, object], list[str]
 async def test_introspection_is_the_contract(house: House, client: Client) -> None:
     house.registry.add("web-1", ALICE)
     house.registry.execs.add("e1", "web-1", ALICE, ALICE)
+    house.registry.transfers.add("j1", ALICE)
     house.registry.networks.add("back-end", ALICE)
     basic = {"org.freedesktop.DBus.Peer", INTROSPECTABLE, "org.freedesktop.DBus.Properties"}
     expected = {
@@ -55,10 +56,12 @@ async def test_introspection_is_the_contract(house: House, client: Client) -> No
         "/org": (basic, ["mctl1"]),
         ROOT: (
             {*basic, "org.mctl1.Manager", "org.freedesktop.DBus.ObjectManager"},
-            ["container", "exec", "image", "network"],
+            ["container", "exec", "image", "job", "network"],
         ),
         f"{ROOT}/exec": (basic, ["e1"]),
         exec_path("e1"): ({*basic, "org.mctl1.Exec"}, []),
+        f"{ROOT}/job": (basic, ["j1"]),
+        job_path("j1"): ({*basic, "org.mctl1.Job"}, []),
         f"{ROOT}/network": (basic, ["back_2dend"]),
         network_path("back-end"): ({*basic, "org.mctl1.Network"}, []),
         f"{ROOT}/container": (basic, ["web_2d1"]),

@@ -130,4 +130,4 @@ async def test_open_socket_is_refused_by_what_is_no_bus() -> None:
 
 
 def test_the_signals_of_the_contract_are_those_sent() -> None:
-    assert set(Contract(CONTRACT)["org.mctl1.Manager"].signals) == {"ContainerExited"}
+    assert set(Contract(CONTRACT)["org.mctl1.Manager"].signals) == {"ContainerExited", "JobRemoved"}

@@ -38,10 +38,22 @@ LAYERS = [Layer(f"sha256:{digit * 64}", 1000, 3, has_root=digit == "1") for digi
     ("localhost/a/b-c/d__e", "localhost/a/b-c/d__e", "latest"),
     ("[::1]:5000/x", "[::1]:5000/x", "latest"),
     ("a--b.c", "a--b.c", "latest"),
+    ("docker.io/nginx", "docker.io/library/nginx", "latest"),
+    ("index.docker.io/team/web:1", "docker.io/team/web", "1"),
 ])  # fmt: skip
 def test_references(text: str, repository: str, tag: str) -> None:
     assert Reference.parse(text) == Reference(repository, tag)
     assert Reference.parse(str(Reference.parse(text))) == Reference.parse(text)
+
+
+def test_registries() -> None:
+    names = ("nginx", "team/web", "docker.io/nginx", "localhost/x", "localhost:5000/x", "[::1]:5000/x", "a.b/c/d")
+    assert [Reference.parse(name).registry for name in names] == [
+        "", "", "docker.io", "localhost", "localhost:5000", "[::1]:5000", "a.b",
+    ]  # fmt: skip
+    assert [str(Reference.parse(name).on_docker_hub) for name in names[:3]] == [
+        "docker.io/library/nginx:latest", "docker.io/team/web:latest", "None",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", [

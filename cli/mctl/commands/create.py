@@ -6,8 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..creation import LATER, OPTIONS, check_operands, container_options
-from ..failures import Failure
-from ..origin import explained, origin_options
+from ..origin import made, origin_options
 from ..output import put
 from ..parser import Option, Verb
 
@@ -29,9 +28,6 @@ VERB = Verb(
 def run(arguments: Arguments, client: Client) -> int:
     check_operands(arguments, "create")
     options = container_options(arguments, origin_options(arguments))
-    try:
-        _path, identity = client.manager("CreateContainer", "sa{sv}t", arguments.get("name", ""), options, 0)
-    except Failure as error:
-        raise explained(error, arguments.operands[0]) from None
+    _path, identity = made(arguments, client, "CreateContainer", "sa{sv}t", arguments.get("name", ""), options, 0)
     put(f"{identity}\n")
     return 0

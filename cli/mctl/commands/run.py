@@ -7,9 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from ..creation import LATER, OPTIONS, check_operands, container_options
-from ..failures import Failure
 from ..front import DETACH_KEYS, Front
-from ..origin import explained, origin_options
+from ..origin import made, origin_options
 from ..output import complain, put
 from ..parser import Option, Verb
 
@@ -43,12 +42,10 @@ def run(arguments: Arguments, client: Client) -> int:
     check_operands(arguments, "run")
     detached, front = bool(arguments.get("detach")), Front(arguments, terminal=bool(arguments.get("tty")))
     options = container_options(arguments, origin_options(arguments)) | front.options()
-    try:
-        path, identity, streams, warnings = client.manager(
-            "RunContainer", "sa{sv}t", arguments.get("name", ""), options, 0 if detached else ATTACH
-        )
-    except Failure as error:
-        raise explained(error, arguments.operands[0]) from None
+    flags = 0 if detached else ATTACH
+    path, identity, streams, warnings = made(
+        arguments, client, "RunContainer", "sa{sv}t", arguments.get("name", ""), options, flags
+    )
     if "Rootfs" in options:
         os.close(options["Rootfs"][1])
     for warning in warnings if not arguments.get("quiet") else ():

@@ -78,7 +78,7 @@ RULES: Mapping[str, Rule | None] = {
 }
 
 
-_THINGS = {"image": "images"}
+_THINGS = {"image": "images", "job": "jobs"}
 
 
 class Verdict(Enum):

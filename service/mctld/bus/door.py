@@ -13,6 +13,7 @@ from .connection import BusGone
 from .contract import NAME, Contract, ContractError
 from .dispatch import Dispatcher
 from .image_signals import ImageHerald
+from .job_signals import JobHerald
 from .manager import Manager
 from .objects import Objects
 from .signals import Herald
@@ -69,6 +70,7 @@ async def open_door(
     connection.on_peer_gone(backlog.forget)
     registry.events.subscribe(herald)
     registry.images.listeners.append(ImageHerald(herald, contract, registry.images))
+    registry.transfers.listeners.append(JobHerald(herald))
     connection.on_call = dispatcher
     await connection.request_name(NAME)
     return Door(connection, dispatcher, herald, backlog)

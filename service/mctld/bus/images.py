@@ -16,7 +16,7 @@ from .image import ImageObject, image_details
 from .making import IMPORT, configuration_maker, host_platform
 from .paths import image_path
 from .question import Question
-from .target import Target
+from .transfers import TransferManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,13 +33,12 @@ LOAD = {"Archive": "h", "Private": "b", "Platform": "s"}
 FILTER = {"OwnerUID": "u", "Names": "as"}
 
 
-class ImageManager(Target):
+class ImageManager(TransferManager):
     """The part of the manager that is about images."""
 
     def __init__(self, path: str, interfaces: Any, contract: Contract, registry: Registry, visible: Visible) -> None:
-        super().__init__(path, interfaces)
+        super().__init__(path, interfaces, registry)
         self._image = contract[bus_image.INTERFACE]
-        self._images = registry.images
         self._visible = visible
 
     def ask_own(self, call: Call, method: Method, args: Sequence[object]) -> Question:

@@ -83,7 +83,7 @@ class Manager(ImageManager):
 
     async def children(self, call: Call) -> list[str]:
         del call
-        return ["container", "exec", "image", "network"]
+        return ["container", "exec", "image", "job", "network"]
 
     async def create_container(self, call: Call, spec: Spec) -> tuple[str, str]:
         made = await self._registry.create(spec, call.uid)

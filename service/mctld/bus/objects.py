@@ -9,11 +9,13 @@ from ..errors import UnknownObject
 from . import container, manager, network
 from . import exec as bus_exec
 from . import image as bus_image
+from . import job as bus_job
 from .container import ContainerObject
 from .exec import ExecObject
 from .image import ImageObject
+from .job import JobObject
 from .network import NetworkObject
-from .paths import CONTAINERS, EXECS, IMAGES, NETWORKS, ROOT, decode_label, encode_label
+from .paths import CONTAINERS, EXECS, IMAGES, JOBS, NETWORKS, ROOT, decode_label, encode_label
 from .standard import OBJECT_MANAGER, PEER
 from .target import BASIC, Target
 
@@ -85,6 +87,17 @@ class Images(Target):
         return sorted(encode_label(i.key) for i in await self._visible.images(call))
 
 
+class Jobs(Target):
+    """The node above the jobs."""
+
+    def __init__(self, interfaces: Sequence[Interface], registry: Registry) -> None:
+        super().__init__(JOBS, interfaces)
+        self._registry = registry
+
+    async def children(self, call: Call) -> list[str]:
+        return sorted(encode_label(j.id) for j in self._registry.transfers.all() if call.uid in (0, j.owner_uid))
+
+
 class Nothing(Target):
     """A path without object: there are no secrets here, only Peer answers (D-Bus specification)."""
 
@@ -102,12 +115,14 @@ class Objects:
         self._exec = [contract[bus_exec.INTERFACE], *self._basic]
         self._network = [contract[network.INTERFACE], *self._basic]
         self._image = [contract[bus_image.INTERFACE], *self._basic]
+        self._job = [contract[bus_job.INTERFACE], *self._basic]
         self._manager = manager
         self._above = {
             CONTAINERS: Containers(self._basic, visible),
             EXECS: Execs(self._basic, visible),
             NETWORKS: Networks(self._basic, visible),
             IMAGES: Images(self._basic, visible),
+            JOBS: Jobs(self._basic, registry),
         }
 
     def find(self, path: str) -> Target:
@@ -125,6 +140,8 @@ class Objects:
                 return ExecObject(self._registry, self._exec, name, subscribe=self._manager.subscribe)
             if parent == NETWORKS:
                 return NetworkObject(self._registry.networks, self._network, name)
+            if parent == JOBS:
+                return JobObject(self._registry.transfers, self._job, name)
             if parent == IMAGES:
                 images = self._registry.images
                 return ImageObject(images, self._image, name, subscribe=self._manager.subscribe)
@@ -138,6 +155,7 @@ def check(contract: Contract) -> None:
     contract[bus_exec.INTERFACE].check(ExecObject)
     contract[network.INTERFACE].check(NetworkObject)
     contract[bus_image.INTERFACE].check(ImageObject)
+    contract[bus_job.INTERFACE].check(JobObject)
     contract[manager.INTERFACE].check(manager.Manager)
     contract[OBJECT_MANAGER].check(manager.Manager)
     for name in BASIC:

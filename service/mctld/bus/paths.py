@@ -11,6 +11,7 @@ CONTAINERS = f"{ROOT}/container"
 EXECS = f"{ROOT}/exec"
 NETWORKS = f"{ROOT}/network"
 IMAGES = f"{ROOT}/image"
+JOBS = f"{ROOT}/job"
 
 _LETTERS = frozenset(string.ascii_letters.encode())
 _DIGITS = frozenset(string.digits.encode())
@@ -51,3 +52,7 @@ def exec_path(identity: str) -> str:
 
 def image_path(key: str) -> str:
     return f"{IMAGES}/{encode_label(key)}"
+
+
+def job_path(identity: str) -> str:
+    return f"{JOBS}/{encode_label(identity)}"

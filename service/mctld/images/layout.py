@@ -20,9 +20,10 @@ from .manifest import INDEXES, MANIFESTS, Descriptor, digest_of, document, index
 from .refusal import Refusal, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..platform import Platform
+    from .manifest import Manifest
     from .shelf import Shelf
 
 OCI_MARK, OCI_INDEX, DOCKER_MANIFEST = "oci-layout", "index.json", "manifest.json"
@@ -58,6 +59,17 @@ def images(shelf: Shelf, platform: Platform) -> tuple[PackedImage, ...]:
     return found
 
 
+def fetched(shelf: Shelf, directory: str, reference: Reference) -> PackedImage:
+    """What skopeo has put into a directory (transport dir:), where blobs are called by their digests alone. Slow."""
+    described = manifest(shelf.read(f"{directory}/{DOCKER_MANIFEST}", bounds.MANIFEST_BYTES), "what was fetched")
+    found = shelf.read(_beside(directory, described.config), TEXT_MAX)
+    return _image(_proved(found, described.config), described, lambda d: _beside(directory, d), (reference,))
+
+
+def _beside(directory: str, blob: Descriptor) -> str:
+    return f"{directory}/{blob.digest.removeprefix('sha256:')}"
+
+
 def _of_layout(shelf: Shelf, platform: Platform) -> Iterator[PackedImage]:
     """An image that is named several times has as many entries."""
     entries = index(shelf.read(OCI_INDEX, bounds.MANIFEST_BYTES), OCI_INDEX)
@@ -68,13 +80,16 @@ def _of_layout(shelf: Shelf, platform: Platform) -> Iterator[PackedImage]:
     for chosen, found in names.items():
         what = f"the manifest {chosen.digest}"
         described = manifest(_blob(shelf, chosen, bounds.MANIFEST_BYTES), what)
-        configuration = _configuration(_blob(shelf, described.config, TEXT_MAX))
-        diff_ids = _diff_ids(configuration, len(described.layers))
-        layers = [
-            PackedLayer(diff_id, layer.path, (layer.digest, layer.size))
-            for diff_id, layer in zip(diff_ids, described.layers, strict=True)
-        ]
-        yield PackedImage(configuration, tuple(layers), tuple(found))
+        yield _image(_blob(shelf, described.config, TEXT_MAX), described, lambda blob: blob.path, tuple(found))
+
+
+def _image(
+    data: bytes, described: Manifest, path: Callable[[Descriptor], str], references: tuple[Reference, ...]
+) -> PackedImage:
+    configuration = _configuration(data)
+    pairs = zip(_diff_ids(configuration, len(described.layers)), described.layers, strict=True)
+    layers = tuple(PackedLayer(diff_id, path(layer), (layer.digest, layer.size)) for diff_id, layer in pairs)
+    return PackedImage(configuration, layers, references)
 
 
 def _fitting(entries: tuple[Descriptor, ...], platform: Platform) -> list[Descriptor]:
@@ -123,7 +138,10 @@ def _tags(found: object) -> list[object]:
 
 
 def _blob(shelf: Shelf, wanted: Descriptor, most: int) -> bytes:
-    found = shelf.read(wanted.path, most)
+    return _proved(shelf.read(wanted.path, most), wanted)
+
+
+def _proved(found: bytes, wanted: Descriptor) -> bytes:
     if (digest_of(found), len(found)) != (wanted.digest, wanted.size):
         raise Refusal(f"the blob {wanted.digest} is damaged, or does not have its {wanted.size} bytes")
     return found

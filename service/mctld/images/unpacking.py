@@ -7,11 +7,12 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import bounds, skeleton
+from . import skeleton
 from .archive import Archive
 from .decompression import Inflow
 from .entry import Entry, Kind
 from .refusal import Refusal, shown
+from .room import check_room
 from .source import Source
 from .tree import Tree, joined
 
@@ -55,7 +56,7 @@ class Unpacking:
         self._size = self._since_look = 0
 
     def run(self) -> Unpacked:
-        self._check_space()
+        check_room(self._root)
         entries = 0
         for entry in self._archive:
             self._take(entry)
@@ -129,17 +130,7 @@ class Unpacking:
         self._since_look += written
         if self._since_look > SPACE_EVERY:
             self._since_look = 0
-            self._check_space()
-
-    def _check_space(self) -> None:
-        """The host goes on living."""
-        found = os.statvfs(self._root)
-        free, floor = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize // bounds.SPACE_SHARE
-        if free < min(floor, bounds.SPACE_BYTES):
-            raise Refusal(
-                f"the file system of the images has {free >> 20} MiB left: the last "
-                f"{min(floor, bounds.SPACE_BYTES) >> 20} MiB are not for images; make room"
-            )
+            check_room(self._root)
 
 
 def _write(descriptor: int, piece: memoryview) -> None:

@@ -102,8 +102,9 @@ class Images:
         mine = sorted((i for i in self.all() if i.visible_to(uid)), key=lambda i: _nearness(i, uid))
         with contextlib.suppress(InvalidArgs):
             wanted = Reference.parse(text)
-            if found := next((i for i in mine if wanted in i.references), None):
-                return found
+            for name in filter(None, (wanted, wanted.on_docker_hub)):
+                if found := next((i for i in mine if name in i.references), None):
+                    return found
         digits = beginning_of_id(text)
         by_id = [i for i in mine if digits and i.id.removeprefix("sha256:").startswith(digits)]
         if len({i.id for i in by_id}) > 1:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import itertools
 import os
 import secrets
 import time
@@ -40,34 +41,50 @@ async def load(images: Images, archive: int, uid: int, platform: Platform, *, sh
     with images.admitted(uid), images.begun() as made:
         await images.unpack(made, archive, end_required=True)
         with Shelf(f"{made}/{TREE}") as shelf:
-            packed = await _read(lambda: layout.images(shelf, platform))
+            packed = await read(lambda: layout.images(shelf, platform))
             return await take_in(images, shelf, packed, uid, shared=shared)
 
 
 async def take_in(
-    images: Images, shelf: Shelf, packed: Sequence[PackedImage], uid: int, *, shared: bool
+    images: Images,
+    shelf: Shelf,
+    packed: Sequence[PackedImage],
+    uid: int,
+    *,
+    shared: bool,
+    tell: Callable[[int, int], None] = lambda _done, _wanted: None,
 ) -> list[Image]:
-    """Layers that `uid` has already are not unpacked again."""
+    """Layers that `uid` has already are not unpacked again. `tell` hears how many there are, and are wanted."""
     wanted = {layer.diff_id: layer for image in packed for layer in image.layers}
     with contextlib.ExitStack() as kept:
         for diff_id in wanted:
             kept.enter_context(images.kept(diff_id))
         known = {diff_id: layer for diff_id in wanted if (layer := images.known_to(uid, diff_id))}
-        made = await _unpacked(images, shelf, [wanted[d] for d in wanted if d not in known], kept)
+        missing = [wanted[d] for d in wanted if d not in known]
+        made = await _unpacked(images, shelf, missing, kept, lambda done: tell(len(known) + done, len(wanted)))
         layers = known | await images.finish(made)
         return [images.add(_image(each, layers, uid, shared=shared)) for each in packed]
 
 
 async def _unpacked(
-    images: Images, shelf: Shelf, layers: Sequence[PackedLayer], begun: ExitStack
+    images: Images,
+    shelf: Shelf,
+    layers: Sequence[PackedLayer],
+    begun: ExitStack,
+    tell: Callable[[int], None],
 ) -> dict[str, tuple[str, Unpacked]]:
     """Some side by side; the first failure ends the others."""
     places = asyncio.Semaphore(LAYERS_AT_ONCE)
     made = {layer.diff_id: begun.enter_context(images.begun()) for layer in layers}
 
+    done = itertools.count(1)
+    tell(0)
+
     async def one(layer: PackedLayer) -> Unpacked:
         async with places:
-            return await _layer(images, shelf, layer, made[layer.diff_id])
+            found = await _layer(images, shelf, layer, made[layer.diff_id])
+            tell(next(done))
+            return found
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -78,7 +95,7 @@ async def _unpacked(
 
 
 async def _layer(images: Images, shelf: Shelf, layer: PackedLayer, made: str) -> Unpacked:
-    opened = await _read(lambda: _open(shelf, layer), os.close)
+    opened = await read(lambda: _open(shelf, layer), os.close)
     try:
         found = await images.unpack(made, opened, end_required=layer.promised is None)
     except BadImage as error:
@@ -102,7 +119,7 @@ def _open(shelf: Shelf, layer: PackedLayer) -> int:
     return opened
 
 
-async def _read(work: Callable[[], T], undo: Callable[[T], None] = lambda _: None) -> T:
+async def read(work: Callable[[], T], undo: Callable[[T], None] = lambda _: None) -> T:
     """In a thread, to its end: the shelf stays open as long. `undo` is for what comes when nobody waits any more."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:

@@ -43,6 +43,7 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
     await _let_go(machinery, children, kept)
     await _renew_spawner(machinery, registry)
     await machinery.networks.restore(c.record for c in registry.all() if c.state.is_active)
+    registry.transfers.recover()
     _sweep(machinery, registry)
     registry.revive()
 

@@ -20,6 +20,7 @@ from .container import Container, usec
 from .events import Exit
 from .execs import Execs
 from .resources import check_filter
+from .transfers import Transfers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,6 +43,7 @@ class Registry:
     def __init__(self, machinery: Machinery) -> None:
         self._machinery = machinery
         self.execs = Execs(machinery)
+        self.transfers = Transfers(machinery)
         self._by_name: dict[str, Container] = {}
         self._departed: OrderedDict[str, tuple[str, int, Exit]] = OrderedDict()
 

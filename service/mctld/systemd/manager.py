@@ -73,6 +73,11 @@ class Manager:
     async def restart(self, unit: str) -> None:
         await self._job(unit, "RestartUnit", "ss", "replace")
 
+    async def stop(self, unit: str) -> None:
+        """What is left of a unit that may have ended meanwhile."""
+        with contextlib.suppress(MctlError):
+            await self._job(unit, "StopUnit", "ss", "replace")
+
     async def _job(self, unit: str, member: str, signature: str, *rest: Any) -> None:
         """A call about `unit` that makes a job, and the job's end."""
         done: asyncio.Future[str] = asyncio.get_running_loop().create_future()

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A registry that means harm, or is slow: `hostile_registry.py PORT`. What it does is said by an image's name."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import io
+import json
+import sys
+import tarfile
+import time
+import zlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+CONFIG, LAYER = "application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar+gzip"
+ENDLESS = 1 << 40
+
+
+def tarred(content: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        entry = tarfile.TarInfo("file")
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    return out.getvalue()
+
+
+def digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+PLAIN = tarred(b"content")
+PACKED = gzip.compress(PLAIN, mtime=0)
+ZEROS = 400 << 20
+
+
+def described(kind: str, data: bytes, **changed: object) -> dict[str, object]:
+    return {"mediaType": kind, "digest": digest(data), "size": len(data), **changed}
+
+
+class Image:
+    """What is served under a name; `blobs` by digest."""
+
+    def __init__(self, name: str) -> None:
+        layer = bomb() if name == "bomb" else PACKED
+        diff_id = digest(b"other") if name == "other-layer" else digest(PLAIN)
+        config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/file"]},
+                             "rootfs": {"type": "layers", "diff_ids": [diff_id]}}).encode()  # fmt: skip
+        if name == "no-config":
+            config = b"{"
+        size = {"size": ENDLESS} if name == "endless" else {}
+        manifest: dict[str, object] = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described(CONFIG, config),
+                                       "layers": [described(LAYER, layer, **size)]}  # fmt: skip
+        if name == "ambiguous":
+            manifest["manifests"] = []
+        if name == "many-layers":
+            manifest["layers"] = [described(LAYER, layer)] * 300
+        if name == "not-an-image":
+            manifest["config"] = described("application/vnd.cncf.helm.config.v1+json", config)
+        self.manifest = json.dumps(manifest).encode()
+        if name == "huge-manifest":
+            self.manifest = b" " * (8 << 20)
+        self.blobs = {digest(config): config, digest(layer): layer}
+
+
+@functools.cache
+def bomb() -> bytes:
+    head = tarfile.TarInfo("zeros")
+    head.size = ZEROS
+    packer = zlib.compressobj(9, wbits=31)
+    parts = [packer.compress(head.tobuf()), *(packer.compress(bytes(1 << 20)) for _ in range((ZEROS >> 20) + 1))]
+    return b"".join([*parts, packer.flush()])
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        del format, args
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        parts = self.path.strip("/").split("/")
+        if parts == ["v2"]:
+            self.answer(b"{}", "application/json")
+            return
+        name, kind, wanted = parts[1], parts[2], parts[3]
+        if name == "redirect-loop":
+            self.redirect(self.path)
+        elif name == "redirect-to-file":
+            self.redirect("file:///etc/shadow")
+        elif name == "unauthorized":
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Bearer realm="http://127.0.0.1:1/token",service="x"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif kind == "manifests":
+            self.answer(Image(name).manifest, MANIFEST)
+        else:
+            self.blob(name, Image(name).blobs.get(wanted, b""))
+
+    def blob(self, name: str, data: bytes) -> None:
+        if name == "wrong-digest":
+            data = data[:-1] + bytes((data[-1] ^ 1,))
+        if name == "short":
+            data = data[:-10]
+        if name == "slow":
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            time.sleep(600)
+        elif name == "endless":
+            self.send_response(200)
+            self.end_headers()
+            for _ in range(1 << 20):
+                self.wfile.write(bytes(1 << 20))
+        else:
+            self.answer(data, "application/octet-stream")
+
+    def redirect(self, where: str) -> None:
+        self.send_response(307)
+        self.send_header("Location", where)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def answer(self, data: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Docker-Distribution-Api-Version", "registry/2.0")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+
+if __name__ == "__main__":
+    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
