@@ -19,8 +19,7 @@ SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 SPECIFICATION = {
     "errors", "bounds", "capability", "configuration", "cpuset", "dangers", "device", "encoding", "execution", "health",
     "hidden", "image", "limits", "mounts", "networking", "platform", "ports", "reference", "restart", "security",
-    "spec", "state",
-    "unreadable",
+    "spec", "state", "unreadable",
 }  # fmt: skip
 PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
 FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
