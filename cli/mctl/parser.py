@@ -21,6 +21,8 @@ VERBS = {
     "attach": "show the output of a container that runs, or its terminal",
     "check": "say what this host lacks for containers, and what to do",
     "create": "make a container without starting it",
+    "disable": "let containers start at boot no more",
+    "enable": "let containers start at boot, before anybody logs in",
     "exec": "execute a command in a container that runs",
     "history": "show how an image was made, step by step",
     "image check": "prove that the files of images are what they were",

@@ -34,7 +34,7 @@ __mctl_options() { # verb
         restart) echo "$common -t --time --timeout" ;;
         wait) echo "$common" ;;
         update) echo "$common $limits --restart" ;;
-        pause | freeze | unpause | thaw) echo "$common" ;;
+        pause | freeze | unpause | thaw | enable | disable) echo "$common" ;;
         ps | list | ls) echo "$common -a --all -q --quiet -f --filter --format --no-trunc --json --json=short --json=pretty" ;;
         images | 'image ls' | 'image list') echo "$common -q --quiet --format --no-trunc --json --json=short --json=pretty" ;;
         import | 'image import') echo "$common --busybox --private -c --change -m --message --author -q --quiet" ;;
@@ -108,12 +108,12 @@ __mctl_operands() { # verb
         stop | kill | exec | attach | wait) __mctl_names ;;
         pause | freeze) __mctl_names -f state=running ;;
         unpause | thaw) __mctl_names -f state=paused ;;
-        rm | logs | inspect | update | port | restart) __mctl_names -a ;;
+        rm | logs | inspect | update | port | restart | enable | disable) __mctl_names -a ;;
         network) echo 'create ls inspect rm prune'; mctl --no-ask-password network ls -q 2>/dev/null ;;
         load | 'image load' | 'image prune') ;;
         images | rmi | tag | save | history | push | 'image '*) __mctl_images ;;
         image) echo 'check history import inspect list load ls prune pull push rm save share tag' ;;
-        help) echo 'attach check create exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stop unpause update tag wait' ;;
+        help) echo 'attach check create disable enable exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stop unpause update tag wait' ;;
     esac
 }
 
@@ -146,7 +146,7 @@ _mctl() {
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check create exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stop unpause update tag wait help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'check create disable enable exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stop unpause update tag wait help' -- "$cur")
     elif [[ $family == run ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(

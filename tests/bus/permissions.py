@@ -18,6 +18,7 @@ OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 INSPECT = ("org.mctl1.inspect-own", "org.mctl1.inspect-all")
 MANAGE = ("org.mctl1.manage-own", "org.mctl1.manage")
 SET_LIMITS = ("org.mctl1.set-limits-own", "org.mctl1.set-limits")
+MANAGE_UNITS = ("org.mctl1.manage-units-own", "org.mctl1.manage-units")
 LOGS = ("org.mctl1.logs-own", "org.mctl1.logs")
 EXEC = ("org.mctl1.exec-own", "org.mctl1.exec")
 ATTACH = ("org.mctl1.attach-own", "org.mctl1.attach")
@@ -30,7 +31,7 @@ MANAGE_IMAGE = ("org.mctl1.manage-own", "org.mctl1.images-admin")
 IMAGES_ADMIN = ("org.mctl1.images-admin", "org.mctl1.images-admin")
 PUBLIC = ()
 # where another's and none look the same
-CONCEALING = (INSPECT, MANAGE, SET_LIMITS, LOGS, EXEC, ATTACH, MANAGE_AND_ATTACH, MANAGE_IMAGE)
+CONCEALING = (INSPECT, MANAGE, MANAGE_UNITS, SET_LIMITS, LOGS, EXEC, ATTACH, MANAGE_AND_ATTACH, MANAGE_IMAGE)
 
 Row = tuple[tuple[str, ...], tuple[Any, ...]]
 OPTIONS = {"Rootfs": Variant("h", 0), "Command": Variant("as", ["/bin/true"])}
@@ -47,6 +48,8 @@ TABLE: dict[str, Row] = {
     f"{CONTAINER}.Remove": (MANAGE, ("t", 0)),
     f"{CONTAINER}.Freeze": (MANAGE, ("t", 0)),
     f"{CONTAINER}.Thaw": (MANAGE, ("t", 0)),
+    f"{CONTAINER}.Enable": (MANAGE_UNITS, ("t", 0)),
+    f"{CONTAINER}.Disable": (MANAGE_UNITS, ("t", 0)),
     f"{CONTAINER}.Update": (SET_LIMITS, ("a{sv}t", {"TasksMax": Variant("t", 9)}, 0)),
     f"{CONTAINER}.Publish": (MANAGE, ("a(ssqqq)t", [["tcp", "", 8080, 80, 1]], 0)),
     f"{CONTAINER}.Unpublish": (MANAGE, ("a(ssqqq)t", [["tcp", "", 8080, 80, 1]], 0)),
@@ -57,6 +60,7 @@ TABLE: dict[str, Row] = {
     f"{MANAGER}.CreateContainer": (CREATE, ("sa{sv}t", "new", OPTIONS, 0)),
     f"{MANAGER}.RunContainer": (CREATE, ("sa{sv}t", "new", OPTIONS, 0)),
     f"{MANAGER}.GetContainer": (INSPECT, ("s", "web")),
+    f"{MANAGER}.StartInUnit": (MANAGE_UNITS, ("s", "web")),
     f"{MANAGER}.ListContainers": (LIST, ("a{sv}t", {}, 0)),
     f"{MANAGER}.WaitContainer": (INSPECT, ("s", "web")),
     f"{MANAGER}.Check": (LIST, ("",)),

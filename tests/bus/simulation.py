@@ -38,6 +38,7 @@ class SimulatedContainer:
     id: str
     owner_uid: int
     state: State = State.CREATED
+    enabled: bool = False
     main_pid: int = 0
     uid_shift: int = 1_000_000
     warnings: tuple[str, ...] = ()
@@ -116,6 +117,17 @@ class SimulatedContainer:
     async def kill(self, number: int, /, *, everyone: bool) -> None:
         self.done.append(("kill", number, everyone))
         self._refuse_if_not_running()
+
+    async def start_in_unit(self) -> None:
+        await self.start()
+
+    async def enable(self) -> None:
+        self.enabled = True
+        self.registry.events.changed(self, "Enabled")  # type: ignore[arg-type]
+
+    async def disable(self) -> None:
+        self.enabled = False
+        self.registry.events.changed(self, "Enabled")  # type: ignore[arg-type]
 
     async def freeze(self) -> None:
         self.done.append(("freeze",))

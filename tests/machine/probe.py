@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 SERVICES = ("mctld.service", "mctl-spawner.service")
-FILES = {"/run/mctl": 3, "/var/lib/mctl/containers": 1, "/run/netns": 1}  # directory: how deep to look
+# directory: how deep to look
+FILES = {"/run/mctl": 3, "/var/lib/mctl/containers": 1, "/run/netns": 1, "/etc/systemd/system": 2}
 JOURNAL_FIELDS = "MESSAGE,PRIORITY,_SYSTEMD_UNIT,UNIT,_PID,SYSLOG_IDENTIFIER"
 
 

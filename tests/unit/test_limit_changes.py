@@ -14,6 +14,7 @@ from mctld.bounds import INFINITY
 from mctld.errors import InvalidArgs, MctlError, SetupFailed, StoreFailed
 from mctld.ids import Ids
 from mctld.lifecycle import limits
+from mctld.lifecycle.place import in_scope
 from mctld.limits import Limits
 from mctld.runtime import cgroup, enforcement
 from mctld.store import Store
@@ -62,7 +63,7 @@ class Host:
 
     def change(self, record: Record, running: bool = True, **changes: Any) -> Record:  # noqa: FBT001, FBT002
         wanted = replace(record.spec, limits=record.spec.limits.changed(changes))
-        return asyncio.run(limits.change(self.machinery, record, wanted, running=running))
+        return asyncio.run(limits.change(self.machinery, record, wanted, in_scope(record) if running else None))
 
     def stored(self) -> Limits:
         ((record, _),) = self.store.load()

@@ -27,6 +27,7 @@ from unit.simulated_time import run
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from mctld.lifecycle.place import Place
     from mctld.spec import Spec
 
 SECOND = 1_000_000
@@ -50,11 +51,12 @@ class Played(Supervised):
         self.done.append(("stop", timeout_usec, why, self._kept))
         self._run = replace(self._run, state=State.EXITED)
 
-    async def _start(self, beginning: Run, *_: Any, **__: Any) -> None:
+    async def _start(self, place: Place, beginning: Run, *_: Any, **__: Any) -> tuple[int, ...]:
         self.done.append(round(asyncio.get_running_loop().time() - 1_000, 3))
         if self.failure:
             raise self.failure
         self._run = replace(beginning, state=State.RUNNING)
+        return ()
 
     def end(self, end: Exit) -> None:  # type: ignore[override]
         before = self._run

@@ -149,7 +149,7 @@ class ContainerObject(ContainerProperties):
             case "Remove", [int(flags)]:
                 options.check_flags(flags, {options.FORCE: "kill it first if it runs"})
                 return "remove", (bool(flags & options.FORCE),)
-            case "Freeze" | "Thaw", [int(flags)]:
+            case "Freeze" | "Thaw" | "Enable" | "Disable", [int(flags)]:
                 options.check_flags(flags, {})
                 return method.handler, ()
             case "Update", [dict(given), int(flags)]:
@@ -207,6 +207,12 @@ class ContainerObject(ContainerProperties):
         execs = self._registry.execs
         made, streams = await execs.start(self.container, execution, call.uid, stdin=opened, attach=attach)
         return exec_path(made.id), list(streams)
+
+    async def enable(self, call: Call) -> None:
+        await self.container.enable()
+
+    async def disable(self, call: Call) -> None:
+        await self.container.disable()
 
     async def freeze(self, call: Call) -> None:
         await self.container.freeze()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbus_next.signature import Variant
@@ -67,6 +68,9 @@ class Manager(ImageManager):
                 return self._run(call, name, options.parse(given, options.RUN), attach=bool(flags & options.ATTACH))
             case "GetContainer", [str(key)]:
                 return self._lookup(call, method, key)
+            case "StartInUnit", [str(key)]:
+                effect = "start the container $(container) as a service"
+                return replace(self._lookup(call, method, key), verb="start", effect=effect)
             case "WaitContainer", [str(key)]:
                 return self._wait(call, method, key)
             case "ListContainers", [dict(given), int(flags)]:
@@ -103,6 +107,9 @@ class Manager(ImageManager):
 
     def get_container(self, call: Call, key: str) -> str:
         return container_path(self._find(call, key).name)
+
+    async def start_in_unit(self, call: Call, key: str) -> None:
+        await self._find(call, key).start_in_unit()
 
     async def list_containers(self, call: Call, wanted: Listing) -> Sequence[Mapping[str, Variant]]:
         found = [c for c in await self._visible.all(call) if wanted.has(c)]

@@ -228,6 +228,9 @@ class ContainerProperties(Target):
     def unit(self) -> str:
         return self.container.unit
 
+    def enabled(self) -> bool:
+        return self.container.enabled
+
     def slice(self) -> str:
         return self.container.slice
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 PUBLIC = "public"
 INSPECT = "org.mctl1.inspect"
 MANAGE = "org.mctl1.manage"
+MANAGE_UNITS = "org.mctl1.manage-units"
 LOGS = "org.mctl1.logs"
 SET_LIMITS = "org.mctl1.set-limits"
 LIST = "org.mctl1.list"
@@ -32,7 +33,7 @@ IMAGES_ADMIN = "org.mctl1.images-admin"
 CHANGING = frozenset(
     {
         MANAGE, SET_LIMITS, CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED, NETWORKS, PUBLISH_PRIVILEGED,
-        MANAGE_IMAGE, IMAGES_ADMIN,
+        MANAGE_IMAGE, IMAGES_ADMIN, MANAGE_UNITS,
     }
 )  # fmt: skip
 

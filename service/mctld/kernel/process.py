@@ -39,10 +39,20 @@ def clone(namespaces: int) -> tuple[int, int]:
 
     The caller must be single-threaded: Python's own work after a fork is not done in the child.
     """
+    return _clone(namespaces, exit_signal=int(signal.SIGCHLD))
+
+
+def clone_for_parent(namespaces: int, cgroup: int) -> tuple[int, int]:
+    """As clone, but a child of our own parent, who is told of its end, and from birth in `cgroup`.
+
+    `cgroup` is an open directory of the cgroup v2 hierarchy.
+    """
+    return _clone(namespaces | c.CLONE_PARENT | c.CLONE_INTO_CGROUP, cgroup=cgroup)
+
+
+def _clone(flags: int, **more: int) -> tuple[int, int]:
     pidfd = ctypes.c_int(-1)
-    arguments = _CloneArguments(
-        flags=namespaces | c.CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=int(signal.SIGCHLD)
-    )
+    arguments = _CloneArguments(flags=flags | c.CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), **more)
     pid = _clone3(ctypes.addressof(arguments), ctypes.sizeof(arguments))
     return pid, pidfd.value if pid else -1
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import (
-    ADVICE,
     AlreadyRunning,
     MctlError,
     Paused,
@@ -27,13 +26,16 @@ from ..runtime.rootfs import boot_id
 from ..state import State
 from ..store import Run
 from ..systemd import notify
-from . import attachment, comeback, freezer, limits, start, supervise, witnesses
+from . import attachment, bootunit, comeback, freezer, limits, start, supervise, witnesses
 from .events import Exit
 from .health import Health
 from .observation import Observation
-from .relay import kept_name
-from .stdio import TerminalStdio, open_stdio
-from .supervised import WAITING, Supervised
+from .place import Place, in_scope
+from .readiness import is_readable
+from .relay import drain, kept_name
+from .serviced import Serviced
+from .stdio import open_for_start
+from .supervised import WAITING
 from .vitals import STARTING
 
 if TYPE_CHECKING:
@@ -42,20 +44,19 @@ if TYPE_CHECKING:
     from ..networking import Lease
     from ..ports import Port
     from ..restart import RestartPolicy
+    from ..runtime.launch import Status
     from ..store import Record
     from .logs import LogQuery
     from .machinery import Machinery
     from .relay import Relay
     from .start import Window
-    from .stdio import AnyStdio
 
 log = logging.getLogger(__name__)
 
-DRAIN_TIMEOUT = 5.0  # seconds for attached output whose writing end has left the container
 KILL_TIMEOUT = 10.0  # seconds a killed process may take to die: longer means stuck in the kernel
 
 
-class Container(Supervised):
+class Container(Serviced):
     """`removed` is called once, when nothing of it is left to be found."""
 
     def __init__(
@@ -90,21 +91,23 @@ class Container(Supervised):
             if not self.state.can_start:
                 raise AlreadyRunning(f"container {self.name!r} is {self.state.value} already")
             attachment.check(self.spec, stdin, window)
-            self._machinery.restarts.cancel(self.id)
-            try:
-                return await self._start(Run(), stdin, window, attach=attach)
-            finally:
-                self._plan()  # where it has failed, and waited for a start before
+            if not bootunit.owns(self.name):
+                return await self._start_anew(in_scope(self.record), stdin, window, attach=attach)
+        await bootunit.start(self._machinery, self.name, attach=attach)
+        return ()
 
-    async def _start(self, beginning: Run, stdin: int | None, window: Window, *, attach: bool) -> tuple[int, ...]:
+    async def _start(
+        self, place: Place, beginning: Run, stdin: int | None, window: Window, *, attach: bool
+    ) -> tuple[int, ...]:
         """beginning: what the run inherits of those before it."""
+        self.place = place
         before, beginning = self._run, replace(beginning, boot=boot_id())
         wanted = replace(before, restarts=beginning.restarts, failures=beginning.failures, stopped_for="")
         self._become(replace(wanted, state=State.STARTING, next_start_usec=0, boot=beginning.boot), "State")
         try:
-            stdio = self._open_stdio(stdin, attach=attach)
+            stdio = open_for_start(self.record, self.unit, self._machinery.relays, stdin, attach=attach)
             try:
-                done = await start.start(self._machinery, self.record, stdio, window)
+                done = await start.start(self._machinery, self.record, place, stdio, window)
             except OSError as error:  # no descriptors, no memory, no room in /run: whatever a start needs of the host
                 stdio.abandon()
                 raise SetupFailed("prepare the start", error.strerror or error) from error
@@ -123,20 +126,12 @@ class Container(Supervised):
                 beginning, state=State.RUNNING, main_pid=done.pid, health=STARTING if self.spec.health else "",
                 started_usec=usec(time.time_ns()), started_monotonic_usec=usec(time.monotonic_ns()),
             ),
-            *WAITING, "MainPID", "ControlGroup", "StartTimestamp", "StartTimestampMonotonic", "ExitHow", "ExitStatus",
-            "Warnings", "Health",
+            *WAITING, "MainPID", "Unit", "ControlGroup", "StartTimestamp", "StartTimestampMonotonic", "ExitHow",
+            "ExitStatus", "Warnings", "Health",
         )  # fmt: skip
         self._watch(done.observation)
-        supervise.note_started(self.record, done.pid, self.restarts)
+        supervise.note_started(self, done.pid, self.restarts)
         return stdio.watchers
-
-    def _open_stdio(self, stdin: int | None, *, attach: bool) -> AnyStdio:
-        try:
-            if self.spec.terminal:
-                return TerminalStdio(self.record, self.unit, self._machinery.relays, attach=attach)
-            return open_stdio(self.record, self.unit, stdin=stdin, attach=attach)
-        except OSError as error:
-            raise SetupFailed("connect the output to the journal", f"{error.strerror}; {ADVICE}") from error
 
     async def stop(self, *, timeout_usec: int | None = None, why: str = comeback.ASKED) -> None:
         """The stop signal, then, after the timeout, SIGKILL; returns when nothing runs any more.
@@ -153,7 +148,10 @@ class Container(Supervised):
             why = comeback.ASKED if self._run.stopped_for == comeback.ASKED else why  # somebody's wish stays
             self._must_become(replace(self._run, state=State.STOPPING, stopped_for=why), "State")
         timeout = self.spec.timeout_stop_usec if timeout_usec is None else timeout_usec
-        if timeout:
+        if self.place.is_service:
+            in_time = self._ends_within(timeout / 1_000_000)
+            await bootunit.stop(self._machinery, self.unit, in_time, again=why == comeback.RESTART)
+        elif timeout:
             self._signal(self.spec.stop_signal)
             if paused:
                 await freezer.let_go(self._machinery.systemd, self.unit)
@@ -191,7 +189,9 @@ class Container(Supervised):
             self._refuse_if_unreadable()
             before = self.spec
             after = replace(before, limits=before.limits.changed(changes), restart=policy or before.restart)
-            self.record = await limits.change(self._machinery, self.record, after, running=self.state.is_active)
+            place = self.place if self.state.is_active else None
+            self.record = await limits.change(self._machinery, self.record, after, place)
+            await bootunit.renew(self._machinery, self.record)
             changed = list(cgroup.differences(before.limits, after.limits))
             if before.restart != after.restart:
                 changed.append("RestartPolicy")
@@ -215,12 +215,13 @@ class Container(Supervised):
         if self.state.is_active and force:
             async with self._lock:
                 self._run = replace(self._run, stopped_for=comeback.ASKED)  # a start that is under way ends first
-            await self._kill_now()
+            await (self.stop(timeout_usec=0) if self.place.is_service else self._kill_now())
         async with self._lock:
             if self._gone:  # removed itself at its end
                 return
             if not self.state.can_remove:
                 raise AlreadyRunning(f"container {self.name!r} is {self.state.value}: stop it first, or use force")
+            await bootunit.forget(self._machinery, self.name)
             self._forget()
 
     def open_process(self) -> int:
@@ -251,8 +252,9 @@ class Container(Supervised):
 
     # How it ends
 
-    def adopt(self, pid: int, pidfd: int) -> None:
+    def adopt(self, place: Place, pid: int, pidfd: int) -> None:
         """Take over a run that an earlier instance of the service has started."""
+        self.place = place
         if self._run.main_pid == pid:
             self._run = replace(self._run, state=State.RUNNING)
         else:  # the store has forgotten it
@@ -263,9 +265,9 @@ class Container(Supervised):
     async def conclude(self) -> None:
         """The run is over: say how it ended, to everybody and for good."""
         kills = self._observe_no_more()
-        await self._drain()
+        await drain(self._machinery.tasks, self._relays)
         try:
-            status = await self._machinery.spawner.status(self.id)
+            status = await self._status()
             end = supervise.judge(status, oom_kills=kills)
         except MctlError:
             end = Exit("unknown")
@@ -273,13 +275,10 @@ class Container(Supervised):
             with contextlib.suppress(SpawnerUnavailable):  # it is gone, and what it knew with it
                 await self._machinery.spawner.forget(self.id)
 
-    async def _drain(self) -> None:
-        """The journal has what the payload has written; a watcher may take longer."""
-        settling = [self._machinery.tasks.start(relay.settle(), f"settle {self.name}") for relay in self._relays]
-        if settling:
-            _, late = await asyncio.wait(settling, timeout=DRAIN_TIMEOUT)
-            for task in late:
-                task.cancel()
+    async def _status(self) -> Status:
+        if self.place.is_service:
+            return await bootunit.status(self._machinery, self.unit, self._run.main_pid)
+        return await self._machinery.spawner.status(self.id)
 
     def _settle(self, end: Exit) -> bool:
         """Whether it is written down: if not, the spawner has to remember for the next instance of the service."""
@@ -287,7 +286,7 @@ class Container(Supervised):
         self._machinery.networks.detached(self.record)
         before, now = self._run, (usec(time.time_ns()), usec(time.monotonic_ns()))
         stored = self._must_become(
-            comeback.concluded(self.spec.restart, before, end, now, boot_id()),
+            comeback.concluded(self.policy, before, end, now, boot_id()),
             *WAITING, "MainPID", "ControlGroup", "ExitTimestamp", "ExitTimestampMonotonic", "ExitHow", "ExitStatus",
             "Health",
         )  # fmt: skip
@@ -299,7 +298,7 @@ class Container(Supervised):
         except StoreFailed as error:
             log.error("%s", error)  # it stays, as one that has exited
         self._ended.set()
-        supervise.note(self.record, end, comeback.lasted_usec(before, now[1], boot_id()))
+        supervise.note(self, end, comeback.lasted_usec(before, now[1], boot_id()))
         self._follow_up(before, end)
         return stored
 
@@ -377,6 +376,10 @@ class Container(Supervised):
             self._signal(signal.SIGKILL)
         if not await self._ends_within(KILL_TIMEOUT):
             raise MctlError(f"container {self.name!r} does not end: a process of it is stuck in the kernel (state D)")
+
+    async def _concluded(self) -> None:
+        if self._pidfd >= 0 and is_readable(self._pidfd):
+            await self._ended.wait()
 
     async def _ends_within(self, seconds: float) -> bool:
         try:

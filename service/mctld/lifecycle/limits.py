@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..spec import Spec
     from ..store import Record
     from .machinery import Machinery
+    from .place import Place
 
 GONE = "org.freedesktop.systemd1.NoSuchUnit"
 
@@ -26,43 +27,39 @@ def complete(control_group: str, limits: Limits) -> None:
     enforcement.check(control_group, limits)
 
 
-async def change(machinery: Machinery, record: Record, wanted: Spec, *, running: bool) -> Record:
-    """The record with `wanted` for its spec; its limits are in force where it runs. If anything fails nothing has
-    changed."""
+async def change(machinery: Machinery, record: Record, wanted: Spec, place: Place | None) -> Record:
+    """The record with `wanted` for its spec; its limits are in force where it runs, if it does. If anything fails
+    nothing has changed."""
     before, after = record.spec.limits, wanted.limits
-    enforced = running and after != before
+    enforced = place if after != before else None
     cgroup.check(after, machinery.controllers)
     if enforced:
-        await _enforce(machinery, record, before, after)
+        await _enforce(machinery, enforced, before, after)
     try:
         return machinery.store.amend(record, wanted)
     except MctlError:
         if enforced:
-            await _apply(machinery, record, after, before)
+            await _apply(machinery, enforced, after, before)
         raise
 
 
-async def _enforce(machinery: Machinery, record: Record, before: Limits, after: Limits) -> None:
+async def _enforce(machinery: Machinery, place: Place, before: Limits, after: Limits) -> None:
     try:
-        await _apply(machinery, record, before, after)
-        enforcement.check(_control_group(record), after)
+        await _apply(machinery, place, before, after)
+        enforcement.check(place.control_group, after)
     except (MctlError, OSError) as error:
-        if getattr(error, "name", "") == GONE or not enforcement.exists(_control_group(record)):
+        if getattr(error, "name", "") == GONE or not enforcement.exists(place.control_group):
             return  # it has just ended: the next start begins with what the store will say
         with contextlib.suppress(MctlError, OSError):
-            await _apply(machinery, record, after, before)
+            await _apply(machinery, place, after, before)
         if isinstance(error, SetupFailed):
             raise
-        raise SetupFailed(f"change the limits of {scope.unit_name(record.spec.name)}", error) from error
+        raise SetupFailed(f"change the limits of {place.unit}", error) from error
 
 
-async def _apply(machinery: Machinery, record: Record, before: Limits, after: Limits) -> None:
+async def _apply(machinery: Machinery, place: Place, before: Limits, after: Limits) -> None:
     properties = scope.changed_properties(before, after)
     if properties:
-        await machinery.systemd.set_properties(scope.unit_name(record.spec.name), properties)
+        await machinery.systemd.set_properties(place.unit, properties)
     if before.oom_group != after.oom_group:
-        enforcement.set_oom_group(_control_group(record), kill_all=after.oom_group)
-
-
-def _control_group(record: Record) -> str:
-    return scope.control_group(record.spec.name, record.owner_uid)
+        enforcement.set_oom_group(place.control_group, kill_all=after.oom_group)

@@ -8,9 +8,10 @@ import os
 from typing import TYPE_CHECKING
 
 from ..errors import SpawnerUnavailable
-from ..systemd import journal, notify, scope
-from . import probe, stdio, witnesses
+from ..systemd import journal, notify
+from . import bootunit, probe, stdio, witnesses
 from .exec import PREFIX
+from .place import found, in_scope, in_service
 from .relay import kept_name
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..store import Record, Run
     from .container import Container
     from .machinery import Machinery
+    from .place import Place
     from .registry import Registry
 
 log = logging.getLogger(__name__)
@@ -34,9 +36,9 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
         if record.fault:
             log.error("What is stored of container %s cannot be read: %s", container.name, record.fault)
         if run.state.is_active or _has_run(machinery, record, run, children):
-            pid = children.pop(record.id, 0) or run.main_pid or witnesses.first_process(control_group(record))
+            container.place, pid = _traced(record, run, children.pop(record.id, 0))
             container.relay(stdio.resume(record, container.unit, pid, _claimed(kept, record.id), machinery.relays))
-            await _find_again(container, pid)
+            await _find_again(machinery, container, pid)
     await registry.execs.recover([name for name in children if name.startswith(PREFIX)])
     for name in [name for name in children if name.startswith(probe.PREFIX)]:
         machinery.tasks.start(probe.clear_away(machinery, name), f"clear away {name}")
@@ -45,17 +47,37 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
     await machinery.networks.restore(c.record for c in registry.all() if c.state.is_active)
     registry.transfers.recover()
     _sweep(machinery, registry)
+    await bootunit.sweep(machinery, {container.name for container in registry.all()})
     registry.revive()
 
 
 def _has_run(machinery: Machinery, record: Record, run: Run, children: Mapping[str, int]) -> bool:
     """Whether there is a run to be looked after of which the store knows nothing: it was put back from a copy."""
-    if witnesses.first_process(control_group(record)):
+    if _witnessed(record):
         return True
     if record.id not in machinery.store.restored:
         return False
     started = os.path.exists(f"{machinery.settings.containers}/{record.id}/upper")
     return record.id in children or (started and not run.how)
+
+
+def _traced(record: Record, run: Run, born: int) -> tuple[Place, int]:
+    """The place and the first process of what was its run. born: the spawner's child of that name, or 0.
+
+    What is gone was PID 1's child if it was not the spawner's.
+    """
+    if born:
+        return in_scope(record), born
+    if run.main_pid:
+        return found(record, _control_group(run.main_pid)) or in_service(record), run.main_pid
+    return _witnessed(record) or (in_scope(record), 0)
+
+
+def _witnessed(record: Record) -> tuple[Place, int] | None:
+    for place in (in_scope(record), in_service(record)):
+        if pid := witnesses.first_process(place.control_group):
+            return place, pid
+    return None
 
 
 async def _renew_spawner(machinery: Machinery, registry: Registry) -> None:
@@ -88,12 +110,14 @@ async def _children(machinery: Machinery) -> dict[str, int]:
         return {}
 
 
-async def _find_again(container: Container, pid: int) -> None:
-    pidfd = _open_if_ours(container.record, pid)
-    if pidfd is None:
-        await container.conclude()
-    else:
-        container.adopt(pid, pidfd)
+async def _find_again(machinery: Machinery, container: Container, pid: int) -> None:
+    match _open_if_ours(container.record, pid):
+        case None:
+            await container.conclude()
+        case pidfd, place:
+            if place.is_service:
+                await machinery.systemd.hold(place.unit)
+            container.adopt(place, pid, pidfd)
 
 
 def _claimed(kept: dict[str, int], identity: str) -> dict[str, int]:
@@ -102,22 +126,19 @@ def _claimed(kept: dict[str, int], identity: str) -> dict[str, int]:
     return {name.removeprefix(prefix): kept.pop(name) for name in tuple(kept) if name.startswith(prefix)}
 
 
-def _open_if_ours(record: Record, pid: int) -> int | None:
-    """A descriptor of that process, if it lives in the container's scope: a pid alone proves nothing."""
+def _open_if_ours(record: Record, pid: int) -> tuple[int, Place] | None:
+    """A descriptor of that process, if it lives in a unit of the container's: a pid alone proves nothing."""
     if not pid:
         return None
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return None
-    if _control_group(pid) != control_group(record):
+    place = found(record, _control_group(pid))
+    if place is None:
         os.close(pidfd)
         return None
-    return pidfd
-
-
-def control_group(record: Record) -> str:
-    return scope.control_group(record.spec.name, record.owner_uid)
+    return pidfd, place
 
 
 def _control_group(pid: int) -> str:

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING
 from .readiness import readable, writable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from .tasks import Tasks
     from .watcher import Watcher
 
 CHUNK = 64 << 10
 SCM_CREDENTIALS = 2  # linux/socket.h; Python's socket module has it from 3.13 on
+
+DRAIN_TIMEOUT = 5.0  # seconds for attached output whose writing end has left the container
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +131,15 @@ class Relay:
             watcher.leave()
         if self._journal is not None:
             self._journal.close()
+
+
+async def drain(tasks: Tasks, relays: Iterable[Relay]) -> None:
+    """The journal has what the payload has written; a watcher may take longer."""
+    settling = [tasks.start(relay.settle(), f"settle {relay.name}") for relay in relays]
+    if settling:
+        _, late = await asyncio.wait(settling, timeout=DRAIN_TIMEOUT)
+        for task in late:
+            task.cancel()
 
 
 async def write_all(descriptor: int, chunk: bytes, write: Callable[[int, memoryview], int]) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import NoSuchContainer, NotRunning, Unreadable
 from ..state import State
-from ..systemd import scope
+from ..systemd import scope, service
 from .events import Exit
+from .place import in_scope
 
 if TYPE_CHECKING:
     from ..spec import Spec
@@ -22,6 +23,7 @@ class Standing:
         self.record = record
         self._run = run
         self._gone = False
+        self.place = in_scope(record)  # of the current run or the last
 
     # What it is
 
@@ -51,7 +53,7 @@ class Standing:
 
     @property
     def unit(self) -> str:
-        return scope.unit_name(self.name)
+        return self.place.unit
 
     @property
     def slice(self) -> str:
@@ -69,7 +71,12 @@ class Standing:
 
     @property
     def control_group(self) -> str:
-        return scope.control_group(self.name, self.owner_uid) if self._run.main_pid else ""
+        return self.place.control_group if self._run.main_pid else ""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it starts at boot."""
+        return service.is_enabled(self.name)
 
     @property
     def started_usec(self) -> int:

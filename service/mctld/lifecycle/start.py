@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MctlError, SetupFailed
-from ..runtime import cgroup, planner, users
+from ..runtime import cgroup, enforcement, planner, users
 from ..runtime.launch import Inherited
-from ..systemd import journal, scope
+from ..systemd import journal, notify, scope
 from . import devices, limits, resources, terminal
 from .observation import Observation
 from .readiness import readable
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..spec import Spec
     from ..store import Record
     from .machinery import Machinery
+    from .place import Place
     from .stdio import AnyStdio
 
     Window = tuple[int, int]  # rows and columns
@@ -47,29 +48,31 @@ class Started:
     terminal: int | None  # the master, where the container has one
 
 
-async def start(machinery: Machinery, record: Record, stdio: AnyStdio, window: Window = planner.NO_WINDOW) -> Started:
+async def start(
+    machinery: Machinery, record: Record, place: Place, stdio: AnyStdio, window: Window = planner.NO_WINDOW
+) -> Started:
     """Returns when the payload executes. Takes over nothing: the caller closes `stdio`."""
     spec = record.spec
     cgroup.check(spec.limits, machinery.controllers)
     machinery.tasks.start(asyncio.to_thread(cgroup.announce_migration), "announce a migration")
     plan = planner.plan(spec, last_capability=machinery.last_capability, window=window)
     async with AsyncExitStack() as undo:
-        stage = await machinery.spawner.spawn(record.id, planner.namespaces(spec), ids_of(record), inherited(spec))
+        stage = await _bear(machinery, record, place)
         undo.callback(stage.close)
         on_failure = await undo.enter_async_context(AsyncExitStack())
-        on_failure.push_async_callback(_abandon, machinery, record, stage)
+        on_failure.push_async_callback(_abandon, machinery, record, place, stage)
         on_failure.callback(machinery.networks.detached, record)
-        journal.publish(scope.unit_name(record.spec.name), log_fields(record))
+        journal.publish(place.unit, log_fields(record))
         made = Resources()
         undo.callback(made.close)
         await _side_by_side(
-            _attach_scope(machinery, record, stage),
+            (_enter_service if place.is_service else _attach_scope)(machinery, record, place, stage),
             _prepare(machinery, record, stage, plan, stdio, made),
             machinery.networks.attach(record, stage),
         )
-        observation = Observation(machinery.watch, scope.control_group(record.spec.name, record.owner_uid))
+        observation = Observation(machinery.watch, place.control_group)
         on_failure.callback(observation.close)  # made now: soon the payload may be gone, and the cgroup with it
-        await stage.finish(plan)  # past the gate: the scope with all its limits holds the child
+        await stage.finish(plan)  # past the gate: the unit with all its limits holds the child
         on_failure.pop_all()
         return Started(stage.pid, stage.pidfd, observation, made.warnings, stage.take(terminal.NAME))
 
@@ -92,7 +95,31 @@ def log_fields(record: Record) -> dict[str, str]:
     }
 
 
-async def _attach_scope(machinery: Machinery, record: Record, stage: Stage) -> None:
+async def _bear(machinery: Machinery, record: Record, place: Place) -> Stage:
+    spec = record.spec
+    namespaces, ids, given = planner.namespaces(spec), ids_of(record), inherited(spec)
+    if not place.is_service:
+        return await machinery.spawner.spawn(record.id, namespaces, ids, given)
+    cgroup_directory = os.open(f"{cgroup.HIERARCHY}{place.control_group}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return await machinery.spawner.bear(namespaces, ids, given, cgroup_directory)
+    finally:
+        os.close(cgroup_directory)
+
+
+async def _enter_service(machinery: Machinery, record: Record, place: Place, stage: Stage) -> None:
+    """The child is in the unit's cgroup from birth; now PID 1 learns that it is what the unit is about.
+
+    The unit's own settings are in force, which an administrator may have changed: they are not compared with ours.
+    """
+    await machinery.systemd.hold(place.unit)
+    await notify.speak_for(place.launcher, f"MAINPID={stage.pid}")
+    if record.spec.limits.oom_group:
+        enforcement.set_oom_group(place.control_group, kill_all=True)
+    devices.check(record.spec, place.control_group)
+
+
+async def _attach_scope(machinery: Machinery, record: Record, place: Place, stage: Stage) -> None:
     """The cgroup with all its limits holds the child before the child may do anything."""
     spec = record.spec
     properties = scope.properties(
@@ -100,14 +127,13 @@ async def _attach_scope(machinery: Machinery, record: Record, stage: Stage) -> N
     )
     properties += devices.properties(spec)
     try:
-        await machinery.systemd.start_transient(scope.unit_name(spec.name), properties)
+        await machinery.systemd.start_transient(place.unit, properties)
     except SetupFailed:
         raise
     except MctlError as error:
-        raise SetupFailed(f"start {scope.unit_name(spec.name)}", error) from error
-    group = scope.control_group(spec.name, record.owner_uid)
-    limits.complete(group, spec.limits)
-    devices.check(spec, group)
+        raise SetupFailed(f"start {place.unit}", error) from error
+    limits.complete(place.control_group, spec.limits)
+    devices.check(spec, place.control_group)
 
 
 async def _prepare(
@@ -118,13 +144,17 @@ async def _prepare(
     made.close()
 
 
-async def _abandon(machinery: Machinery, record: Record, stage: Stage) -> None:
-    """The child is ended and reaped; its scope, if there is one, ends with it."""
+async def _abandon(machinery: Machinery, record: Record, place: Place, stage: Stage) -> None:
+    """The child is ended and reaped; its scope, if there is one, ends with it. A service is PID 1's to end."""
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(stage.pidfd, signal.SIGKILL)
     await readable(stage.pidfd)
     os.close(stage.pidfd)
-    await machinery.spawner.forget(record.id)
+    if place.is_service:
+        with contextlib.suppress(MctlError):  # not held yet
+            await machinery.systemd.let_go(place.unit)
+    else:
+        await machinery.spawner.forget(record.id)
 
 
 async def _side_by_side(*work: Coroutine[Any, Any, None]) -> None:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..errors import ADVICE, SetupFailed
 from ..systemd import journal
 from .relay import Relay
 from .terminal import CLIENT, NAME, Terminal
@@ -102,6 +103,15 @@ class TerminalStdio:
 
 
 AnyStdio = Stdio | TerminalStdio
+
+
+def open_for_start(record: Record, unit: str, tasks: Tasks, stdin: int | None, *, attach: bool) -> AnyStdio:
+    try:
+        if record.spec.terminal:
+            return TerminalStdio(record, unit, tasks, attach=attach)
+        return open_stdio(record, unit, stdin=stdin, attach=attach)
+    except OSError as error:
+        raise SetupFailed("connect the output to the journal", f"{error.strerror}; {ADVICE}") from error
 
 
 def open_stdio(record: Record, unit: str, *, stdin: int | None, attach: bool) -> Stdio:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import uuid
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING
 
 from systemd import journal
 
-from ..systemd import scope
+from ..errors import MctlError
 from .events import Exit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..runtime.launch import Status
-    from ..store import Record, Run
+    from ..store import Run
+    from .standing import Standing
 
 MESSAGE_READY = uuid.UUID("0d4c2e6a6d8b4c57b3c5d0a3f58e8c11")
 MESSAGE_STARTED = uuid.UUID("7a46ca3252124d83ae72a583628e89e7")
@@ -23,6 +27,7 @@ MESSAGE_EXITED = uuid.UUID("5cf9f2a3c8a64fd1a2a0ee34ba8aa9b1")
 MESSAGE_RESTARTING = uuid.UUID("c94bec11608e4368b271b79271ffba0e")
 MESSAGE_GIVEN_UP = uuid.UUID("a55e90739b6a44d2b2dc110b09968252")
 MESSAGE_HEALTH = uuid.UUID("c9d5d21ea59c40d58742de1d2fd28e5c")
+MESSAGE_NOT_STARTED = uuid.UUID("32994a5d60114a8c9c6de77d82e97f03")
 
 
 def judge(status: Status, *, oom_kills: int) -> Exit:
@@ -45,60 +50,74 @@ def note_ready(version: str, containers: int, running: int) -> None:
     )
 
 
-def note_started(record: Record, pid: int, restarts: int) -> None:
+@contextlib.contextmanager
+def telling_of_failure(container: Standing) -> Iterator[None]:
+    """Among the unit's lines. PID 1 may end who has asked for the start before that one can say why it failed."""
+    try:
+        yield
+    except MctlError as error:
+        _note_not_started(container, error)
+        raise
+
+
+def _note_not_started(container: Standing, why: Exception) -> None:
+    _send(container, MESSAGE_NOT_STARTED, f"Container {container.name} is not started: {why}", 3, MCTL_WHY=str(why))
+
+
+def note_started(container: Standing, pid: int, restarts: int) -> None:
     again = f", for the {ordinal(restarts)} time by itself" if restarts else ""
     _send(
-        record, MESSAGE_STARTED, f"Container {record.spec.name} has been started{again}", 6,
+        container, MESSAGE_STARTED, f"Container {container.name} has been started{again}", 6,
         MCTL_MAIN_PID=str(pid), MCTL_RESTARTS=str(restarts),
     )  # fmt: skip
 
 
-def note(record: Record, end: Exit, lasted_usec: int) -> None:
+def note(container: Standing, end: Exit, lasted_usec: int) -> None:
     """One journal entry for each end of a run, among the lines of its unit but not among those it has printed."""
     _send(
-        record, MESSAGE_EXITED, f"Container {record.spec.name} {describe(end)} after {lasted_usec / 1_000_000:.3f} s",
+        container, MESSAGE_EXITED, f"Container {container.name} {describe(end)} after {lasted_usec / 1_000_000:.3f} s",
         6 if end == Exit("exited", 0) else 5,
         MCTL_EXIT_HOW=end.how, MCTL_EXIT_STATUS=str(end.status), MCTL_LASTED_USEC=str(lasted_usec),
     )  # fmt: skip
 
 
-def note_restarting(record: Record, run: Run, seconds: float, why: str = "") -> None:
+def note_restarting(container: Standing, run: Run, seconds: float, why: str = "") -> None:
     """why: what went wrong with the last try, where it was one."""
     failed = f" could not be started again ({why}); it" if why else ""
     _send(
-        record, MESSAGE_RESTARTING,
-        f"Container {record.spec.name}{failed} will be started again in {seconds:.1f} s ({record.spec.restart})",
+        container, MESSAGE_RESTARTING,
+        f"Container {container.name}{failed} will be started again in {seconds:.1f} s ({container.spec.restart})",
         4 if why else 6, MCTL_RESTARTS=str(run.restarts), MCTL_WHY=why,
     )  # fmt: skip
 
 
-def note_given_up(record: Record, run: Run, why: str = "") -> None:
+def note_given_up(container: Standing, run: Run, why: str = "") -> None:
     failed = f" could not be started again ({why}); it" if why else ""
     _send(
-        record, MESSAGE_GIVEN_UP,
-        f"Container {record.spec.name}{failed} has been started again {run.restarts} times, as often as it may be "
-        f"({record.spec.restart}): it stays as it is until somebody starts it",
+        container, MESSAGE_GIVEN_UP,
+        f"Container {container.name}{failed} has been started again {run.restarts} times, as often as it may be "
+        f"({container.spec.restart}): it stays as it is until somebody starts it",
         4, MCTL_RESTARTS=str(run.restarts), MCTL_WHY=why,
     )  # fmt: skip
 
 
-def note_health(record: Record, health: str, status: int) -> None:
+def note_health(container: Standing, health: str, status: int) -> None:
     """status: of the last check."""
-    told = f"Container {record.spec.name} is {health}"
+    told = f"Container {container.name} is {health}"
     if health == "unhealthy":
-        told += f": its check has failed {record.spec.health.retries} times in a row, the last with status {status}"
+        told += f": its check has failed {container.spec.health.retries} times in a row, the last with status {status}"
     priority = 4 if health == "unhealthy" else 6
-    _send(record, MESSAGE_HEALTH, told, priority, MCTL_HEALTH=health, MCTL_CHECK_STATUS=str(status))
+    _send(container, MESSAGE_HEALTH, told, priority, MCTL_HEALTH=health, MCTL_CHECK_STATUS=str(status))
 
 
-def _send(record: Record, message: uuid.UUID, text: str, priority: int, **fields: str) -> None:
+def _send(container: Standing, message: uuid.UUID, text: str, priority: int, **fields: str) -> None:
     journal.send(
         text,
         MESSAGE_ID=message.hex,
         PRIORITY=priority,
-        OBJECT_SYSTEMD_UNIT=scope.unit_name(record.spec.name),
-        MCTL_CONTAINER_NAME=record.spec.name,
-        MCTL_CONTAINER_ID=record.id,
+        OBJECT_SYSTEMD_UNIT=container.unit,
+        MCTL_CONTAINER_NAME=container.name,
+        MCTL_CONTAINER_ID=container.id,
         SYSLOG_IDENTIFIER="mctld",
         **fields,
     )

@@ -14,12 +14,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import MctlError, NoSuchContainer, NotRunning, StoreFailed
+from ..restart import RestartPolicy
 from ..runtime.planner import NO_WINDOW
 from ..runtime.rootfs import boot_id
 from ..state import State
 from ..store import Run
-from . import comeback, supervise
+from . import bootunit, comeback, supervise
 from .events import Exit
+from .place import in_scope
 from .standing import Standing
 from .vitals import NONE, UNHEALTHY
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from ..store import Record
     from .health import Health
     from .machinery import Machinery
+    from .place import Place
     from .start import Window
     from .vitals import Result, Vitals
 
@@ -53,7 +56,9 @@ class Supervised(Standing):
     async def stop(self, *, timeout_usec: int | None = None, why: str = comeback.ASKED) -> None: ...
 
     @abstractmethod
-    async def _start(self, beginning: Run, stdin: int | None, window: Window, *, attach: bool) -> object: ...
+    async def _start(
+        self, place: Place, beginning: Run, stdin: int | None, window: Window, *, attach: bool
+    ) -> tuple[int, ...]: ...
 
     @abstractmethod
     def _tell(self, *changed: str) -> None:
@@ -64,6 +69,19 @@ class Supervised(Standing):
 
     @abstractmethod
     def _forget(self) -> None: ...
+
+    @property
+    def policy(self) -> RestartPolicy:
+        """What of it is ours: what is a service is PID 1's to start again."""
+        return RestartPolicy() if bootunit.owns(self.name) else self.spec.restart
+
+    async def _start_anew(self, place: Place, stdin: int | None, window: Window, *, attach: bool) -> tuple[int, ...]:
+        """Because somebody wants it, whatever has been planned."""
+        self._machinery.restarts.cancel(self.id)
+        try:
+            return await self._start(place, Run(), stdin, window, attach=attach)
+        finally:
+            self._plan()  # where it has failed, and waited for a start before
 
     async def restart(self, *, timeout_usec: int | None = None) -> None:
         """Stopped, if it runs, and started. One that is to be removed at its end stays for that."""
@@ -83,7 +101,7 @@ class Supervised(Standing):
 
     def revive(self) -> None:
         """Once after a start of the service, when all that runs has been found again."""
-        run = comeback.revived(self.spec.restart, self._run, boot_id(), time.time_ns() // 1_000)
+        run = comeback.revived(self.policy, self._run, boot_id(), time.time_ns() // 1_000)
         if run != self._run:
             self._must_become(run, *WAITING)
         self._plan()
@@ -92,8 +110,8 @@ class Supervised(Standing):
         """Of the run that is over: what comes next, planned and told."""
         self._plan(told=True)
         failed = not before.stopped_for and end != Exit("exited", 0)
-        if failed and self.state is State.EXITED and comeback.exhausted(self.spec.restart, self._run):
-            supervise.note_given_up(self.record, self._run)
+        if failed and self.state is State.EXITED and comeback.exhausted(self.policy, self._run):
+            supervise.note_given_up(self, self._run)
 
     def _plan(self, why: str = "", *, told: bool = False) -> None:
         """If it waits for a start: when that is due. why: the last one failed so."""
@@ -103,7 +121,7 @@ class Supervised(Standing):
         seconds = min(max(seconds, 0.0), comeback.MOST_USEC / 1_000_000)  # the clock may have been set meanwhile
         self._machinery.restarts.plan(self.id, seconds, self._start_again)
         if told:
-            supervise.note_restarting(self.record, self._run, seconds, why)
+            supervise.note_restarting(self, self._run, seconds, why)
 
     async def _start_again(self) -> None:
         async with self._lock:
@@ -111,7 +129,7 @@ class Supervised(Standing):
                 return
             beginning = Run(restarts=self.restarts + 1, failures=self._run.failures)
             try:
-                await self._start(beginning, None, NO_WINDOW, attach=False)
+                await self._start(in_scope(self.record), beginning, None, NO_WINDOW, attach=False)
             except MctlError as error:
                 self._try_failed(str(error))
             except Exception as error:
@@ -119,13 +137,13 @@ class Supervised(Standing):
                 self._try_failed(str(error))
 
     def _try_failed(self, why: str) -> None:
-        self._must_become(comeback.start_failed(self.spec.restart, self._run, time.time_ns() // 1_000), *WAITING)
+        self._must_become(comeback.start_failed(self.policy, self._run, time.time_ns() // 1_000), *WAITING)
         self.warnings = (f"the last try to start it again failed: {why}",)
         self._tell("Warnings")
         if self.state is State.RESTARTING:
             self._plan(why, told=True)
         else:
-            supervise.note_given_up(self.record, self._run, why)
+            supervise.note_given_up(self, self._run, why)
 
     def _wait_no_more(self, stopped_for: str = "") -> None:
         """It waited for a start, which nobody wants any more."""
@@ -151,7 +169,7 @@ class Supervised(Standing):
         if vitals.health == self._run.health:
             return
         self._must_become(replace(self._run, health=vitals.health), "Health")
-        supervise.note_health(self.record, vitals.health, result.status)
+        supervise.note_health(self, vitals.health, result.status)
         action = self.spec.health.on_failure if vitals.health == UNHEALTHY else "none"
         if action == "kill":
             self._signal(signal.SIGKILL)

@@ -176,7 +176,7 @@ class Transfers:
         except BaseException:
             running.cancel()
             await asyncio.wait([running])
-            await self._machinery.systemd.stop(unit)
+            await self._machinery.systemd.stop_rest(unit)
             raise
 
 

@@ -7,7 +7,7 @@ import os
 import time
 
 from ..runtime.cgroup import HIERARCHY
-from ..systemd import journal, scope
+from ..systemd import journal, scope, service
 from ..unreadable import Witness
 
 
@@ -17,10 +17,10 @@ def running() -> dict[str, Witness]:
     for unit in journal.published():
         fields = journal.published_fields(unit)
         name, owner = fields.get("CONTAINER_NAME", ""), fields.get("CONTAINER_OWNER_UID", "")
-        if unit != scope.unit_name(name) or not owner.isdecimal():
+        if not owner.isdecimal():
             continue
-        pid = first_process(scope.control_group(name, int(owner)))
-        if pid:
+        kind = next((kind for kind in (scope, service) if unit == kind.unit_name(name)), None)
+        if kind and (pid := first_process(kind.control_group(name, int(owner)))):
             found[fields.get("CONTAINER_ID", "")] = Witness(name, int(owner), _root_outside(pid), pid)
     return found
 

@@ -153,6 +153,11 @@ def _held(descriptors: list[int]) -> list[int]:
     return held
 
 
+def _birth(verb: str, namespaces: int, ids: IdMap | None, inherited: Inherited) -> dict[str, Any]:
+    maps = {"uid_map": ids.uids, "gid_map": ids.gids} if ids else {}
+    return {"verb": verb, "namespaces": namespaces, **asdict(inherited), **maps}
+
+
 class Spawner:
     """One connection to mctl-spawner.service; requests are answered in the order they are sent."""
 
@@ -176,10 +181,11 @@ class Spawner:
         return self._protocol not in (None, PROTOCOL)
 
     async def spawn(self, name: str, namespaces: int, ids: IdMap | None, inherited: Inherited) -> Stage:
-        request = {"verb": "spawn", "name": name, "namespaces": namespaces, **asdict(inherited)}
-        if ids:
-            request |= {"uid_map": ids.uids, "gid_map": ids.gids}
-        return await self._stage(request)
+        return await self._stage({**_birth("spawn", namespaces, ids, inherited), "name": name})
+
+    async def bear(self, namespaces: int, ids: IdMap | None, inherited: Inherited, cgroup: int) -> Stage:
+        """A child of PID 1's, in an open cgroup directory: nobody but PID 1 hears of its end."""
+        return await self._stage(_birth("bear", namespaces, ids, inherited), cgroup)
 
     async def join(self, name: str, container: int, cgroup: int, note: Any, inherited: Inherited) -> Stage:
         """Born in the PID namespace of the process that `container`, a pidfd, means, and in an open cgroup directory.

@@ -49,6 +49,7 @@ class Spawner:
         self._verbs: dict[str, Callable[[dict[str, Any], list[int]], Reply]] = {
             "hello": lambda _request, _descriptors: ({"protocol": PROTOCOL, "children": self._children.pids()}, []),
             "spawn": self._spawn,
+            "bear": self._bear,
             "join": self._join,
             "map": self._map,
             "status": lambda request, _descriptors: (self._children.status(request["name"]), []),
@@ -106,7 +107,9 @@ class Spawner:
 
     def _spawn(self, request: dict[str, Any], received: list[int]) -> Reply:
         """A child in new namespaces, blocked on its channel; its pidfd comes back."""
-        pid, pidfd = self._clone(request["namespaces"], received[0])
+        pid, pidfd = process.clone(request["namespaces"])
+        if pid == 0:
+            self._become_stage(received[0])
         try:
             self._prepare(pid, request)
         except BaseException:
@@ -116,11 +119,20 @@ class Spawner:
         self._children.add(request["name"], pid)
         return {"pid": pid}, [pidfd]
 
-    def _clone(self, namespaces: int, channel: int) -> tuple[int, int]:
-        pid, pidfd = process.clone(namespaces)
+    def _bear(self, request: dict[str, Any], received: list[int]) -> Reply:
+        """As _spawn, but in a cgroup, and not ours: our parent's, PID 1's, who keeps the status as that of a service's
+        main process. Nothing of it is remembered here."""
+        channel, cgroup = received
+        pid, pidfd = process.clone_for_parent(request["namespaces"], cgroup)
         if pid == 0:
             self._become_stage(channel)
-        return pid, pidfd
+        try:
+            self._prepare(pid, request)
+        except BaseException:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.close(pidfd)
+            raise
+        return {"pid": pid}, [pidfd]
 
     def _join(self, request: dict[str, Any], received: list[int]) -> Reply:
         """As _spawn, but in the cgroup and the PID namespace of a container that runs.

@@ -26,6 +26,7 @@ UNITS = "/run/systemd/units"
 SEND_BUFFER = 8 << 20  # what PID 1 asks for: a payload shall rarely wait for journald
 SYNCHRONIZE_TIMEOUT = 30.0  # seconds
 CONNECT_TIMEOUT = 2.0  # seconds
+OURS = ("mctl-", "mctl@")  # how our units' names begin
 GATHER = 1.0  # seconds in which more units may end
 STDOUT_PRIORITY = 6
 STDERR_PRIORITY = 5  # told apart from stdout, but not blindly an error
@@ -83,7 +84,7 @@ def withdraw(unit: str) -> None:
 def published() -> set[str]:
     """The units of ours that publish() has been called for."""
     names = (name.partition(":") for name in os.listdir(UNITS))
-    return {unit for kind, _, unit in names if kind == "log-extra-fields" and unit.startswith("mctl-")}
+    return {unit for kind, _, unit in names if kind == "log-extra-fields" and unit.startswith(OURS)}
 
 
 def published_fields(unit: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import MctlError, SetupFailed
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 NAME = "org.freedesktop.systemd1"
 PATH = "/org/freedesktop/systemd1"
 INTERFACE = f"{NAME}.Manager"
+PROPERTIES = "org.freedesktop.DBus.Properties"
 UNIT_EXISTS = f"{NAME}.UnitExists"
+FORCE = True  # also over links that lead elsewhere
 RUNTIME = True  # not beyond the next boot, and for a transient unit not beyond its end
 LEFTOVER_TIMEOUT = 10.0  # seconds that PID 1 may take to let go of a unit whose processes are all gone
 
@@ -32,12 +35,31 @@ class Bus(Protocol):
     ) -> None: ...
 
 
+@dataclass(slots=True)
+class _Job:
+    """One that has been asked for. It may end before PID 1 has said which it is."""
+
+    result: asyncio.Future[str]
+    path: str = ""
+    ended: dict[str, str] = field(default_factory=dict)
+
+    def has_path(self, path: str) -> None:
+        self.path = path
+        if path in self.ended:
+            self.result.set_result(self.ended[path])
+
+    def has_ended(self, path: str, result: str) -> None:
+        self.ended[path] = result
+        if path == self.path and not self.result.done():
+            self.result.set_result(result)
+
+
 class Manager:
     """systemd's manager, seen by one client."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._jobs: dict[str, asyncio.Future[str]] = {}
+        self._jobs: dict[str, list[_Job]] = {}
         self._removals: dict[str, list[asyncio.Future[None]]] = {}
         self._stop_requested: Callable[[str], None] = lambda _unit: None
 
@@ -70,33 +92,75 @@ class Manager:
     async def _start_transient(self, unit: str, properties: list[list[Any]]) -> None:
         await self._job(unit, "StartTransientUnit", "ssa(sv)a(sa(sv))", "fail", properties, [])
 
+    async def start(self, unit: str) -> None:
+        await self._job(unit, "StartUnit", "ss", "replace")
+
+    async def stop(self, unit: str) -> None:
+        await self._job(unit, "StopUnit", "ss", "replace", verb="stop")
+
     async def restart(self, unit: str) -> None:
         await self._job(unit, "RestartUnit", "ss", "replace")
 
-    async def stop(self, unit: str) -> None:
+    async def stop_rest(self, unit: str) -> None:
         """What is left of a unit that may have ended meanwhile."""
         with contextlib.suppress(MctlError):
-            await self._job(unit, "StopUnit", "ss", "replace")
+            await self.stop(unit)
 
-    async def _job(self, unit: str, member: str, signature: str, *rest: Any) -> None:
+    async def restart_soon(self, unit: str) -> None:
+        """Also while it is being started: the job that does that then starts it anew."""
+        await self._call("RestartUnit", "ss", unit, "replace")
+
+    async def reload(self) -> None:
+        """Returns when PID 1 has read all units' files again."""
+        await self._call("Reload")
+
+    async def enable(self, unit: str) -> None:
+        await self._call("EnableUnitFiles", "asbb", [unit], not RUNTIME, not FORCE)
+
+    async def disable(self, unit: str) -> None:
+        await self._call("DisableUnitFiles", "asb", [unit], not RUNTIME)
+
+    async def hold(self, unit: str) -> None:
+        """PID 1 forgets no unit that somebody holds, and so not how its main process has ended."""
+        await self._call("RefUnit", "s", unit)
+
+    async def let_go(self, unit: str) -> None:
+        await self._call("UnrefUnit", "s", unit)
+
+    async def service(self, unit: str) -> dict[str, Any]:
+        """The properties of a service, as a unit and as a service."""
+        found: dict[str, Any] = {}
+        for interface in (f"{NAME}.Unit", f"{NAME}.Service"):
+            (values,) = await self._bus.call(NAME, path_of(unit), PROPERTIES, "GetAll", "s", [interface])
+            found |= {name: variant.value for name, variant in values.items()}
+        return found
+
+    async def _job(self, unit: str, member: str, signature: str, *rest: Any, verb: str = "start") -> None:
         """A call about `unit` that makes a job, and the job's end."""
-        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._jobs[unit] = done
+        job = _Job(asyncio.get_running_loop().create_future())
+        self._jobs.setdefault(unit, []).append(job)
         try:
-            await self._call(member, signature, unit, *rest)
-            result = await done
+            (path,) = await self._call(member, signature, unit, *rest)
+            job.has_path(path)
+            result = await job.result
         finally:
-            self._jobs.pop(unit, None)
+            self._jobs[unit].remove(job)
+            if not self._jobs[unit]:
+                del self._jobs[unit]
         if result != "done":
-            raise SetupFailed(f"start {unit}", f"systemd's job ended with {result!r}: see systemctl status {unit}")
+            raise SetupFailed(f"{verb} {unit}", f"systemd's job ended with {result!r}: see systemctl status {unit}")
 
     async def _let_go(self, unit: str, gone: asyncio.Future[None]) -> None:
-        with contextlib.suppress(MctlError):  # not failed, or gone meanwhile: the wait below tells
-            await self._call("ResetFailedUnit", "s", unit)
+        await self.reset_failed(unit)  # if it is gone meanwhile the wait below tells
         try:
             await asyncio.wait_for(gone, LEFTOVER_TIMEOUT)
         except TimeoutError as error:
             raise SetupFailed(f"start {unit}", "a unit of that name still exists: see systemctl status") from error
+
+    async def reset_failed(self, unit: str) -> None:
+        """As if it had never failed, nor been started too often. Nothing where it has not."""
+        with contextlib.suppress(MctlError):
+            await self._call("ResetFailedUnit", "s", unit)
 
     def _removal_of(self, unit: str) -> asyncio.Future[None]:
         gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -127,10 +191,9 @@ class Manager:
         await self._bus.call(NAME, PATH, "org.freedesktop.DBus.Peer", "Ping")
 
     def _on_job_removed(self, _path: str, body: list[Any]) -> None:
-        _, _, unit, result = body
-        done = self._jobs.get(unit)
-        if done is not None and not done.done():
-            done.set_result(result)
+        _, job, unit, result = body
+        for waiting in self._jobs.get(unit, ()):
+            waiting.has_ended(job, result)
 
     def _on_unit_removed(self, _path: str, body: list[Any]) -> None:
         for gone in self._removals.get(body[0], ()):
@@ -139,6 +202,11 @@ class Manager:
 
     def _on_request_stop(self, path: str, _body: list[Any]) -> None:
         self._stop_requested(unit_of(path))
+
+
+def path_of(unit: str) -> str:
+    """As sd_bus_path_encode(3); no unit's name begins with a digit here."""
+    return f"{PATH}/unit/" + "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):02x}" for c in unit)
 
 
 def unit_of(path: str) -> str:

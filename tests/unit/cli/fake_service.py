@@ -38,6 +38,8 @@ SIGNATURES = {
     "Remove": "t",
     "Freeze": "t",
     "Thaw": "t",
+    "Enable": "t",
+    "Disable": "t",
     "Update": "a{sv}t",
     "OpenLog": "a{sv}t",
     "Exec": "asa{sv}t",
@@ -295,7 +297,7 @@ class FakeService:
         self._target(message)
         return "", ()
 
-    Stop = Restart = Remove = Freeze = Thaw = Update = Start
+    Stop = Restart = Remove = Freeze = Thaw = Enable = Disable = Update = Start
 
     def Kill(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         container = self._target(message)

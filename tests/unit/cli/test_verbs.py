@@ -47,6 +47,8 @@ def test_create(mctl: Mctl, service: FakeService) -> None:
         (["freeze"], "Freeze", (0,)),
         (["unpause"], "Thaw", (0,)),
         (["thaw"], "Thaw", (0,)),
+        (["enable"], "Enable", (0,)),
+        (["disable"], "Disable", (0,)),
         (["update", "--pids", "9"], "Update", ({"TasksMax": ("t", 9)}, 0)),
         (["kill"], "Kill", (9, 0)),
         (["kill", "-s", "HUP"], "Kill", (1, 0)),

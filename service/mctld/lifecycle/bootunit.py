@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mctl@NAME.service: a container that PID 1 starts, watches and stops as any service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidArgs, MctlError, SetupFailed
+from ..runtime.launch import Status
+from ..spec import Rootfs
+from ..systemd import service
+from . import devices, place
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from ..store import Record
+    from .machinery import Machinery
+    from .place import Place
+
+log = logging.getLogger(__name__)
+
+
+def settings(machinery: Machinery, record: Record) -> str:
+    """What the unit has to know of the container: the text of its drop-in."""
+    spec = record.spec
+    paths = [machinery.settings.containers, *(bind.source.path for bind in spec.binds)]
+    if isinstance(spec.rootfs, Rootfs):
+        paths.append(spec.rootfs.path)
+    return service.drop_in(
+        spec.name,
+        record.owner_uid,
+        limits=spec.limits,
+        devices=spec.devices if devices.are_ruled(spec) else None,
+        stop_signal=spec.stop_signal,
+        timeout_stop_usec=spec.timeout_stop_usec,
+        restart=spec.restart,
+        paths=paths,
+        networked=bool(spec.networking.networks),
+    )
+
+
+def owns(name: str) -> bool:
+    """Whether the container is started by its unit, whoever asks."""
+    return service.read_drop_in(name) is not None
+
+
+async def enable(machinery: Machinery, record: Record) -> None:
+    """It starts at boot from now on. Not now."""
+    if record.spec.auto_remove:
+        raise InvalidArgs(f"container {record.spec.name!r} is removed when it ends (--rm): nothing is left for a boot")
+    service.write_drop_in(record.spec.name, settings(machinery, record))
+    await machinery.systemd.enable(service.unit_name(record.spec.name))
+    await machinery.systemd.reload()
+
+
+async def disable(machinery: Machinery, name: str, *, keep: bool) -> None:
+    """It starts at boot no more. keep: it runs, and PID 1 has to know how to stop it."""
+    await machinery.systemd.disable(service.unit_name(name))
+    if not keep:
+        service.remove_drop_in(name)
+    await machinery.systemd.reload()
+
+
+async def renew(machinery: Machinery, record: Record) -> None:
+    """The container's limits have changed: so do the unit's, at once where it runs."""
+    if owns(record.spec.name):
+        service.write_drop_in(record.spec.name, settings(machinery, record))
+        await machinery.systemd.reload()
+
+
+async def forget(machinery: Machinery, name: str) -> None:
+    """There is no such container any more."""
+    if owns(name) or service.is_enabled(name):
+        await disable(machinery, name, keep=False)
+        await machinery.systemd.reset_failed(service.unit_name(name))
+
+
+async def prepare(machinery: Machinery, record: Record) -> Place:
+    """Where PID 1 wants the container now. Raises where it does not want it."""
+    name, unit = record.spec.name, service.unit_name(record.spec.name)
+    if record.spec.auto_remove:
+        raise InvalidArgs(f"container {name!r} is removed when it ends (--rm): it cannot be a service")
+    found = await machinery.systemd.service(unit)
+    launcher = found["ControlPID"]
+    if found["SubState"] != "start" or not launcher:
+        raise InvalidArgs(f"{unit} is not being started: systemctl start {unit} does that")
+    await _inform(machinery, record, found["NeedDaemonReload"], found["Slice"])
+    return place.Place(unit, found["ControlGroup"], launcher)
+
+
+async def _inform(machinery: Machinery, record: Record, outdated: bool, slice_: str) -> None:  # noqa: FBT001
+    """Whoever has enabled it by systemctl alone has not told PID 1 what belongs to the container. A cgroup stays where
+    it is, so a unit in the wrong slice is started anew."""
+    name, wanted = record.spec.name, settings(machinery, record)
+    if service.read_drop_in(name) == wanted and not outdated:
+        return
+    service.write_drop_in(name, wanted)
+    await machinery.systemd.reload()
+    if f"Slice={slice_}" in wanted.splitlines():
+        return
+    unit = service.unit_name(name)
+    await machinery.systemd.restart_soon(unit)
+    raise SetupFailed(f"start {unit} in {slice_}", "it belongs into its owner's slice, where it is started anew now")
+
+
+async def start(machinery: Machinery, name: str, *, attach: bool) -> None:
+    """By its unit, which comes back to us. Returns when the command is executed."""
+    unit = service.unit_name(name)
+    if attach:
+        raise InvalidArgs(f"{unit} starts the container, with the journal as its output: see mctl logs -f {name}")
+    await machinery.systemd.reset_failed(unit)
+    await machinery.systemd.start(unit)
+
+
+async def status(machinery: Machinery, unit: str, pid: int) -> Status:
+    """What PID 1 knows of how its main process has ended, if it was that one."""
+    try:
+        found = await machinery.systemd.service(unit)
+    except MctlError as error:
+        log.warning("%s cannot be asked how its main process has ended: %s", unit, error)
+        return Status()
+    with contextlib.suppress(MctlError):
+        await machinery.systemd.let_go(unit)
+    if not pid or found["ExecMainPID"] != pid or not found["ExecMainCode"]:
+        return Status()
+    return Status(pid, found["ExecMainCode"], found["ExecMainStatus"])
+
+
+async def stop(machinery: Machinery, unit: str, ends_in_time: Awaitable[bool], *, again: bool) -> None:
+    """Also systemd shall know that this end is wanted. Returns when its processes are gone, or, if it is to come
+    again, when it runs again."""
+    stopping = asyncio.ensure_future((machinery.systemd.restart if again else machinery.systemd.stop)(unit))
+    if not await ends_in_time:
+        with contextlib.suppress(MctlError):  # it has just ended
+            await machinery.systemd.kill(unit, signal.SIGKILL)
+    await stopping
+
+
+async def sweep(machinery: Machinery, known: set[str]) -> None:
+    """What a crash has left of containers that no longer exist."""
+    try:
+        for name in set(service.written()) - known:
+            await forget(machinery, name)
+    except MctlError as error:
+        log.error("What a removed container has left cannot be removed: %s", error)

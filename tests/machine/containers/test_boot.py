@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Containers as services of the host: mctl@NAME.service."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Mctl
+
+POLITE = "trap 'echo bye; exit 0' TERM; echo hello; while :; do sleep 0.05; done"
+KILLED = r"mctld\.service: (Failed with result 'signal'|Main process exited.*)"
+FAILED = r"mctl@\S+: (Failed with result|Main process exited|Control process exited|Killing process).*"
+NOT_STARTED = r"Failed to start mctl@.*|Container \S+ is not started: .*|Call failed: .*"
+
+
+def show(mctl: Mctl, name: str, *properties: str) -> list[str]:
+    return [mctl.shell(f"systemctl show -P {prop} mctl@{name}").text.strip() for prop in properties]
+
+
+def create(mctl: Mctl, name: str, script: str = POLITE, *options: str, user: str | None = None) -> None:
+    rootfs = "/srv/alice" if user else mctl.rootfs
+    mctl("create", "--name", name, "--network", "none", *options, rootfs, "sh", "-c", script, user=user)
+
+
+def wait_for(mctl: Mctl, name: str, state: str) -> None:
+    deadline = time.monotonic() + 10
+    while mctl.properties(name)["State"] != state:
+        assert time.monotonic() < deadline, f"{name} does not become {state}"
+        time.sleep(0.05)
+
+
+def unit_lines(mctl: Mctl, name: str) -> list[str]:
+    return [entry["MESSAGE"] for entry in mctl.journal("-b", "-u", f"mctl@{name}")]
+
+
+@pytest.mark.usefixtures("alice_may_create")
+def test_a_users_container_is_a_service_of_the_host(mctl: Mctl) -> None:
+    create(mctl, "web", user="alice")
+    assert mctl("enable", "web", user="alice").text == "web\n"
+    assert mctl.properties("web")["Enabled"] is True
+    assert mctl.shell("systemctl is-enabled mctl@web").text == "enabled\n"
+    mctl("start", "web", user="alice")
+    found = mctl.properties("web")
+    assert found["Unit"] == "mctl@web.service"
+    assert found["ControlGroup"] == "/mctl.slice/mctl-u1000.slice/mctl@web.service"
+    state, main, group = show(mctl, "web", "ActiveState", "MainPID", "ControlGroup")
+    assert (state, int(main), group) == ("active", found["MainPID"], found["ControlGroup"])
+    status = mctl.shell(f"cat /proc/{main}/status; cat /sys/fs/cgroup{group}/cgroup.procs").text
+    assert "\nPPid:\t1\n" in status  # a child of PID 1, which alone hears of its end
+    mctl("stop", "web", user="alice")
+    assert show(mctl, "web", "ActiveState", "Result", "ExecMainStatus") == ["inactive", "success", "0"]
+    assert {"hello", "bye"} <= set(unit_lines(mctl, "web"))
+    assert mctl("logs", "web", user="alice").text == "hello\nbye\n"
+
+
+@pytest.mark.usefixtures("alice_may_create")
+def test_systemctl_alone_enables_and_starts_it_in_its_owners_slice(mctl: Mctl) -> None:
+    create(mctl, "web", user="alice")
+    mctl.shell("systemctl enable --now mctl@web")
+    assert show(mctl, "web", "ControlGroup") == ["/mctl.slice/mctl-u1000.slice/mctl@web.service"]
+    assert mctl.properties("web")["State"] == "running"
+    mctl.shell("systemctl stop mctl@web")
+    assert mctl.properties("web")["State"] == "exited"
+
+
+@pytest.mark.allow_journal(FAILED)
+def test_the_exit_status_is_the_units(mctl: Mctl) -> None:
+    for status in (0, 3, 143):
+        create(mctl, f"ends-{status}", f"exit {status}")
+        mctl.shell(f"systemctl start mctl@ends-{status}")
+        wait_for(mctl, f"ends-{status}", "exited")
+        assert mctl.properties(f"ends-{status}")["ExitStatus"] == status
+    assert show(mctl, "ends-3", "ActiveState", "ExecMainStatus", "Result") == ["failed", "3", "exit-code"]
+    assert mctl.shell("systemctl is-failed mctl@ends-0 mctl@ends-143", check=False).text == "inactive\ninactive\n"
+
+
+@pytest.mark.allow_journal(FAILED, NOT_STARTED)
+def test_what_cannot_start_says_why_in_its_units_journal(mctl: Mctl) -> None:
+    mctl("create", "--name", "bad", mctl.rootfs, "nosuch")
+    assert mctl.shell("systemctl start mctl@bad mctl@nobody", check=False).returncode == 1
+    assert any("command 'nosuch' does not exist" in line for line in unit_lines(mctl, "bad"))
+    assert any("there is no container 'nobody'" in line for line in unit_lines(mctl, "nobody"))
+    assert mctl.properties("bad")["State"] == "created"
+    mctl.shell("systemctl reset-failed mctl@nobody")
+
+
+@pytest.mark.allow_journal(FAILED, NOT_STARTED)
+def test_a_scope_goes_on_and_the_unit_waits_for_its_end(mctl: Mctl) -> None:
+    create(mctl, "web")
+    mctl("start", "web")
+    mctl("enable", "web")
+    assert mctl.shell("systemctl start mctl@web", check=False).returncode == 1
+    assert any("is running already, in mctl-web.scope" in line for line in unit_lines(mctl, "web"))
+    assert mctl.properties("web")["Unit"] == "mctl-web.scope"
+    mctl("stop", "web")
+    mctl("start", "web")
+    assert mctl.properties("web")["Unit"] == "mctl@web.service"
+
+
+@pytest.mark.allow_journal(KILLED, FAILED)
+def test_the_service_may_die_meanwhile(mctl: Mctl) -> None:
+    create(mctl, "web")
+    create(mctl, "short", "sleep 3; exit 7")
+    mctl.shell("systemctl start mctl@web mctl@short")
+    before = mctl.properties("web")
+    mctl.shell(f"systemctl stop mctl-spawner.service; kill -9 {mctl.service_pid()}; systemctl stop mctld; sleep 4")
+    assert show(mctl, "short", "ExecMainStatus") == ["7"]
+    assert mctl.properties("web") == before
+    ended = mctl.properties("short")
+    assert (ended["State"], ended["ExitHow"], ended["ExitStatus"]) == ("exited", "exited", 7)
+    mctl("stop", "web")
+    assert show(mctl, "web", "ActiveState") == ["inactive"]
+
+
+@pytest.mark.allow_journal(FAILED, r"mctl@web\.service: State 'stop-sigterm' timed out\. Killing\.")
+def test_stopping_is_the_containers_own_way(mctl: Mctl) -> None:
+    create(mctl, "web", "trap 'echo usr1; exit 0' USR1; while :; do sleep 0.05; done", "--stop-signal", "USR1")
+    mctl.shell("systemctl start mctl@web; sleep 0.3; systemctl stop mctl@web")
+    assert "usr1" in unit_lines(mctl, "web")
+    create(mctl, "deaf", "trap '' TERM; while :; do sleep 0.05; done", "--stop-timeout", "1")
+    mctl.shell("systemctl start mctl@deaf; sleep 0.3; systemctl stop mctl@deaf")
+    assert show(mctl, "deaf", "Result") == ["timeout"]
+    assert mctl.properties("deaf")["ExitHow"] == "killed"
+    mctl.shell("systemctl reset-failed mctl@deaf; systemctl start mctl@deaf")
+    mctl("stop", "-f", "deaf")
+    assert mctl.properties("deaf")["State"] == "exited"
+
+
+@pytest.mark.allow_journal(FAILED, r"mctl@db\.service: Scheduled restart job.*")
+def test_it_is_restarted_ordered_and_frozen_as_any_service(mctl: Mctl) -> None:
+    create(mctl, "db")
+    create(mctl, "web")
+    for name in ("db", "web"):
+        mctl("enable", name)
+    mctl.shell(
+        "mkdir -p /run/systemd/system/mctl@web.service.d /run/systemd/system/mctl@db.service.d;"
+        "printf '[Unit]\\nRequires=mctl@db.service\\nAfter=mctl@db.service\\n'"
+        " > /run/systemd/system/mctl@web.service.d/z.conf;"
+        "printf '[Service]\\nRestart=on-failure\\n' > /run/systemd/system/mctl@db.service.d/z.conf;"
+        "systemctl daemon-reload; systemctl start mctl@web"
+    )
+    first, second = (mctl.properties(name)["StartTimestampMonotonic"] for name in ("db", "web"))
+    assert 0 < first < second
+    mctl.shell("systemctl freeze mctl@db")
+    assert mctl.properties("db")["State"] == "paused"
+    mctl.shell("systemctl thaw mctl@db")
+    mctl("kill", "db")
+    deadline = time.monotonic() + 10
+    while mctl.properties("db")["StartTimestampMonotonic"] in (0, first) or mctl.properties("db")["State"] != "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    mctl.shell("systemctl stop mctl@db")
+    assert show(mctl, "web", "ActiveState") == ["inactive"]  # what requires it is stopped with it
+    mctl.shell("rm -r /run/systemd/system/mctl@web.service.d /run/systemd/system/mctl@db.service.d;"
+               "systemctl daemon-reload")  # fmt: skip
+
+
+def test_nothing_is_left_of_a_removed_one(mctl: Mctl) -> None:
+    """The leak check looks at /etc/systemd/system, too."""
+    create(mctl, "web")
+    mctl("enable", "web")
+    mctl("start", "web")
+    mctl("rm", "-f", "web")
+    assert mctl.shell("systemctl is-enabled mctl@web", check=False).text == "disabled\n"
+    assert not mctl("ps", "-a", "-q").text
+
+
+def test_what_removes_itself_is_no_service(mctl: Mctl) -> None:
+    create(mctl, "web", POLITE, "--rm")
+    result = mctl("enable", "web", check=False)
+    assert result.returncode == 1
+    assert "is removed when it ends" in result.stderr.decode()
