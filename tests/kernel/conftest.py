@@ -32,6 +32,7 @@ def address_of(tmp_path: Path) -> Iterator[Callable[[], str]]:
             os.dup2(listener.fileno(), spawner_module.LISTEN_FD)
             with open("/proc/self/oom_score_adj", "w") as file:
                 file.write("100")  # as with systemd's OOMScoreAdjust, it is not for the payloads
+            os.umask(0o027)  # nor is UMask=
             try:
                 spawner_module.main()
             finally:
