@@ -71,7 +71,7 @@ async def serve(settings: Settings) -> None:
         controllers=cgroup.available(),
     )
     registry = Registry(machinery)
-    await machinery.systemd.open(registry.stop_requested)
+    await machinery.systemd.open(registry.stop_requested, registry.job_made)
     await asyncio.to_thread(images.recover)
     await recover(machinery, registry)
     door = await open_door(connection, registry, Checkup(machinery, connection), settings.contract_directory)

@@ -167,6 +167,28 @@ def test_stopped_while_it_waits_it_is_not_started(play: Any, noted: list[Any]) -
     assert (made.state, made.next_start_usec, made.done) == (State.EXITED, 0, [])
 
 
+@pytest.mark.parametrize(("state", "after"), [(State.RUNNING, State.STOPPING), (State.PAUSED, State.STOPPING)])
+def test_stopped_by_pid_1_it_does_not_come_back(play: Any, noted: list[Any], state: State, after: State) -> None:
+    async def work(made: Played) -> None:
+        made.is_being_stopped(comeback.ASKED)
+        made.is_being_stopped(comeback.HOST)
+        assert made.state is after
+        made.end(Exit("exited", 0))
+        await asyncio.sleep(100)
+
+    made = play(work, replace(RUNNING, state=state), restart=RestartPolicy("always"))
+    assert (made.state, made.done, made._run.stopped_for) == (State.EXITED, [], comeback.ASKED)
+
+
+def test_stopped_by_pid_1_and_over_at_once_it_does_not_come_back_either(play: Any, noted: list[Any]) -> None:
+    async def work(made: Played) -> None:
+        made.end(Exit("exited", 0))
+        made.is_being_stopped(comeback.ASKED)
+        await asyncio.sleep(100)
+
+    assert play(work, RUNNING, restart=RestartPolicy("always")).state is State.EXITED
+
+
 def test_a_new_instance_of_the_service_goes_on_where_the_last_one_was(play: Any, noted: list[Any]) -> None:
     async def work(made: Played) -> None:
         made.revive()

@@ -9,6 +9,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from dbus_next.signature import Variant
 
 from mctld.bounds import INFINITY
 from mctld.errors import MctlError, SetupFailed
@@ -57,7 +58,7 @@ class FakeSystemd:
 def started(systemd: FakeSystemd) -> None:
     async def run() -> None:
         manager = Manager(systemd)
-        await manager.open(lambda _unit: None)
+        await manager.open(lambda _unit: None, lambda _unit, _job: None)
         await manager.start_transient("mctl-web.scope", [])
 
     asyncio.run(run())
@@ -77,6 +78,26 @@ def test_a_leftover_unit_is_waited_for() -> None:
     started(systemd)
     assert systemd.calls.count("StartTransientUnit") == 2
     assert "ResetFailedUnit" in systemd.calls
+
+
+def test_jobs_are_told_of_and_say_of_which_kind_they_are() -> None:
+    class Jobs(FakeSystemd):
+        async def call(self, *args: Any, **_: Any) -> list[Any]:
+            if args[1] == "/job/1":
+                return [Variant("s", "stop")]
+            if args[1] == "/job/2":
+                raise UnitExists
+            return []
+
+    async def run() -> tuple[list[tuple[str, str]], list[str]]:
+        told: list[tuple[str, str]] = []
+        systemd = Jobs()
+        manager = Manager(systemd)
+        await manager.open(lambda _unit: None, lambda unit, job: told.append((unit, job)))
+        systemd.signals["JobNew"]("/x", [1, "/job/1", "mctl-web.scope"])
+        return told, [await manager.type_of(job) for job in ("/job/1", "/job/2")]
+
+    assert asyncio.run(run()) == ([("mctl-web.scope", "/job/1")], ["stop", ""])
 
 
 def test_a_unit_is_found_in_its_path() -> None:

@@ -149,12 +149,26 @@ class Registry:
                 self._machinery.tasks.start(self._stop(container), f"stop {container.name}")
 
     async def _stop(self, container: Container) -> None:
-        """A shutdown is nobody's wish for this one: it may be back after the next boot."""
+        await container.stop(why=await self._whose_wish())
+
+    def job_made(self, unit: str, job: str) -> None:
+        """PID 1 forgets whom to ask when the service is started anew, and then stops a scope by itself."""
+        for container in self._by_name.values():
+            if container.unit == unit and container.state.can_be_signalled:
+                self._machinery.tasks.start(self._heed(container, job), f"look at a job of {unit}")
+
+    async def _heed(self, container: Container, job: str) -> None:
+        kind = await self._machinery.systemd.type_of(job)
+        if kind == "stop" or (not kind and not container.state.can_be_signalled):  # over, and the container too
+            container.is_being_stopped(await self._whose_wish())
+
+    async def _whose_wish(self) -> str:
+        """A shutdown is nobody's for this one: it may be back after the next boot."""
         try:
             stopping = await self._machinery.systemd.is_stopping()
         except MctlError:  # there is nobody left to ask
             stopping = True
-        await container.stop(why=comeback.HOST if stopping else comeback.ASKED)
+        return comeback.HOST if stopping else comeback.ASKED
 
     def _check_room(self, name: str, owner_uid: int) -> None:
         if name in self._by_name:

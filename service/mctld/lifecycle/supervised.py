@@ -145,6 +145,13 @@ class Supervised(Standing):
         else:
             supervise.note_given_up(self, self._run, why)
 
+    def is_being_stopped(self, why: str) -> None:
+        """By PID 1, which does not leave it to us."""
+        if self.state is State.RESTARTING:
+            self._wait_no_more(why)
+        elif self.state.can_be_signalled and not self._run.stopped_for:
+            self._must_become(replace(self._run, state=State.STOPPING, stopped_for=why), "State")
+
     def _wait_no_more(self, stopped_for: str = "") -> None:
         """It waited for a start, which nobody wants any more."""
         self._must_become(comeback.given_up(self._run, stopped_for), *WAITING)

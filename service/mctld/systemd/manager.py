@@ -62,10 +62,13 @@ class Manager:
         self._jobs: dict[str, list[_Job]] = {}
         self._removals: dict[str, list[asyncio.Future[None]]] = {}
         self._stop_requested: Callable[[str], None] = lambda _unit: None
+        self._job_made: Callable[[str, str], None] = lambda _unit, _job: None
 
-    async def open(self, stop_requested: Callable[[str], None]) -> None:
-        """`stop_requested` is called with a scope's name when PID 1 asks its controller to stop it."""
-        self._stop_requested = stop_requested
+    async def open(self, stop_requested: Callable[[str], None], job_made: Callable[[str, str], None]) -> None:
+        """`stop_requested` is called with a scope's name when PID 1 asks its controller to stop it, `job_made` with a
+        unit's name and a job's path."""
+        self._stop_requested, self._job_made = stop_requested, job_made
+        await self._bus.on_signal(NAME, INTERFACE, "JobNew", lambda _, body: self._job_made(body[2], body[1]))
         await self._bus.on_signal(NAME, INTERFACE, "JobRemoved", self._on_job_removed)
         await self._bus.on_signal(NAME, INTERFACE, "UnitRemoved", self._on_unit_removed)
         await self._bus.on_signal(NAME, f"{NAME}.Scope", "RequestStop", self._on_request_stop)
@@ -180,9 +183,18 @@ class Manager:
 
     async def is_stopping(self) -> bool:
         """Whether the host is shutting down."""
-        body = [INTERFACE, "SystemState"]
-        (state,) = await self._bus.call(NAME, PATH, "org.freedesktop.DBus.Properties", "Get", "ss", body)
-        return bool(state.value == "stopping")
+        return await self._get(PATH, INTERFACE, "SystemState") == "stopping"
+
+    async def type_of(self, job: str) -> str:
+        """start, stop and others; empty where the job is over."""
+        try:
+            return await self._get(job, f"{NAME}.Job", "JobType")
+        except MctlError:
+            return ""
+
+    async def _get(self, path: str, interface: str, name: str) -> str:
+        (found,) = await self._bus.call(NAME, path, "org.freedesktop.DBus.Properties", "Get", "ss", [interface, name])
+        return str(found.value)
 
     async def set_properties(self, unit: str, properties: list[list[Any]]) -> None:
         """All of them or none, until the unit ends. In force when it returns: PID 1 takes messages in turn, and writes

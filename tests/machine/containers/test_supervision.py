@@ -190,6 +190,23 @@ def test_systemctl_stop_is_a_persons_wish(mctl: Mctl) -> None:
     assert becomes(mctl, "web", State="exited")["RestartCount"] == 0
 
 
+@pytest.mark.parametrize("script", [PATIENT, "exec sleep 1000"])
+def test_it_is_also_where_pid_1_does_not_ask_the_service(mctl: Mctl, script: str) -> None:
+    """It forgets whom to ask when the service is started anew."""
+    for number in range(5):
+        name = f"web{number}"
+        mctl.run("sh", "-c", script, options=["-d", "--init", "--name", name, "--restart", "always"])
+        mctl.shell(f"systemctl restart mctld.service; systemctl start mctl-{name}.scope")  # a job that says nothing
+        mctl("kill", name)
+        becomes(mctl, name, State="running", RestartCount=1)
+        mctl.shell("systemctl restart mctld.service")
+        mctl.shell(f"systemctl stop mctl-{name}.scope")
+    time.sleep(1)
+    for number in range(5):
+        found = mctl.properties(f"web{number}")
+        assert (found["State"], found["RestartCount"]) == ("exited", 1)
+
+
 CHECKED = ["--health-interval", "100ms", "--health-retries", "2"]
 
 
