@@ -154,7 +154,7 @@ class Registry:
     def job_made(self, unit: str, job: str) -> None:
         """PID 1 forgets whom to ask when the service is started anew, and then stops a scope by itself."""
         for container in self._by_name.values():
-            if container.unit == unit and container.state.can_be_signalled:
+            if container.unit == unit and container.state.can_be_signalled and not container.place.is_service:
                 self._machinery.tasks.start(self._heed(container, job), f"look at a job of {unit}")
 
     async def _heed(self, container: Container, job: str) -> None:
