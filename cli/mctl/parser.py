@@ -47,6 +47,7 @@ VERBS = {
     "run": "make a container, start it, and wait for it or leave it running",
     "save": "write an image as an archive that docker, podman and skopeo read",
     "start": "start containers that were made before or have ended",
+    "stats": "show what containers use, again and again or once",
     "stop": "stop containers in good order",
     "unpause": "let paused containers go on",
     "update": "change the limits of containers, also while they run",

@@ -33,6 +33,7 @@ __mctl_options() { # verb
         rm) echo "$common -f --force" ;;
         restart) echo "$common -t --time --timeout" ;;
         wait) echo "$common" ;;
+        stats) echo "$common --no-stream --interval --format --json --json=short --json=pretty" ;;
         update) echo "$common $limits --restart" ;;
         pause | freeze | unpause | thaw | enable | disable) echo "$common" ;;
         ps | list | ls) echo "$common -a --all -q --quiet -f --filter --format --no-trunc --json --json=short --json=pretty" ;;
@@ -74,6 +75,7 @@ __mctl_takes_value() { # verb option
         run,--detach-keys | start,--detach-keys | attach,--detach-keys) ;;
         network,--subnet | port,-p | port,--publish | port,--unpublish) ;;
         stop,-t | stop,--time | stop,--timeout | restart,-t | restart,--time | restart,--timeout | kill,-s | kill,--signal) ;;
+        stats,--interval | stats,--format) ;;
         ps,-f | ps,--filter | ps,--format | inspect,-f | inspect,--format) ;;
         load,--platform | 'image load',--platform) echo 'linux/amd64 linux/arm64' ;;
         load,-i | load,--input | 'image load',-i | 'image load',--input) ;;
@@ -96,6 +98,7 @@ __mctl_values() { # verb option: what can stand there
         run,--security-opt) compgen -W 'strict seccomp=strict seccomp=unconfined no-new-privileges=false unmask=ALL' -- "$cur" ;;
         run,--network | run,--net) compgen -W "none $(mctl --no-ask-password network ls -q 2>/dev/null)" -- "$cur" ;;
         run,--stop-signal | kill,*) compgen -W "$(compgen -A signal | sed -n 's/^SIG//p')" -- "${cur#SIG}" ;;
+        stats,--format) compgen -W 'table json' -- "$cur" ;;
         ps,--format) compgen -W 'table json ids' -- "$cur" ;;
         ps,*) compgen -W 'state=created state=starting state=running state=paused state=stopping state=restarting state=exited state=unreadable name= label=' -- "$cur" ;;
         logs,-o | logs,--output) compgen -W 'cat short-iso-precise json export' -- "$cur" ;;
@@ -105,7 +108,7 @@ __mctl_values() { # verb option: what can stand there
 __mctl_operands() { # verb
     case $1 in
         start) __mctl_names -f state=created -f state=exited -f state=restarting ;;
-        stop | kill | exec | attach | wait) __mctl_names ;;
+        stop | kill | exec | attach | wait | stats) __mctl_names ;;
         pause | freeze) __mctl_names -f state=running ;;
         unpause | thaw) __mctl_names -f state=paused ;;
         rm | logs | inspect | update | port | restart | enable | disable) __mctl_names -a ;;
@@ -113,7 +116,7 @@ __mctl_operands() { # verb
         load | 'image load' | 'image prune') ;;
         images | rmi | tag | save | history | push | 'image '*) __mctl_images ;;
         image) echo 'check history import inspect list load ls prune pull push rm save share tag' ;;
-        help) echo 'attach check create disable enable exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stop unpause update tag wait' ;;
+        help) echo 'attach check create disable enable exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stats stop unpause update tag wait' ;;
     esac
 }
 
@@ -146,7 +149,7 @@ _mctl() {
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check create disable enable exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stop unpause update tag wait help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'check create disable enable exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stats stop unpause update tag wait help' -- "$cur")
     elif [[ $family == run ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(

@@ -61,6 +61,7 @@ TABLE: dict[str, Row] = {
     f"{MANAGER}.RunContainer": (CREATE, ("sa{sv}t", "new", OPTIONS, 0)),
     f"{MANAGER}.GetContainer": (INSPECT, ("s", "web")),
     f"{MANAGER}.StartInUnit": (MANAGE_UNITS, ("s", "web")),
+    f"{MANAGER}.GetStats": (LIST, ("a{sv}t", {}, 0)),
     f"{MANAGER}.ListContainers": (LIST, ("a{sv}t", {}, 0)),
     f"{MANAGER}.WaitContainer": (INSPECT, ("s", "web")),
     f"{MANAGER}.Check": (LIST, ("",)),

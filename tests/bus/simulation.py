@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mctld.networking import Lease
     from mctld.ports import Port
     from mctld.restart import RestartPolicy
+    from mctld.usage import Usage
 
 
 @dataclass(eq=False)
@@ -294,6 +295,7 @@ class SimulatedRegistry:
         self.containers: dict[str, SimulatedContainer] = {}
         self.gone: dict[str, tuple[int, Exit]] = {}
         self.stdin: list[bytes] = []
+        self.used: dict[str, Usage] = {}
         self._ids = itertools.count(1)
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -315,6 +317,9 @@ class SimulatedRegistry:
 
     def all(self) -> Iterable[SimulatedContainer]:
         return tuple(self.containers.values())
+
+    async def usage(self, containers: Sequence[SimulatedContainer]) -> list[Usage | None]:
+        return [self.used.get(container.name) for container in containers]
 
     def departed(self, name_or_id: str) -> tuple[int, Exit] | None:
         return self.gone.get(name_or_id)

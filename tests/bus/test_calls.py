@@ -5,24 +5,26 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from dbus_next.signature import Variant
 
-from bus.house import ALICE, CONTAINER, MANAGER, PROPERTIES, ROOT_UID, Client, House
-from bus.polkit import YES
+from bus.house import ALICE, BOB, CONTAINER, MANAGER, PROPERTIES, ROOT_UID, Client, House
+from bus.polkit import NO, YES
 from mctld.bounds import INFINITY
 from mctld.bus.paths import ROOT, container_path
 from mctld.bus.standard import OBJECT_MANAGER
+from mctld.bus.stats import NUMBERS
 from mctld.lifecycle.events import Exit
 from mctld.lifecycle.logs import LogQuery
 from mctld.limits import Limits
 from mctld.networking import Lease, Networking
 from mctld.spec import Rootfs
 from mctld.state import State
+from mctld.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -262,3 +264,22 @@ async def test_what_the_host_lacks(client: Client) -> None:
         },
     ]  # fmt: skip
     assert {value.signature for finding in found for value in finding.values()} == {"s"}
+
+
+async def test_stats(house: House) -> None:
+    """Of what runs and may be seen; what nobody counts is no number."""
+    for name, owner in (("web", ALICE), ("gone", ALICE), ("other", BOB), ("made", ALICE)):
+        house.registry.add(name, owner).main_pid = 0 if name == "made" else 7
+    nothing: dict[str, Any] = dict.fromkeys(field.name for field in fields(Usage))
+    counted = nothing | {"monotonic_usec": 5, "cpu_usec": 3}
+    house.registry.used = {name: Usage(**counted) for name in ("web", "other", "made")}
+    house.polkit.decide = lambda asked: YES if asked.action == "org.mctl1.inspect-own" else NO
+    client = await house.client(ALICE)
+    ((found,),) = await client.manager("GetStats", "a{sv}t", {}, 0)
+    values = plain(found)
+    assert (values["Name"], values["CPUUsageUSec"], values["TimestampMonotonic"]) == ("web", 3, 5)
+    assert {values[name] for name in NUMBERS if name not in ("CPUUsageUSec", "TimestampMonotonic")} == {INFINITY}
+    chosen = {"Names": Variant("as", ["other"])}
+    assert await client.manager("GetStats", "a{sv}t", chosen, 0) == [[]]
+    error = await client.error(ROOT, MANAGER, "GetStats", "a{sv}t", {"Properties": Variant("as", ["Name"])}, 0)
+    assert "'Properties' is not known" in error.text

@@ -19,7 +19,7 @@ SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 SPECIFICATION = {
     "errors", "bounds", "capability", "configuration", "cpuset", "dangers", "device", "encoding", "execution", "health",
     "hidden", "image", "limits", "mounts", "networking", "platform", "ports", "reference", "restart", "security",
-    "spec", "state", "unreadable",
+    "spec", "state", "unreadable", "usage",
 }  # fmt: skip
 PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
 FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
@@ -37,6 +37,7 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "restart": {"errors", "bounds"},
     "health": {"errors", "bounds"},
     "hidden": set(),
+    "usage": set(),
     "security": {"capability", "errors", "bounds", "hidden"},
     "reference": {"errors", "bounds"},
     "platform": {"errors", "bounds"},

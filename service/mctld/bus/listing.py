@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from .contract import Property
     from .engine import Container
 
-FILTER = {"States": "as", "OwnerUID": "u", "Names": "as", "Labels": "as", "Properties": "as"}
+CHOICE = {"States": "as", "OwnerUID": "u", "Names": "as", "Labels": "as"}
+FILTER = {**CHOICE, "Properties": "as"}
 
 
 @dataclass(frozen=True)

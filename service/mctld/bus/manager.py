@@ -13,12 +13,12 @@ from ..bounds import shown
 from ..dangers import dangers
 from ..errors import InvalidArgs, NoSuchContainer
 from ..networking import check_new_network
-from . import container, network, openings, options
+from . import container, network, openings, options, stats
 from . import exec as bus_exec
 from .container import ContainerObject, container_details, spec_details
 from .exec import ExecObject
 from .images import ImageManager
-from .listing import FILTER, Listing
+from .listing import CHOICE, FILTER, Listing
 from .making import completed
 from .network import NetworkObject
 from .paths import ROOT, container_path, exec_path, image_path, network_path
@@ -77,6 +77,10 @@ class Manager(ImageManager):
                 options.check_flags(flags, {})
                 wanted = Listing.parse(options.parse(given, FILTER), self._container.properties)
                 return self.ask(call, (method.action,), (wanted,), "list")
+            case "GetStats", [dict(given), int(flags)]:
+                options.check_flags(flags, {})
+                chosen = Listing.parse(options.parse(given, CHOICE), self._container.properties)
+                return self.ask(call, (method.action,), (chosen,), "list")
             case "CreateNetwork", [str(name), dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return self._network_creation(call, method, name, options.parse(given, options.NETWORK))
@@ -114,6 +118,11 @@ class Manager(ImageManager):
     async def list_containers(self, call: Call, wanted: Listing) -> Sequence[Mapping[str, Variant]]:
         found = [c for c in await self._visible.all(call) if wanted.has(c)]
         return [self._remembered.of(c, wanted.properties) for c in found]
+
+    async def get_stats(self, call: Call, chosen: Listing) -> list[dict[str, Variant]]:
+        running = [c for c in await self._visible.all(call) if c.control_group and chosen.has(c)]
+        used = await self._registry.usage(running)
+        return [stats.told(c, usage) for c, usage in zip(running, used, strict=True) if usage]
 
     async def wait_container(self, call: Call, key: str) -> tuple[str, int]:
         end = await self._end(call, key)

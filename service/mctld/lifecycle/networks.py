@@ -111,6 +111,10 @@ class Networks:
     def leases(self, record: Record) -> tuple[Lease, ...]:
         return self._store.leases.of(record.id)
 
+    def links(self, record: Record) -> tuple[str, ...]:
+        """The host's ends of its interfaces."""
+        return tuple(connection.link for connection in self._connections(record))
+
     async def attach(self, record: Record, stage: Stage) -> None:
         """The blocked child gets its interfaces, addresses and routes."""
         connections = self._connections(record)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import secrets
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..bounds import shown
 from ..errors import InvalidArgs, LimitsExceeded, MctlError, NameTaken
 from ..image import ImageRoot
-from ..runtime import cgroup
+from ..runtime import cgroup, meter
 from ..store import Run
 from . import comeback
 from .container import Container, usec
@@ -23,10 +24,11 @@ from .resources import check_filter
 from .transfers import Transfers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ..spec import Spec
     from ..store import Record
+    from ..usage import Usage
     from .events import Events
     from .images import Images
     from .machinery import Machinery
@@ -64,6 +66,11 @@ class Registry:
 
     def all(self) -> Iterable[Container]:
         return tuple(self._by_name.values())
+
+    async def usage(self, containers: Sequence[Container]) -> list[Usage | None]:
+        """In a thread: the kernel sums up over processors while it is read."""
+        asked = [(c.control_group, self.networks.links(c.record)) for c in containers]
+        return await asyncio.to_thread(lambda: [meter.read(group, links) for group, links in asked])
 
     def count(self) -> tuple[int, int]:
         """How many there are, and how many of them run."""

@@ -30,6 +30,7 @@ SIGNATURES = {
     "RunContainer": "sa{sv}t",
     "GetContainer": "s",
     "ListContainers": "a{sv}t",
+    "GetStats": "a{sv}t",
     "WaitContainer": "s",
     "Start": "t",
     "Stop": "a{sv}t",
@@ -121,6 +122,7 @@ class FakeService:
         self.errors: dict[str, list[Refused]] = {}  # member -> errors to answer with first
         self.wrong: list[str] = []  # what a real service would have refused
         self.log = b""
+        self.stats: list[list[dict[str, tuple[str, Any]]]] = [[]]
         self.version = VERSION
         self.findings: list[dict[str, tuple[str, str]]] = []
         self.late = 0.0  # seconds by which output follows
@@ -289,6 +291,10 @@ class FakeService:
         states = chosen["States"][1] if "States" in chosen else None
         found = [c.properties for c in self.containers.values() if not states or c.properties["State"][1] in states]
         return "aa{sv}", (found,)
+
+    def GetStats(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        """The next of what is prepared, and the last one again and again."""
+        return "aa{sv}", (self.stats.pop(0) if len(self.stats) > 1 else self.stats[0],)
 
     def GetAll(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         return "a{sv}", (self._target(message).properties,)

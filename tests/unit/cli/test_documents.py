@@ -102,8 +102,8 @@ def test_bash_offers_exactly_the_options(environment: dict[str, str], verb: str)
 
 
 def test_bash_offers_verbs_and_values(environment: dict[str, str]) -> None:
-    assert complete(environment, "st") == ["start", "stop"]
-    assert complete(environment, "--no-pager", "st") == ["start", "stop"]
+    assert complete(environment, "st") == ["start", "stats", "stop"]
+    assert complete(environment, "--no-pager", "st") == ["start", "stats", "stop"]
     assert complete(environment, "ps", "--format", "j") == ["json"]
     assert complete(environment, "kill", "-s", "TER") == ["TERM"]
     assert complete(environment, "run", "--rm", "--name", "x", "/us") == ["/usr"]

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a container uses, as the kernel counts it (Linux cgroup-v2.rst, "Interface Files"; psi.rst; sysfs-class-net)."""
+
+from __future__ import annotations
+
+import errno
+import time
+from typing import TYPE_CHECKING
+
+from ..usage import Usage
+from .cgroup import HIERARCHY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+STATISTICS = "/sys/class/net/{}/statistics/{}_bytes"
+# A cgroup that is just being removed answers ENODEV.
+GONE = {errno.ENOENT, errno.ENODEV}
+
+
+def read(control_group: str, links: Iterable[str]) -> Usage | None:
+    """None: it is not there (any more). links: the host's ends of its interfaces."""
+    group = f"{HIERARCHY}{control_group}"
+    cpu, memory, io = _table(group, "cpu.stat"), _table(group, "memory.stat"), _text(group, "io.stat")
+    if cpu is None:
+        return None
+    links = tuple(links)
+    return Usage(
+        monotonic_usec=time.monotonic_ns() // 1000,
+        cpu_usec=cpu.get("usage_usec"),
+        memory=_number(group, "memory.current"),
+        memory_cache=memory.get("inactive_file") if memory else None,
+        memory_peak=_number(group, "memory.peak"),
+        memory_limit=_number(group, "memory.max"),
+        swap=_number(group, "memory.swap.current"),
+        tasks=_number(group, "pids.current"),
+        io_read=_sum(io, "rbytes"),
+        io_written=_sum(io, "wbytes"),
+        cpu_stalled_usec=_stalled(group, "cpu"),
+        memory_stalled_usec=_stalled(group, "memory"),
+        io_stalled_usec=_stalled(group, "io"),
+        received=_counted(links, "tx"),  # what the host's end sends arrives inside
+        sent=_counted(links, "rx"),
+    )
+
+
+def _text(group: str, name: str) -> str | None:
+    return _content(f"{group}/{name}")
+
+
+def _content(path: str) -> str | None:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except OSError as error:
+        if error.errno in GONE or error.errno == errno.EOPNOTSUPP:  # PSI can be switched off
+            return None
+        raise
+
+
+def _number(group: str, name: str) -> int | None:
+    text = (_text(group, name) or "").strip()
+    return int(text) if text.isdigit() else None  # "max" is no number
+
+
+def _table(group: str, name: str) -> Mapping[str, int] | None:
+    text = _text(group, name)
+    if text is None:
+        return None
+    pairs = (line.split() for line in text.splitlines())
+    return {key: int(value) for key, value in pairs}
+
+
+def _sum(text: str | None, key: str) -> int | None:
+    """Over all disks."""
+    if text is None:
+        return None
+    words = (word.partition("=") for word in text.split())
+    return sum(int(value) for name, _, value in words if name == key)
+
+
+def _stalled(group: str, resource: str) -> int | None:
+    text = _text(group, f"{resource}.pressure") or ""
+    some = next((line for line in text.splitlines() if line.startswith("some ")), "")
+    return next((int(word[6:]) for word in some.split() if word.startswith("total=")), None)
+
+
+def _counted(links: tuple[str, ...], direction: str) -> int | None:
+    found = [_content(STATISTICS.format(link, direction)) for link in links]
+    return sum(int(text) for text in found if text) if links else None

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What containers use, as the kernel counts it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .conftest import Mctl
+
+SENT = 4 << 20
+
+
+def once(mctl: Mctl, *names: str) -> dict[str, dict[str, Any]]:
+    found = json.loads(mctl("stats", "--no-stream", "--json=short", *names).stdout)
+    return {each["Name"]: each for each in found}
+
+
+def test_who_works_and_who_rests(mctl: Mctl) -> None:
+    mctl.run("sh", "-c", "while :; do :; done", options=["-d", "--name", "busy"])
+    mctl.run("sleep", "1000", options=["-d", "--name", "idle", "--network", "none"])
+    found = once(mctl)
+    assert float(found["busy"]["CPU"]) > 20 > 5 > float(found["idle"]["CPU"])
+    assert found["idle"]["NetworkReceivedBytes"] is None
+    assert found["busy"]["NetworkReceivedBytes"] is not None
+    assert set(once(mctl, "idle")) == {"idle"}
+    controllers = mctl.shell("cat /sys/fs/cgroup/cgroup.controllers").text.split()
+    if "memory" in controllers:
+        assert 0 < found["idle"]["MemoryCurrent"] <= found["idle"]["MemoryPeak"]
+    if "pids" in controllers:
+        assert found["idle"]["TasksCurrent"] == 1
+
+
+def test_what_goes_over_the_network_is_told_from_inside(mctl: Mctl) -> None:
+    mctl.run("sh", "-c", "nc -l -p 7 > /dev/null; sleep 1000", options=["-d", "--name", "server"])
+    address = mctl.properties("server")["Addresses"][0][1]
+    send = f"until head -c {SENT} /dev/zero | nc -w 2 {address} 7; do sleep 0.1; done; echo sent; sleep 1000"
+    mctl.run("sh", "-c", send, options=["-d", "--name", "client"])
+    mctl.shell("until mctl logs client | grep -q sent; do sleep 0.1; done", timeout=60)
+    found = once(mctl)
+    assert found["client"]["NetworkSentBytes"] > SENT > found["client"]["NetworkReceivedBytes"]
+    assert found["server"]["NetworkReceivedBytes"] > SENT > found["server"]["NetworkSentBytes"]
