@@ -33,11 +33,12 @@ def test_who_works_and_who_rests(mctl: Mctl) -> None:
 
 
 def test_what_goes_over_the_network_is_told_from_inside(mctl: Mctl) -> None:
-    mctl.run("sh", "-c", "nc -l -p 7 > /dev/null; sleep 1000", options=["-d", "--name", "server"])
+    serve = f"head -c {SENT} /dev/zero > /tmp/file; httpd -f -p 80 -h /tmp"
+    mctl.run("sh", "-c", serve, options=["-d", "--name", "server"])
     address = mctl.properties("server")["Addresses"][0][1]
-    send = f"until head -c {SENT} /dev/zero | nc -w 2 {address} 7; do sleep 0.1; done; echo sent; sleep 1000"
-    mctl.run("sh", "-c", send, options=["-d", "--name", "client"])
-    mctl.shell("until mctl logs client | grep -q sent; do sleep 0.1; done", timeout=60)
+    fetch = f"until wget -q -O /tmp/file http://{address}/file; do sleep 0.1; done; wc -c < /tmp/file; sleep 1000"
+    mctl.run("sh", "-c", fetch, options=["-d", "--name", "client"])
+    mctl.shell(f"until mctl logs client | grep -q {SENT}; do sleep 0.1; done", timeout=60)
     found = once(mctl)
-    assert found["client"]["NetworkSentBytes"] > SENT > found["client"]["NetworkReceivedBytes"]
-    assert found["server"]["NetworkReceivedBytes"] > SENT > found["server"]["NetworkSentBytes"]
+    assert found["client"]["NetworkReceivedBytes"] > SENT > found["client"]["NetworkSentBytes"]
+    assert found["server"]["NetworkSentBytes"] > SENT > found["server"]["NetworkReceivedBytes"]
