@@ -23,6 +23,7 @@ VERBS = {
     "create": "make a container without starting it",
     "disable": "let containers start at boot no more",
     "enable": "let containers start at boot, before anybody logs in",
+    "events": "show when containers start, end, are restarted and change their health",
     "exec": "execute a command in a container that runs",
     "history": "show how an image was made, step by step",
     "image check": "prove that the files of images are what they were",

@@ -50,6 +50,7 @@ __mctl_options() { # verb
         history | 'image history') echo "$common --no-trunc -q --quiet --json --json=short --json=pretty" ;;
         save | 'image save') echo "$common -o --output" ;;
         'image share') echo "$common --off" ;;
+        events) echo "$common --since --until --json --format" ;;
         logs) echo "$common -f --follow -n --tail --since --until -t --timestamps -o --output --raw" ;;
         port) echo "$common -p --publish --unpublish" ;;
         network) echo "$common --subnet --internal -q --quiet --json --json=short --json=pretty" ;;
@@ -82,6 +83,7 @@ __mctl_takes_value() { # verb option
         save,-o | save,--output | 'image save',-o | 'image save',--output) ;;
         images,--format | 'image inspect',-f | 'image inspect',--format) ;;
         import,-[cm] | import,--change | import,--message | import,--author) ;;
+        events,--since | events,--until | events,--format) ;;
         logs,-[no] | logs,--tail | logs,--since | logs,--until | logs,--output) ;;
         *) return 1 ;;
     esac
@@ -111,12 +113,12 @@ __mctl_operands() { # verb
         stop | kill | exec | attach | wait | stats) __mctl_names ;;
         pause | freeze) __mctl_names -f state=running ;;
         unpause | thaw) __mctl_names -f state=paused ;;
-        rm | logs | inspect | update | port | restart | enable | disable) __mctl_names -a ;;
+        events | rm | logs | inspect | update | port | restart | enable | disable) __mctl_names -a ;;
         network) echo 'create ls inspect rm prune'; mctl --no-ask-password network ls -q 2>/dev/null ;;
         load | 'image load' | 'image prune') ;;
         images | rmi | tag | save | history | push | 'image '*) __mctl_images ;;
         image) echo 'check history import inspect list load ls prune pull push rm save share tag' ;;
-        help) echo 'attach check create disable enable exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stats stop unpause update tag wait' ;;
+        help) echo 'attach check create disable enable events exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stats stop unpause update tag wait' ;;
     esac
 }
 
@@ -149,7 +151,7 @@ _mctl() {
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check create disable enable exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stats stop unpause update tag wait help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'check create disable enable events exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stats stop unpause update tag wait help' -- "$cur")
     elif [[ $family == run ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(

@@ -65,6 +65,7 @@ TABLE: dict[str, Row] = {
     f"{MANAGER}.ListContainers": (LIST, ("a{sv}t", {}, 0)),
     f"{MANAGER}.WaitContainer": (INSPECT, ("s", "web")),
     f"{MANAGER}.Check": (LIST, ("",)),
+    f"{MANAGER}.OpenEvents": (LIST, ("a{sv}t", {}, 0)),
     f"{MANAGER}.CreateNetwork": (NETWORK_ADMIN, ("sa{sv}t", "new", {}, 0)),
     f"{MANAGER}.ListNetworks": (LIST, ("t", 0)),
     f"{NETWORK}.Remove": (NETWORK_ADMIN, ("t", 0)),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from mctld.execution import Execution
-    from mctld.lifecycle.logs import LogQuery
+    from mctld.lifecycle.logs import EventQuery, LogQuery
     from mctld.lifecycle.vitals import Result
     from mctld.networking import Lease
     from mctld.ports import Port
@@ -296,6 +296,7 @@ class SimulatedRegistry:
         self.gone: dict[str, tuple[int, Exit]] = {}
         self.stdin: list[bytes] = []
         self.used: dict[str, Usage] = {}
+        self.asked: list[tuple[EventQuery, int]] = []  # for events, by whom
         self._ids = itertools.count(1)
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -337,6 +338,12 @@ class SimulatedRegistry:
     ) -> tuple[SimulatedContainer, tuple[int, ...]]:
         made = await self.create(spec, owner_uid)
         return made, await made.start(stdin=stdin, attach=attach, window=window)
+
+    def open_events(self, query: EventQuery, *, reader_uid: int) -> int:
+        self.asked.append((query, reader_uid))
+        reader, writer = os.pipe()
+        os.close(writer)
+        return reader
 
     def forget(self, container: SimulatedContainer) -> None:
         del self.containers[container.name]

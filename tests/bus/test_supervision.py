@@ -10,9 +10,10 @@ import pytest
 from dbus_next.signature import Variant
 
 from bus.house import ALICE, CONTAINER, MANAGER, PROPERTIES, House
-from bus.polkit import YES
+from bus.polkit import NO, YES
 from mctld.bus.paths import ROOT, container_path
 from mctld.health import HealthCheck
+from mctld.lifecycle.logs import EventQuery, LogQuery
 from mctld.lifecycle.vitals import Result
 from mctld.restart import RestartPolicy
 from mctld.state import State
@@ -102,6 +103,19 @@ async def test_a_policy_can_be_changed_and_that_is_told(house: House) -> None:
     error = await alice.error(container_path("web"), CONTAINER, "Update", "a{sv}t", bad, 0)
     assert error.name == INVALID
     assert web.spec.limits.tasks_max == 5
+
+
+@pytest.mark.parametrize(("all_of_them", "owner"), [(YES, None), (NO, ALICE)])
+async def test_events_are_of_what_the_caller_may_see(house: House, all_of_them: Any, owner: int | None) -> None:
+    alice = await house.client(ALICE)
+    house.polkit.decide = lambda asked: all_of_them if asked.action == "org.mctl1.inspect-all" else YES
+    options = {"Names": Variant("as", ["web"]), "Since": Variant("t", 5), "Follow": Variant("b", value=True)}
+    await alice.manager("OpenEvents", "a{sv}t", options, 0)
+    log = LogQuery(follow=True, since_usec=5, output="json")
+    assert house.registry.asked == [(EventQuery(log, owner, ("web",)), ALICE)]
+    bad = {"Names": Variant("as", ["web + MESSAGE_ID=1"])}
+    error = await alice.error(ROOT, MANAGER, "OpenEvents", "a{sv}t", bad, 0)
+    assert (error.name, len(house.registry.asked)) == (INVALID, 1)
 
 
 async def test_restart_takes_a_time(house: House) -> None:

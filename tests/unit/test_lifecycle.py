@@ -11,13 +11,15 @@ import socket
 import pytest
 
 from mctld.lifecycle.events import Exit
-from mctld.lifecycle.logs import LogQuery, arguments
+from mctld.lifecycle.logs import EventQuery, LogQuery, arguments, event_arguments
 from mctld.lifecycle.relay import Relay
 from mctld.lifecycle.supervise import describe, judge
 from mctld.lifecycle.tasks import Tasks
 from mctld.lifecycle.watcher import Watcher
 from mctld.runtime.launch import Status
 from mctld.state import State
+
+EXITED = "5cf9f2a3c8a64fd1a2a0ee34ba8aa9b1"
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,16 @@ def test_a_log_is_asked_for_by_id_and_in_time() -> None:
     assert found[-1] == "CONTAINER_ID=abc"
     assert {"--follow", "--lines=all", "--since=@1.000001"} <= set(found)
     assert "--lines=3" in arguments(LogQuery(follow=True, lines=3), "abc")
+
+
+def test_events_are_asked_for_as_those_of_the_service_alone() -> None:
+    found = event_arguments(EventQuery(LogQuery(lines=0, follow=True, output="json"), 1000, ("a", "b")))
+    matches = [word for word in found if not word.startswith("-")][1:]
+    assert matches[0] == "_SYSTEMD_UNIT=mctld.service"
+    assert matches[-3:] == ["MCTL_CONTAINER_NAME=a", "MCTL_CONTAINER_NAME=b", "MCTL_OWNER_UID=1000"]
+    assert {f"MESSAGE_ID={EXITED}", "--lines=0", "--follow", "--output=json"} <= set(found)
+    everybody = event_arguments(EventQuery(LogQuery()))
+    assert not [word for word in everybody if word.startswith(("MCTL_OWNER_UID", "MCTL_CONTAINER_NAME"))]
 
 
 def relayed(data: bytes, *, watch: bool) -> tuple[bytes, bytes]:

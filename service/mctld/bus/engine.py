@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..lifecycle.check.finding import Finding
     from ..lifecycle.events import Events, Exit
     from ..lifecycle.images import Listener as ImageListener
-    from ..lifecycle.logs import LogQuery
+    from ..lifecycle.logs import EventQuery, LogQuery
     from ..lifecycle.transfers import Access
     from ..lifecycle.transfers import Listener as TransferListener
     from ..lifecycle.vitals import Result
@@ -234,6 +234,7 @@ class Registry(Protocol):
         ...
     def departed(self, name_or_id: str) -> tuple[int, Exit] | None: ...
     def generate_name(self, rootfs_path: str) -> str: ...
+    def open_events(self, query: EventQuery, *, reader_uid: int) -> int: ...
     async def create(self, spec: Spec, owner_uid: int) -> Container: ...
     async def run(
         self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool, window: tuple[int, int]

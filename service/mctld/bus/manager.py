@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from ..image import ImageRoot
     from ..lifecycle.events import Exit
+    from ..lifecycle.logs import EventQuery
     from ..networking import Network
     from ..spec import Rootfs, Spec
     from .contract import Contract, Method, Property
@@ -81,6 +82,11 @@ class Manager(ImageManager):
                 options.check_flags(flags, {})
                 chosen = Listing.parse(options.parse(given, CHOICE), self._container.properties)
                 return self.ask(call, (method.action,), (chosen,), "list")
+            case "OpenEvents", [dict(given), int(flags)]:
+                options.check_flags(flags, {})
+                return self.ask(
+                    call, (method.action,), (options.event_query(options.parse(given, options.EVENTS)),), "list"
+                )
             case "CreateNetwork", [str(name), dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return self._network_creation(call, method, name, options.parse(given, options.NETWORK))
@@ -134,6 +140,12 @@ class Manager(ImageManager):
 
     def list_networks(self, call: Call) -> list[dict[str, Variant]]:
         return [self._network_values(network) for network in self._visible.networks(call)]
+
+    async def open_events(self, call: Call, query: EventQuery) -> int:
+        everybody = await self._visible.everything(call)
+        return self._registry.open_events(
+            replace(query, owner_uid=None if everybody else call.uid), reader_uid=call.uid
+        )
 
     async def check(self, call: Call) -> list[dict[str, Variant]]:
         del call

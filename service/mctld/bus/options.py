@@ -10,14 +10,14 @@ from ..bounds import check_range, shown
 from ..errors import InvalidArgs
 from ..execution import Execution
 from ..health import HealthCheck
-from ..lifecycle.logs import LogQuery
+from ..lifecycle.logs import EventQuery, LogQuery
 from ..limits import Limits, rates
 from ..mounts import Bind, Tmpfs
 from ..networking import Networking, parse_subnet
 from ..ports import Port, check_ports
 from ..restart import RestartPolicy
 from ..security import Security
-from ..spec import Spec, User
+from ..spec import Spec, User, check_name
 from .contract import snake
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..spec import Rootfs
 
 ATTACH = 1
+NAMES_MAX = 256  # of which events are asked for in one call
 EVERYONE = 1
 FORCE = 1
 
@@ -64,6 +65,7 @@ RUN = {**CREATION, **START}
 STOP = {"TimeoutUSec": "t"}
 EXEC = {"User": "s", "WorkingDirectory": "s", "Environment": "as", "Terminal": "b", **START}
 NETWORK = {"Subnet": "s", "Internal": "b"}
+EVENTS = {"Follow": "b", "Lines": "t", "Since": "t", "Until": "t", "Names": "as"}
 LOG = {"Follow": "b", "Lines": "t", "Since": "t", "Until": "t", "Output": "s"}
 OUTPUTS = ("cat", "short-iso-precise", "json", "export")
 
@@ -166,6 +168,15 @@ def log_query(values: Mapping[str, Any]) -> LogQuery:
         until_usec=values.get("Until"),
         output=output,
     )
+
+
+def event_query(values: Mapping[str, Any]) -> EventQuery:
+    """From parsed EVENTS options, for everybody's containers."""
+    names = tuple(check_name(name) for name in values.get("Names", ()))
+    if len(names) > NAMES_MAX:
+        raise InvalidArgs(f"Names has {len(names)} entries: the most is {NAMES_MAX}")
+    given = {key: value for key, value in values.items() if key != "Names"}
+    return EventQuery(log_query({**given, "Output": "json"}), names=names)
 
 
 def terminal_size(values: Mapping[str, Any]) -> tuple[int, int]:

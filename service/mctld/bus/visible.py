@@ -31,6 +31,10 @@ class Visible:
             return list(self._registry.all())
         return own
 
+    async def everything(self, call: Call) -> bool:
+        """Also what belongs to others."""
+        return await self._authority.sees_all(call)
+
     async def execs(self, call: Call) -> list[Exec]:
         execs = list(self._registry.execs.all())
         own = [e for e in execs if e.belongs_to(call.uid)]

@@ -9,8 +9,14 @@ import subprocess
 from dataclasses import dataclass
 
 from ..errors import LimitsExceeded, MctlError
+from . import supervise
 
 READERS_PER_USER = 32
+EVENT_FIELDS = (
+    "MESSAGE", "MESSAGE_ID", "PRIORITY", "MCTL_EVENT", "MCTL_CONTAINER_NAME", "MCTL_CONTAINER_ID", "MCTL_OWNER_UID",
+    "MCTL_MAIN_PID", "MCTL_RESTARTS", "MCTL_EXIT_HOW", "MCTL_EXIT_STATUS", "MCTL_LASTED_USEC", "MCTL_WHY",
+    "MCTL_HEALTH", "MCTL_CHECK_STATUS",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +30,29 @@ class LogQuery:
     output: str = "cat"
 
 
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """owner_uid None: of everybody's containers. Without names: of all of them."""
+
+    log: LogQuery
+    owner_uid: int | None = None
+    names: tuple[str, ...] = ()
+
+
 def arguments(query: LogQuery, identity: str) -> list[str]:
     """Root alone may make CONTAINER_ID lines in a unit of ours: a forged field from elsewhere does not match."""
+    return [*_options(query), f"CONTAINER_ID={identity}"]
+
+
+def event_arguments(query: EventQuery) -> list[str]:
+    """Of our own unit alone: everybody may write entries with these fields, but not with that one."""
+    found = [*_options(query.log), f"--output-fields={','.join(EVENT_FIELDS)}", "_SYSTEMD_UNIT=mctld.service"]
+    found += [f"MESSAGE_ID={message.hex}" for message in supervise.EVENTS]
+    found += [f"MCTL_CONTAINER_NAME={name}" for name in query.names]
+    return found if query.owner_uid is None else [*found, f"MCTL_OWNER_UID={query.owner_uid}"]
+
+
+def _options(query: LogQuery) -> list[str]:
     found = ["journalctl", "--quiet", "--no-pager", "--all", f"--output={query.output}"]
     if query.follow:
         found.append("--follow")
@@ -35,7 +62,7 @@ def arguments(query: LogQuery, identity: str) -> list[str]:
         found.append("--lines=all")
     found += [f"--since={_stamp(query.since_usec)}"] if query.since_usec is not None else []
     found += [f"--until={_stamp(query.until_usec)}"] if query.until_usec is not None else []
-    return [*found, f"CONTAINER_ID={identity}"]
+    return found
 
 
 def _stamp(usec: int) -> str:
@@ -49,11 +76,18 @@ class LogReaders:
         self._running: dict[int, int] = {}  # of each user
 
     def open(self, query: LogQuery, identity: str, unit: str, *, reader_uid: int) -> int:
-        """The reading end of a pipe; the caller owns it. Each is a process of root's, so nobody may have many."""
+        """The reading end of a pipe; the caller owns it."""
+        return self._open([*arguments(query, identity), f"_SYSTEMD_UNIT={unit}"], reader_uid)
+
+    def open_events(self, query: EventQuery, *, reader_uid: int) -> int:
+        """As open(): a JSON object a line."""
+        return self._open(event_arguments(query), reader_uid)
+
+    def _open(self, command: list[str], reader_uid: int) -> int:
+        """Each is a process of root's, so nobody may have many."""
         if self._running.get(reader_uid, 0) >= READERS_PER_USER:
             raise LimitsExceeded(f"user {reader_uid} reads {READERS_PER_USER} logs already: close one")
         reader, writer = os.pipe2(os.O_CLOEXEC)
-        command = [*arguments(query, identity), f"_SYSTEMD_UNIT={unit}"]
         try:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.DEVNULL)
         except OSError as error:

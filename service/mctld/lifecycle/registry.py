@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..usage import Usage
     from .events import Events
     from .images import Images
+    from .logs import EventQuery
     from .machinery import Machinery
     from .networks import Networks
     from .start import Window
@@ -124,6 +125,9 @@ class Registry:
         except BaseException:
             await container.remove(force=True)
             raise
+
+    def open_events(self, query: EventQuery, *, reader_uid: int) -> int:
+        return self._machinery.logs.open_events(query, reader_uid=reader_uid)
 
     def made_from(self, image: str) -> list[str]:
         """Names of the containers that were made from the image of this id."""

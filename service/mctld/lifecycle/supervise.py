@@ -28,6 +28,10 @@ MESSAGE_RESTARTING = uuid.UUID("c94bec11608e4368b271b79271ffba0e")
 MESSAGE_GIVEN_UP = uuid.UUID("a55e90739b6a44d2b2dc110b09968252")
 MESSAGE_HEALTH = uuid.UUID("c9d5d21ea59c40d58742de1d2fd28e5c")
 MESSAGE_NOT_STARTED = uuid.UUID("32994a5d60114a8c9c6de77d82e97f03")
+EVENTS = {
+    MESSAGE_STARTED: "started", MESSAGE_EXITED: "exited", MESSAGE_RESTARTING: "restarting",
+    MESSAGE_GIVEN_UP: "given-up", MESSAGE_HEALTH: "health", MESSAGE_NOT_STARTED: "not-started",
+}  # fmt: skip
 
 
 def judge(status: Status, *, oom_kills: int) -> Exit:
@@ -118,6 +122,8 @@ def _send(container: Standing, message: uuid.UUID, text: str, priority: int, **f
         OBJECT_SYSTEMD_UNIT=container.unit,
         MCTL_CONTAINER_NAME=container.name,
         MCTL_CONTAINER_ID=container.id,
+        MCTL_OWNER_UID=str(container.owner_uid),
+        MCTL_EVENT=EVENTS[message],
         SYSLOG_IDENTIFIER="mctld",
         **fields,
     )

@@ -316,5 +316,25 @@ def test_checks_go_on_when_the_service_is_killed_and_nothing_is_left_of_the_old_
     assert mctl.properties("web")["Health"] == "healthy"
 
 
+def test_events_are_told_to_those_who_may_see_them(mctl: Mctl, alice_may_create: None) -> None:
+    mctl.shell("timeout 60 mctl events --format '{{.Event}} {{.Name}} {{.ExitStatus}}' > /tmp/live & sleep 1")
+    before = time.time()
+    mctl("run", "-d", "--name", "hers", "/srv/alice", "sh", "-c", "exit 4", user="alice")
+    mctl("wait", "hers")
+    mctl.run("true", options=["--name", "ours"])
+    alice = mctl.shell("id -u alice").text.strip()
+    forged = f"MESSAGE_ID={STARTED}\nMESSAGE=x\nMCTL_EVENT=started\nMCTL_CONTAINER_NAME=hers\nMCTL_OWNER_UID={alice}\n"
+    mctl.machine.run(["logger", "--journald"], input=forged, user="bob")
+    since = ["events", f"--since=@{before}", "--until=now"]
+    until(lambda: len(mctl(*since).text.splitlines()) == 4)
+    first, second = mctl(*since, user="alice").text.splitlines()
+    assert first.endswith(" Container hers has been started")
+    assert " Container hers exited with status 4 after " in second
+    assert mctl(*since, user="bob").text == ""
+    assert len(mctl(*since, "ours").text.splitlines()) == 2
+    until(lambda: mctl.shell("cat /tmp/live").text == "started hers \nexited hers 4\nstarted ours \nexited ours 0\n")
+    mctl.shell("kill $(pgrep -x -f 'timeout 60 mctl events.*'); rm /tmp/live")
+
+
 def test_the_service_is_there_after_a_boot(mctl: Mctl) -> None:
     assert mctl.shell("systemctl is-enabled mctld.service").text == "enabled\n"

@@ -42,6 +42,7 @@ SIGNATURES = {
     "Enable": "t",
     "Disable": "t",
     "Update": "a{sv}t",
+    "OpenEvents": "a{sv}t",
     "OpenLog": "a{sv}t",
     "Exec": "asa{sv}t",
     "Wait": "",
@@ -311,8 +312,15 @@ class FakeService:
             container.process.send_signal(message.body[0])
         return "", ()
 
+    def OpenEvents(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        del message
+        return self._pipe()
+
     def OpenLog(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         self._target(message)
+        return self._pipe()
+
+    def _pipe(self) -> tuple[str, tuple[Any, ...]]:
         reading, writing = os.pipe()
         os.write(writing, self.log)
         os.close(writing)

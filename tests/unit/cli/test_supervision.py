@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +122,53 @@ def test_wait_says_what_has_no_status(mctl: Mctl, service: FakeService) -> None:
     service.errors["WaitContainer"] = [Refused("org.freedesktop.DBus.Error.AccessDenied", "no")]
     assert mctl("wait", "found").returncode == 1
     assert mctl("wait").returncode == 125
+
+
+EVENT = {
+    "__REALTIME_TIMESTAMP": "1700000000000001", "__CURSOR": "x", "MCTL_EVENT": "exited", "MCTL_CONTAINER_NAME": "web",
+    "MCTL_CONTAINER_ID": "abc", "MCTL_OWNER_UID": "1000", "MESSAGE": "Container web exited with status 0 after 1 s",
+    "MCTL_EXIT_HOW": "exited", "MCTL_EXIT_STATUS": "0", "MCTL_LASTED_USEC": "1000000", "MCTL_WHY": "",
+}  # fmt: skip
+
+
+def test_events_as_lines_objects_and_templates(mctl: Mctl, service: FakeService) -> None:
+    odd = {**EVENT, "MESSAGE": [27, 91, 255], "MCTL_EVENT": "started"}
+    service.log = b"".join(json.dumps(event).encode() + b"\n" for event in (EVENT, odd))
+    first, second = mctl("events").stdout.splitlines()
+    assert first.endswith(b" Container web exited with status 0 after 1 s")
+    assert re.match(rb"2023-11-1[45]T[0-9:]{8}\.000001[+-][0-9]{4} ", first)
+    assert second.endswith(b"\x1b[\\xff")
+    told = json.loads(mctl("events", "--json").stdout.splitlines()[0])
+    assert told == {
+        "Timestamp": 1_700_000_000_000_001, "Event": "exited", "Name": "web", "Id": "abc", "OwnerUID": 1000,
+        "Message": EVENT["MESSAGE"], "ExitHow": "exited", "ExitStatus": 0, "LastedUSec": SECOND,
+    }  # fmt: skip
+    assert mctl("events", "--format", "{{.Event}} {{.Name}} [{{.Health}}]").stdout.splitlines()[0] == b"exited web []"
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ([], {"Follow": ("b", True), "Lines": ("t", 0)}),
+        (["--since", "@5"], {"Follow": ("b", True), "Since": ("t", 5 * SECOND)}),
+        (
+            ["--until", "@7", "--since=@5"],
+            {"Follow": ("b", False), "Since": ("t", 5 * SECOND), "Until": ("t", 7 * SECOND)},
+        ),
+        (["web", "db"], {"Follow": ("b", True), "Lines": ("t", 0), "Names": ("as", ["web", "db"])}),
+    ],
+)
+def test_events_are_new_ones_if_nothing_else_is_said(
+    mctl: Mctl, service: FakeService, words: list[str], asked: object
+) -> None:
+    assert mctl("events", *words).returncode == 0
+    assert service.calls[-1][1:3] == ("OpenEvents", (asked, 0))
+
+
+def test_events_refuse(mctl: Mctl, service: FakeService) -> None:
+    for words in (["--json", "--format", "x"], ["../x"], ["--since", "sometime"]):
+        assert mctl("events", *words).returncode == 125
+    assert service.calls == []
 
 
 def test_ps_shows_health_and_the_next_start(mctl: Mctl, service: FakeService) -> None:
