@@ -317,7 +317,7 @@ def test_checks_go_on_when_the_service_is_killed_and_nothing_is_left_of_the_old_
 
 
 def test_events_are_told_to_those_who_may_see_them(mctl: Mctl, alice_may_create: None) -> None:
-    mctl.shell("timeout 60 mctl events --format '{{.Event}} {{.Name}} {{.ExitStatus}}' > /tmp/live & sleep 1")
+    mctl.shell("timeout 60 mctl events --format '{{.Event}} {{.Name}} {{.ExitStatus}}' > /tmp/live 2>&1 & sleep 1")
     before = time.time()
     mctl("run", "-d", "--name", "hers", "/srv/alice", "sh", "-c", "exit 4", user="alice")
     mctl("wait", "hers")
@@ -333,7 +333,7 @@ def test_events_are_told_to_those_who_may_see_them(mctl: Mctl, alice_may_create:
     assert mctl(*since, user="bob").text == ""
     assert len(mctl(*since, "ours").text.splitlines()) == 2
     until(lambda: mctl.shell("cat /tmp/live").text == "started hers \nexited hers 4\nstarted ours \nexited ours 0\n")
-    mctl.shell("kill $(pgrep -x -f 'timeout 60 mctl events.*'); rm /tmp/live")
+    mctl.shell("kill $(pgrep -f '^timeout 60 mctl'); rm /tmp/live")
 
 
 def test_the_service_is_there_after_a_boot(mctl: Mctl) -> None:
