@@ -257,8 +257,9 @@ class Container(Serviced):
         self.place = place
         if self._run.main_pid == pid:
             self._run = replace(self._run, state=State.RUNNING)
-        else:  # the store has forgotten it
-            self._must_become(Run(State.RUNNING, pid, *witnesses.started(pid)), "State")
+        else:  # its start was not written down any more, or the store has forgotten it
+            started = Run(State.RUNNING, pid, *witnesses.started(pid), restarts=self._run.restarts, boot=self._run.boot)
+            self._must_become(started, "State")
         self._pidfd = pidfd
         self._watch(Observation(self._machinery.watch, self.control_group), resumed=True)
 

@@ -7,9 +7,10 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from ..errors import SpawnerUnavailable
+from ..errors import SpawnerUnavailable, StoreFailed
+from ..state import State
 from ..systemd import journal, notify
-from . import bootunit, probe, stdio, witnesses
+from . import bootunit, interrupted, probe, stdio, vacancy, witnesses
 from .exec import PREFIX
 from .place import found, in_scope, in_service
 from .relay import kept_name
@@ -31,7 +32,8 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
     for sentence in machinery.store.told:
         log.error("%s", sentence)
     children, kept = await _children(machinery), notify.kept()
-    for record, run in machinery.store.load():
+    for record, stored in machinery.store.load():
+        run = await _without_half_a_start(machinery, record, stored, children)
         container = registry.restore(record, run)
         if record.fault:
             log.error("What is stored of container %s cannot be read: %s", container.name, record.fault)
@@ -49,6 +51,23 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
     _sweep(machinery, registry)
     await bootunit.sweep(machinery, {container.name for container in registry.all()})
     registry.revive()
+
+
+async def _without_half_a_start(machinery: Machinery, record: Record, run: Run, children: dict[str, int]) -> Run:
+    if run.state is not State.STARTING:
+        return run
+    _, seen = _witnessed(record) or (None, 0)
+    pid = children.get(record.id, 0) or seen
+    if not await interrupted.came_to_nothing(machinery, record, pid):
+        return run
+    children.pop(record.id, None)
+    log.info("The start of container %s was cut off before its command was executed", record.spec.name)
+    before = interrupted.undone(record, run)
+    try:
+        machinery.store.update(record, before)
+    except StoreFailed as error:
+        log.error("%s", error)
+    return before
 
 
 def _has_run(machinery: Machinery, record: Record, run: Run, children: Mapping[str, int]) -> bool:
@@ -156,4 +175,5 @@ def _sweep(machinery: Machinery, registry: Registry) -> None:
     os.makedirs(directory, 0o700, exist_ok=True)
     for name in set(os.listdir(directory)) - known:
         machinery.disposal.add(f"{directory}/{name}")
+    vacancy.announce_all(registry.uses_unit)
     machinery.retirement.add(unit for unit in journal.published() if not registry.uses_unit(unit))

@@ -19,7 +19,7 @@ from ..errors import MctlError, SetupFailed
 from ..runtime import cgroup, enforcement, planner, users
 from ..runtime.launch import Inherited
 from ..systemd import journal, notify, scope
-from . import devices, limits, resources, terminal
+from . import devices, limits, resources, terminal, vacancy
 from .observation import Observation
 from .readiness import readable
 from .resources import Resources
@@ -155,6 +155,7 @@ async def _abandon(machinery: Machinery, record: Record, place: Place, stage: St
             await machinery.systemd.let_go(place.unit)
     else:
         await machinery.spawner.forget(record.id)
+        await asyncio.to_thread(vacancy.announce, place.control_group)
 
 
 async def _side_by_side(*work: Coroutine[Any, Any, None]) -> None:

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service dies at each step of a container's life: the container is then fully there or fully gone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from machine.guest import Machine
+
+    from .conftest import Mctl
+
+CRASHING = Path(__file__).parents[1] / "crashing.py"
+DROP_IN = "/run/systemd/system/mctld.service.d"
+CREATE = ("store:Store.add", "copies:Copies.keep")
+START = (
+    "lifecycle.start:start", "runtime.launch:Spawner.spawn", "systemd.journal:publish", "lifecycle.start:_attach_scope",
+    "systemd.manager:Manager.start_transient", "lifecycle.resources:prepare", "lifecycle.networks:Networks.attach",
+    "runtime.launch:Stage.begin", "runtime.launch:Stage.finish", "lifecycle.container:Container._must_become",
+)  # fmt: skip
+STOP = (
+    "lifecycle.container:Container._signal", "lifecycle.container:Container.conclude",
+    "lifecycle.container:Container._settle", "runtime.launch:Spawner.forget", "lifecycle.networks:Networks.detached",
+)  # fmt: skip
+REMOVE = (
+    "lifecycle.container:Container._forget", "store:Store.remove", "copies:Copies.drop",
+    "lifecycle.registry:Registry._remove",
+)  # fmt: skip
+STEPS = (*CREATE, *START, *STOP, *REMOVE)
+CASES = [
+    *(("create", step) for step in CREATE),
+    *(("start", step) for step in START),
+    *(("stop", step) for step in STOP),
+    *(("rm", step) for step in REMOVE),
+]
+# What may be there after a verb that was cut off, and what was there before it.
+MAY_BE = {
+    "create": {"", "created"},
+    "start": {"created", "running"},
+    "stop": {"running", "exited"},
+    "rm": {"", "exited"},
+}
+
+
+@pytest.fixture(scope="module")
+def crashing(session_machine: Machine) -> Iterator[None]:
+    """The service as it is, and a hook around each step."""
+    run = " ".join(("/run/crashing.py", *STEPS))
+    unit = f"[Service]\nExecStart=\nExecStart=/usr/bin/python3 -Is {run}\n"
+    session_machine.run(["sh", "-c", "cat > /run/crashing.py"], input=CRASHING.read_bytes())
+    session_machine.run(["sh", "-c", f"mkdir -p {DROP_IN}; cat > {DROP_IN}/crash.conf"], input=unit.encode())
+    session_machine.run(["sh", "-c", "systemctl daemon-reload; systemctl restart mctld.service"])
+    yield
+    remove = f"rm -r {DROP_IN} /run/crashing.py; systemctl daemon-reload; systemctl restart mctld.service"
+    session_machine.run(["sh", "-c", remove])
+
+
+def standing(mctl: Mctl, name: str) -> dict[str, Any]:
+    found = json.loads(mctl("ps", "-a", "--json=short", "--filter", f"name={name}").text)
+    return found[0] if found else {}
+
+
+@pytest.mark.allow_journal(r".*")  # whatever it has to say about having been killed
+@pytest.mark.parametrize("moment", ["<", ">"])
+@pytest.mark.parametrize(("verb", "step"), CASES)
+def test_it_is_fully_there_or_fully_gone(crashing: None, mctl: Mctl, verb: str, step: str, moment: str) -> None:
+    create = ["create", "--name", "web", "-p", "8080:80", mctl.rootfs, "sleep", "1000"]
+    before = {"create": [], "start": [create], "stop": [create, ["start", "web"]]}
+    for words in before.get(verb, [create, ["start", "web"], ["stop", "-t", "0", "web"]]):
+        mctl(*words)
+    mctl.shell(f"echo '{step}{moment}' > /run/mctl-crash-at")
+    words = {"create": create, "stop": ["stop", "-t", "0", "web"]}.get(verb, [verb, "web"])
+    mctl(*words, check=False)
+    assert mctl.shell("cat /run/mctl-crash-at", check=False).returncode, "the step was never reached"
+    found = standing(mctl, "web")
+    state = found.get("State", "")
+    processes = mctl.shell("cat /sys/fs/cgroup/mctl.slice/mctl-u0.slice/mctl-web.scope/cgroup.procs", check=False).text
+    if state == "running":
+        assert str(found["MainPID"]) in processes.split()
+    elif state == "exited":
+        assert (found["ExitHow"], found["ExitStatus"]) == ("killed", 9)
+    assert state in MAY_BE[verb]
+    if not state:
+        mctl(*create)
+    if state != "running":
+        assert not processes
+        mctl("start", "web")
+    assert mctl("exec", "web", "echo", "alive").text == "alive\n"
+    mctl("rm", "-f", "web")
+
+
+ATTACH_DEAD = """
+import os, subprocess, time
+pid = os.fork()
+if pid == 0:
+    os._exit(0)
+time.sleep(0.2)
+PID1 = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
+ASKED = ["mctl-dead.scope", "fail", "2", "PIDs", "au", "1", str(pid), "Slice", "s", "mctl-u0.slice", "0"]
+subprocess.run(["busctl", "call", *PID1, "StartTransientUnit", "ssa(sv)a(sa(sv))", *ASKED], check=True)
+"""
+
+
+def test_a_scope_that_nobody_has_lived_in_is_let_go(mctl: Mctl) -> None:
+    """PID 1 attaches the dead without a word, and never hears that the cgroup is empty."""
+    mctl.machine.run(["python3", "-c", ATTACH_DEAD])
+    there = "sleep 1; systemctl list-units --all --no-legend mctl-dead.scope"
+    assert mctl.shell(there).text, "systemd notices by itself now: lifecycle/vacancy.py is needed no more"
+    mctl.shell("systemctl restart mctld.service")
+    assert mctl.shell(there).text == ""
