@@ -59,7 +59,8 @@ def drop_in(
         lines += [f"Restart={ON_FAILURE if restart.policy == ON_FAILURE else ALWAYS}", "RestartSec=2s"]
     properties = scope.limit_properties(limits) + (scope.device_properties(devices) if devices is not None else [])
     for name, variant in properties:
-        lines += [f"{key}={_checked(container, value)}" for key, value in _assignments(name, variant.value, limits)]
+        new = [f"{key}={_checked(container, value)}" for key, value in _assignments(name, variant.value, limits)]
+        lines += [line for line in new if line not in lines]
     return "\n".join(lines) + "\n"
 
 
