@@ -102,8 +102,8 @@ def test_swap_is_none_where_only_memory_is_limited(mctl: Mctl) -> None:
     assert result.text == "0\n"
 
 
-SECONDS = 5
-WINDOWS = 6
+SECONDS = 3
+WINDOWS = 5
 
 
 def rates(mctl: Mctl, name: str, file: str, key: str) -> list[float]:
