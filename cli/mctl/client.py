@@ -18,6 +18,7 @@ CONTAINER = "org.mctl1.Container"
 IMAGE = "org.mctl1.Image"
 EXEC = "org.mctl1.Exec"
 JOB = "org.mctl1.Job"
+VOLUME = "org.mctl1.Volume"
 NETWORK = "org.mctl1.Network"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 

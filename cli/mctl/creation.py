@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import devices, limits, mounts, networking, supervision, walls
 from .access import ACCESS, PULL
 from .failures import UsageError
+from .labels import label
 from .mounts import mount_options
 from .names import new_name
 from .origin import entrypoint, is_path
@@ -54,13 +55,6 @@ def variables_of_file(flag: str, path: str) -> list[tuple[str, str] | None]:
         raise UsageError(f"{flag} {path}: {reason}") from None
     wanted = [line.lstrip() for line in lines]
     return [variable(f"{flag} {path}:", line) for line in wanted if line and not line.startswith("#")]
-
-
-def label(flag: str, text: str) -> tuple[str, str]:
-    key, _, value = text.partition("=")
-    if not key:
-        raise UsageError(f"{flag} {text!r} has no key: give KEY=VALUE")
-    return key, value
 
 
 def directory(flag: str, text: str) -> str:

@@ -53,6 +53,8 @@ TABLE: dict[str, tuple[str, str, int | None]] = {
     MCTL + "BadImage": ("", "", None),
     MCTL + "ImageInUse": ("", "", None),
     MCTL + "TransferFailed": ("", "", None),
+    MCTL + "NoSuchVolume": ("", "`mctl volume ls` lists them", None),
+    MCTL + "VolumeInUse": ("", "", None),
     MCTL + "NoSuchNetwork": ("", "`mctl network ls` lists them", None),
     MCTL + "NetworkInUse": ("", "", None),
     MCTL + "AddressInUse": ("", "", None),

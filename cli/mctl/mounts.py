@@ -21,18 +21,18 @@ Mount = tuple[str, str, str, str]  # kind, path on the host, path inside, option
 
 
 def volume(flag: str, text: str) -> Mount:
-    """HOST:INSIDE[:ro], as docker's -v."""
+    """HOST:INSIDE[:ro], NAME:INSIDE[:ro] or INSIDE alone, as docker's -v. What has no slash is the name of a volume."""
     source, colon, rest = text.partition(":")
+    if not colon and text.startswith("/"):
+        return "volume", "", text, ""
     target, _, options = rest.partition(":")
     if not (source and colon and target.startswith("/")):
-        raise UsageError(f"{flag} {text!r} is not HOST-PATH:PATH[:ro]: both are paths, the second one absolute")
-    if "/" not in source and source not in (".", ".."):
-        raise UsageError(f"{flag} {text!r}: named volumes are not offered by this version; give a path, as ./{source}")
-    return "bind", source, target, options
+        raise UsageError(f"{flag} {text!r} is not HOST-PATH:PATH[:ro], VOLUME:PATH[:ro] or PATH, absolute inside")
+    return "bind" if "/" in source or source in (".", "..") else "volume", source, target, options
 
 
 def mount(flag: str, text: str) -> Mount:
-    """type=bind,source=PATH,target=PATH[,readonly] or type=tmpfs,target=PATH[,tmpfs-size=SIZE][,tmpfs-mode=MODE]."""
+    """bind: source=PATH; volume: source=NAME, volume-nocopy; tmpfs: tmpfs-size, tmpfs-mode; all: target, readonly."""
     fields = dict(word.partition("=")[::2] for word in text.split(","))
     kind = fields.pop("type", "bind")
     source = fields.pop("source", None) or fields.pop("src", "")
@@ -41,10 +41,16 @@ def mount(flag: str, text: str) -> Mount:
     if kind == "tmpfs":
         renamed = {"tmpfs-size": "size", "tmpfs-mode": "mode"}
         options += [f"{renamed[key]}={fields.pop(key)}" for key in renamed if key in fields]
+    elif kind == "volume" and switch(flag, text, fields, "volume-nocopy"):
+        options.append("nocopy")
     elif kind == "bind" and switch(flag, text, fields, "bind-nonrecursive"):
         options.append("bind")
-    if kind not in ("bind", "tmpfs") or not target or fields or (kind == "bind") != bool(source):
-        raise UsageError(f"{flag} {text!r} is neither type=bind,source=PATH,target=PATH nor type=tmpfs,target=PATH")
+    sourced = {"bind": bool(source), "tmpfs": not source, "volume": "/" not in source}
+    if not sourced.get(kind) or not target or fields:
+        raise UsageError(
+            f"{flag} {text!r} is not type=bind,source=PATH,target=PATH nor type=volume,source=NAME,target=PATH "
+            "nor type=tmpfs,target=PATH"
+        )
     return kind, source, target, ",".join(options)
 
 
@@ -72,7 +78,7 @@ def host_entry(flag: str, text: str) -> tuple[str, str]:
 
 
 OPTIONS = (
-    Option(("-v", "--volume"), "show a directory or file of the host", value="P:P[:ro]", convert=volume, repeat=True),
+    Option(("-v", "--volume"), "show a volume, or a path of the host", value="V|P:P[:ro]", convert=volume, repeat=True),
     Option(("--mount",), "the same in full", value="K=V,...", convert=mount, repeat=True),
     Option(("--tmpfs",), "a directory in memory", value="PATH[:OPT]", convert=temporary, repeat=True),
     Option(("--read-only",), "a root file system that cannot be written to"),
@@ -92,6 +98,9 @@ def mount_options(arguments: Arguments) -> dict[str, tuple[str, Any]]:
     if binds:
         opened = [(open_source(source), target, options) for _, source, target, options in binds]
         found["Mounts"] = ("a(hss)", opened)
+    volumes = [(source, target, options) for kind, source, target, options in mounts if kind == "volume"]
+    if volumes:
+        found["Volumes"] = ("a(sss)", volumes)
     temporaries = [(target, options) for kind, _, target, options in mounts if kind == "tmpfs"]
     if len(dict(temporaries)) < len(temporaries):
         raise UsageError(f"two of --tmpfs are at one place: {' '.join(target for target, _ in temporaries)}")

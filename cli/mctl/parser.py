@@ -52,6 +52,7 @@ VERBS = {
     "stop": "stop containers in good order",
     "unpause": "let paused containers go on",
     "update": "change the limits of containers, also while they run",
+    "volume": "make, list, show and remove volumes",
     "tag": "give an image one more name",
     "wait": "wait for containers to end, and print their exit statuses",
 }

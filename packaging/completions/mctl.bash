@@ -30,7 +30,7 @@ __mctl_options() { # verb
         start) echo "$common -a --attach -i --interactive --detach-keys" ;;
         stop) echo "$common -t --time --timeout -f --force" ;;
         kill) echo "$common -s --signal -a --all" ;;
-        rm) echo "$common -f --force" ;;
+        rm) echo "$common -f --force -v --volumes" ;;
         restart) echo "$common -t --time --timeout" ;;
         wait) echo "$common" ;;
         stats) echo "$common --no-stream --interval --format --json --json=short --json=pretty" ;;
@@ -53,6 +53,7 @@ __mctl_options() { # verb
         events) echo "$common --since --until --json --format" ;;
         logs) echo "$common -f --follow -n --tail --since --until -t --timestamps -o --output --raw" ;;
         port) echo "$common -p --publish --unpublish" ;;
+        volume) echo "$common -l --label -a --all -f --force -q --quiet --json --json=short --json=pretty" ;;
         network) echo "$common --subnet --internal -q --quiet --json --json=short --json=pretty" ;;
         check) echo "$common -q --quiet --json --json=short --json=pretty" ;;
         inspect) echo "$common -f --format --pretty --pretty=false --json --json=short --json=pretty" ;;
@@ -78,7 +79,7 @@ __mctl_takes_value() { # verb option
         stop,-t | stop,--time | stop,--timeout | restart,-t | restart,--time | restart,--timeout | kill,-s | kill,--signal) ;;
         stats,--interval | stats,--format) ;;
         ps,-f | ps,--filter | ps,--format | inspect,-f | inspect,--format) ;;
-        load,--platform | 'image load',--platform) echo 'linux/amd64 linux/arm64' ;;
+        load,--platform | 'image load',--platform | volume,-l | volume,--label) ;;
         load,-i | load,--input | 'image load',-i | 'image load',--input) ;;
         save,-o | save,--output | 'image save',-o | 'image save',--output) ;;
         images,--format | 'image inspect',-f | 'image inspect',--format) ;;
@@ -93,7 +94,11 @@ __mctl_values() { # verb option: what can stand there
     case $1,$2 in
         run,--env-file | exec,--env-file) compgen -f -- "$cur" ;;
         run,-e | run,--env | exec,-e | exec,--env) compgen -e -- "$cur" ;;
-        run,-v | run,--volume | run,--device) compgen -f -- "$cur" ;;
+        run,-v | run,--volume) compgen -f -- "$cur"; compgen -W "$(mctl --no-ask-password volume ls -q 2>/dev/null)" -- "$cur" ;;
+        run,--device) compgen -f -- "$cur" ;;
+        run,--pull) compgen -W 'missing always never' -- "$cur" ;;
+        run,--authfile | pull,--authfile | push,--authfile | load,-i | load,--input) compgen -f -- "$cur" ;;
+        load,--platform | pull,--platform) compgen -W 'linux/amd64 linux/arm64' -- "$cur" ;;
         run,--restart | update,--restart) compgen -W 'no on-failure always unless-stopped' -- "$cur" ;;
         run,--health-on-failure) compgen -W 'none kill restart stop' -- "$cur" ;;
         run,--userns) compgen -W 'auto host' -- "$cur" ;;
@@ -114,11 +119,12 @@ __mctl_operands() { # verb
         pause | freeze) __mctl_names -f state=running ;;
         unpause | thaw) __mctl_names -f state=paused ;;
         events | rm | logs | inspect | update | port | restart | enable | disable) __mctl_names -a ;;
+        volume) echo 'create ls inspect rm prune'; mctl --no-ask-password volume ls -q 2>/dev/null ;;
         network) echo 'create ls inspect rm prune'; mctl --no-ask-password network ls -q 2>/dev/null ;;
         load | 'image load' | 'image prune') ;;
         images | rmi | tag | save | history | push | 'image '*) __mctl_images ;;
         image) echo 'check history import inspect list load ls prune pull push rm save share tag' ;;
-        help) echo 'attach check create disable enable events exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stats stop unpause update tag wait' ;;
+        help) echo 'attach check create disable enable events exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stats stop unpause update tag volume wait' ;;
     esac
 }
 
@@ -151,7 +157,7 @@ _mctl() {
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check create disable enable events exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stats stop unpause update tag wait help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'check create disable enable events exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stats stop unpause update tag volume wait help' -- "$cur")
     elif [[ $family == run ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(

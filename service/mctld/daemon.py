@@ -25,6 +25,7 @@ from .lifecycle.recovery import recover
 from .lifecycle.registry import Registry
 from .lifecycle.restarts import Restarts
 from .lifecycle.tasks import Tasks
+from .lifecycle.volumes import Volumes
 from .lifecycle.watch import Watch
 from .runtime import capabilities, cgroup, users
 from .runtime.launch import Spawner
@@ -47,9 +48,7 @@ async def serve(settings: Settings) -> None:
     connection = await Connection.open()
     store, tasks, events = _store(settings), Tasks(), Events()
     spawner, filters, disposal = Spawner(settings.spawner_socket), Filters(settings.filters), Disposal()
-    images = Images(
-        store, Layers(settings.images), spawner, filters, disposal, lambda image: registry.made_from(image.id)
-    )
+    images = Images(store, Layers(settings.images), spawner, filters, disposal, lambda i: registry.made_from(i.id))
     machinery = Machinery(
         settings=settings,
         store=store,
@@ -63,6 +62,7 @@ async def serve(settings: Settings) -> None:
         networks=Networks(store, settings.network_record, tasks, events),
         watch=Watch(),
         images=images,
+        volumes=Volumes(settings.volumes, disposal, lambda volume: registry.made_with(volume)),
         events=events,
         tasks=tasks,
         relays=Tasks(),

@@ -14,6 +14,7 @@ from .mounts import Bind, HostPath, Tmpfs
 from .restart import RestartPolicy
 from .security import Security
 from .spec import Rootfs, Spec, User
+from .volume import VolumeMount
 
 LOST = '{"lost":'  # so begins what stands in for a specification that nobody has any more
 
@@ -41,6 +42,7 @@ def decode(text: str) -> Spec:
     found["binds"] = tuple(
         Bind(**{**bind, "source": HostPath(**_frozen(bind["source"]))}) for bind in found.get("binds", ())
     )
+    found["volumes"] = tuple(VolumeMount(**volume) for volume in found.get("volumes", ()))
     found["tmpfs"] = tuple(Tmpfs(**tmpfs) for tmpfs in found.get("tmpfs", ()))
     found["devices"] = tuple(Device(**device) for device in found.get("devices", ()))
     found["restart"] = RestartPolicy(**found.get("restart", {}))

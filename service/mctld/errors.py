@@ -152,6 +152,18 @@ class ImageInUse(MctlError):
     bus_name = "org.mctl1.Error.ImageInUse"
 
 
+class NoSuchVolume(MctlError):
+    """Or one of another user's, which looks the same."""
+
+    bus_name = "org.mctl1.Error.NoSuchVolume"
+
+
+class VolumeInUse(MctlError):
+    """Containers have it."""
+
+    bus_name = "org.mctl1.Error.VolumeInUse"
+
+
 class CommandNotFound(MctlError):
     """The command does not exist inside the root file system (exit status 127 for a CLI)."""
 

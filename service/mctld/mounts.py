@@ -143,11 +143,11 @@ def check_target(key: str, path: str) -> str:
     return path
 
 
-def check_targets(binds: tuple[Bind, ...], tmpfs: tuple[Tmpfs, ...]) -> None:
+def check_targets(binds: tuple[Bind, ...], tmpfs: tuple[Tmpfs, ...], volumes: tuple[str, ...] = ()) -> None:
     """Together, in any order: one thing in one place."""
-    check_number(len(binds) + len(tmpfs))
+    check_number(len(binds) + len(tmpfs) + len(volumes))
     seen: set[str] = set()
-    for target in (*(plain(bind.target) for bind in binds), *(plain(own.target) for own in tmpfs)):
+    for target in (*(plain(bind.target) for bind in binds), *(plain(own.target) for own in tmpfs), *volumes):
         if target in seen:
             raise InvalidArgs(f"two mounts were asked for at {shown(target)}")
         seen.add(target)

@@ -30,6 +30,10 @@ class Settings:
         return f"{self.state_directory}/images"
 
     @property
+    def volumes(self) -> str:
+        return f"{self.state_directory}/volumes"
+
+    @property
     def spawner_socket(self) -> str:
         return f"{self.runtime_directory}/spawner.sock"
 

@@ -21,6 +21,7 @@ from .security import ID_RANGE, Security
 
 if TYPE_CHECKING:
     from .image import ImageRoot
+    from .volume import VolumeMount
 
 NAME_RULE = "1 to 63 of a-z, 0-9 and -, beginning with a letter or digit"
 ID_MAX = 2**32 - 2  # (uid_t) -1 means "no change" to the kernel
@@ -117,12 +118,13 @@ class Spec:
     devices: tuple[Device, ...] = ()
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     health: HealthCheck = field(default_factory=HealthCheck)
+    volumes: tuple[VolumeMount, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name)
         self._check_command()
         self._check_environment()
-        self._check_labels()
+        check_labels(self.labels)
         check_printable("WorkingDirectory", self.working_directory, 4095)
         if not self.working_directory.startswith("/"):
             raise InvalidArgs(f"WorkingDirectory {shown(self.working_directory)} is not an absolute path")
@@ -130,7 +132,7 @@ class Spec:
             raise InvalidArgs(f"Hostname {shown(self.hostname)} is not valid: use up to 64 letters, digits, - and .")
         check_range("StopSignal", self.stop_signal, 1, 64)
         check_range("TimeoutStopUSec", self.timeout_stop_usec, 0, INFINITY)
-        check_targets(self.binds, self.tmpfs)
+        check_targets(self.binds, self.tmpfs, tuple(mount.target for mount in self.volumes))
         check_devices(self.devices)
         check_range("ShmSize", self.shm_size, TMPFS_SIZE_LEAST, TMPFS_SIZE_MAX)
         self._check_user()
@@ -175,9 +177,11 @@ class Spec:
                 raise InvalidArgs(f"Environment {shown(variable)} is not NAME=VALUE")
             check_text("Environment", variable, VARIABLE_MAX)
 
-    def _check_labels(self) -> None:
-        if len(self.labels) > LABELS_MAX:
-            raise InvalidArgs(f"Labels has {len(self.labels)} entries: the most is {LABELS_MAX}")
-        for key, value in self.labels:
-            check_printable("Labels key", key, 128)
-            check_printable("Labels value", value, LABEL_MAX)
+
+def check_labels(labels: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    if len(labels) > LABELS_MAX:
+        raise InvalidArgs(f"Labels has {len(labels)} entries: the most is {LABELS_MAX}")
+    for key, value in labels:
+        check_printable("Labels key", key, 128)
+        check_printable("Labels value", value, LABEL_MAX)
+    return labels

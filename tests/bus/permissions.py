@@ -13,6 +13,7 @@ EXEC_OBJECT = "org.mctl1.Exec"
 NETWORK = "org.mctl1.Network"
 IMAGE = "org.mctl1.Image"
 JOB = "org.mctl1.Job"
+VOLUME = "org.mctl1.Volume"
 INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 INSPECT = ("org.mctl1.inspect-own", "org.mctl1.inspect-all")
@@ -79,6 +80,10 @@ TABLE: dict[str, Row] = {
     f"{MANAGER}.LoadImages": (IMAGES, ("a{sv}t", {"Archive": Variant("h", 0)}, 0)),
     f"{MANAGER}.PullImage": (IMAGES, ("sa{sv}t", "example.org/new", {}, 0)),
     f"{MANAGER}.PushImage": (IMAGES, ("ssa{sv}t", "web", "example.org/new", {}, 0)),
+    f"{MANAGER}.CreateVolume": (CREATE[:1], ("sa{sv}t", "new", {}, 0)),
+    f"{MANAGER}.GetVolume": (INSPECT, ("s", "web")),
+    f"{MANAGER}.ListVolumes": (LIST, ("t", 0)),
+    f"{VOLUME}.Remove": (MANAGE, ("t", 0)),
     f"{JOB}.Wait": (INSPECT, ("",)),
     f"{JOB}.Cancel": (MANAGE, ("t", 0)),
     f"{MANAGER}.GetImage": (INSPECT, ("s", "web")),

@@ -12,6 +12,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any
 
 from bus.simulated_images import SimulatedImages, SimulatedTransfers
+from bus.simulated_volumes import SimulatedVolumes
 from mctld.errors import AlreadyRunning, InvalidArgs, NameTaken, NoTerminal, NotRunning
 from mctld.lifecycle.check.finding import Finding, Verdict
 from mctld.lifecycle.events import Events, Exit
@@ -291,6 +292,7 @@ class SimulatedRegistry:
         self.networks = SimulatedNetworks(self.events)
         self.images = SimulatedImages()
         self.transfers = SimulatedTransfers()
+        self.volumes = SimulatedVolumes()
         self.execs = SimulatedExecs(self.events)
         self.containers: dict[str, SimulatedContainer] = {}
         self.gone: dict[str, tuple[int, Exit]] = {}

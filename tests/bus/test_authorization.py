@@ -24,11 +24,12 @@ from bus.permissions import (
     OPTIONS,
     PUBLIC_PROPERTIES,
     TABLE,
+    VOLUME,
 )  # fmt: skip
 from bus.polkit import CHALLENGE, NO, YES
 from mctld.bus.authority import presentable
 from mctld.bus.contract import Contract, Property
-from mctld.bus.paths import ROOT, container_path, exec_path, image_path, job_path, network_path
+from mctld.bus.paths import ROOT, container_path, exec_path, image_path, job_path, network_path, volume_path
 from mctld.lifecycle.events import Exit
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def path_of(interface: str, name: str) -> str:
     """All are called the same."""
     if interface in (MANAGER, OBJECT_MANAGER):
         return ROOT
-    paths = {EXEC_OBJECT: exec_path, NETWORK: network_path, IMAGE: image_path, JOB: job_path}
+    paths = {EXEC_OBJECT: exec_path, NETWORK: network_path, IMAGE: image_path, JOB: job_path, VOLUME: volume_path}
     return paths.get(interface, container_path)(name)
 
 
@@ -86,6 +87,7 @@ async def test_the_table(house: House, tmp_path: Path, member: str) -> None:
     house.registry.networks.add("web", ALICE)
     house.registry.images.add("web", ALICE)
     house.registry.transfers.add("web", ALICE)
+    house.registry.volumes.add("web", ALICE)
     owner, other, root = [await house.client(uid) for uid in (ALICE, BOB, ROOT_UID)]
     rootfs = rootfs_of(ALICE, tmp_path)
     try:
@@ -137,8 +139,10 @@ async def answered(house: House, client: Client, member: str, rootfs: int) -> bo
     house.registry.images.images.clear()
     house.registry.images.add("web", ALICE)
     house.registry.transfers.add("web", ALICE)
-    if member in (f"{MANAGER}.GetImage", f"{MANAGER}.PushImage") and error == "org.mctl1.Error.NoSuchImage":
-        return True  # a private image of somebody else's is not there
+    house.registry.volumes.add("web", ALICE)
+    concealed = {"GetImage": "NoSuchImage", "PushImage": "NoSuchImage", "GetVolume": "NoSuchVolume"}
+    if error == f"org.mctl1.Error.{concealed.get(member.rpartition('.')[2])}":
+        return True  # what is somebody else's alone is not there
     return error in ("", "org.mctl1.Error.NotRunning")
 
 
@@ -149,6 +153,7 @@ async def test_every_property_is_guarded(house: House, wanted: Property) -> None
     house.registry.networks.add("web", ALICE)
     house.registry.images.add("web", ALICE)
     house.registry.transfers.add("web", ALICE)
+    house.registry.volumes.add("web", ALICE)
     path = path_of(wanted.interface, "web")
     bob, root = await house.client(BOB), await house.client(ROOT_UID)
     await root.call(path, PROPERTIES, "Get", "ss", wanted.interface, wanted.name)
@@ -167,7 +172,7 @@ async def test_every_property_is_guarded(house: House, wanted: Property) -> None
 async def test_another_users_container_and_none_at_all_look_the_same(
     house: House, member: str, verdict: tuple[bool, bool], *, interactive: bool
 ) -> None:
-    """CVE-2016-6349: neither the answer nor the prompt may tell whether it exists."""
+    """Neither the answer nor the prompt may tell whether it exists (CVE-2016-6349)."""
     bob = await house.client(BOB)
     house.polkit.decide = lambda _: verdict
     interface, _, method = member.rpartition(".")
@@ -178,6 +183,7 @@ async def test_another_users_container_and_none_at_all_look_the_same(
             house.registry.execs.add("web", "web", ALICE, ALICE, "secret")
             house.registry.images.add("web", ALICE, Labels={"team": "secret"})
             house.registry.transfers.add("web", ALICE, "pull", "example.org/secret:1")
+            house.registry.volumes.add("web", ALICE, (("team", "secret"),))
         house.polkit.asked.clear()
         _, (signature, *body) = TABLE[member]
         path = path_of(interface, "web")
@@ -187,7 +193,8 @@ async def test_another_users_container_and_none_at_all_look_the_same(
         answers.append((error.name, error.text))
         prompts.append([(a.action, a.details) for a in house.polkit.asked if a.interactive])
     assert answers[0] == answers[1]
-    noun = {EXEC_OBJECT: "exec", JOB: "job"}.get(interface, "image" if "Image" in member else "container")
+    nouns = {"Image": "image", "Volume": "volume", ".Job.": "job", EXEC_OBJECT: "exec"}
+    noun = next((noun for part, noun in nouns.items() if part in member), "container")
     assert answers[0][1].startswith(f"there is no {noun} 'web' of yours, and ")
     assert prompts[0] == prompts[1]
     assert bool(prompts[0]) == (interactive and verdict is CHALLENGE)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bus.house import ALICE, CONTRACT, NAME, ROOT_UID, Client, House
-from mctld.bus.paths import ROOT, container_path, exec_path, job_path, network_path
+from mctld.bus.paths import ROOT, container_path, exec_path, job_path, network_path, volume_path
 from mctld.bus.peers import Credentials
 from mctld.bus.standard import STANDARD
 
@@ -49,6 +49,7 @@ async def test_introspection_is_the_contract(house: House, client: Client) -> No
     house.registry.add("web-1", ALICE)
     house.registry.execs.add("e1", "web-1", ALICE, ALICE)
     house.registry.transfers.add("j1", ALICE)
+    house.registry.volumes.add("data", ALICE)
     house.registry.networks.add("back-end", ALICE)
     basic = {"org.freedesktop.DBus.Peer", INTROSPECTABLE, "org.freedesktop.DBus.Properties"}
     expected = {
@@ -56,10 +57,12 @@ async def test_introspection_is_the_contract(house: House, client: Client) -> No
         "/org": (basic, ["mctl1"]),
         ROOT: (
             {*basic, "org.mctl1.Manager", "org.freedesktop.DBus.ObjectManager"},
-            ["container", "exec", "image", "job", "network"],
+            ["container", "exec", "image", "job", "network", "volume"],
         ),
         f"{ROOT}/exec": (basic, ["e1"]),
         exec_path("e1"): ({*basic, "org.mctl1.Exec"}, []),
+        f"{ROOT}/volume": (basic, ["data"]),
+        volume_path("data"): ({*basic, "org.mctl1.Volume"}, []),
         f"{ROOT}/job": (basic, ["j1"]),
         job_path("j1"): ({*basic, "org.mctl1.Job"}, []),
         f"{ROOT}/network": (basic, ["back_2dend"]),

@@ -19,7 +19,7 @@ SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 SPECIFICATION = {
     "errors", "bounds", "capability", "configuration", "cpuset", "dangers", "device", "encoding", "execution", "health",
     "hidden", "image", "limits", "mounts", "networking", "platform", "ports", "reference", "restart", "security",
-    "spec", "state", "unreadable", "usage",
+    "spec", "state", "unreadable", "usage", "volume",
 }  # fmt: skip
 PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
 FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
@@ -41,12 +41,18 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "security": {"capability", "errors", "bounds", "hidden"},
     "reference": {"errors", "bounds"},
     "platform": {"errors", "bounds"},
+    "volume": {"errors", "bounds", "mounts"},
     "configuration": {"errors", "bounds", "health"},
     "image": {"errors", "bounds", "configuration", "reference"},
-    "spec": {"errors", "bounds", "image", "device", "health", "limits", "mounts", "networking", "restart", "security"},
+    "spec": {
+        "errors", "bounds", "image", "device", "health", "limits", "mounts", "networking", "restart", "security",
+        "volume",
+    },
     "execution": {"errors", "spec"},
     "dangers": {"capability", "image", "mounts", "networking", "security", "spec"},
-    "encoding": {"device", "health", "image", "limits", "mounts", "networking", "restart", "security", "spec"},
+    "encoding": {
+        "device", "health", "image", "limits", "mounts", "networking", "restart", "security", "spec", "volume",
+    },
     "unreadable": {"errors", "networking", "spec"},
     "kernel": set(),
     "settings": SPECIFICATION,

@@ -112,7 +112,7 @@ def test_nothing_of_a_specification_is_forgotten() -> None:
     harmless = {
         "name", "command", "environment", "working_directory", "hostname", "user", "limits", "labels", "terminal",
         "stop_signal", "timeout_stop_usec", "auto_remove", "read_only", "tmpfs", "shm_size", "init", "hosts",
-        "name_servers", "restart", "health",
+        "name_servers", "restart", "health", "volumes",
     }  # fmt: skip
     assert {f.name for f in fields(Spec)} - harmless == {"rootfs", "binds", "devices", "networking", "security"}
     assert {f.name for f in fields(Security)} == {

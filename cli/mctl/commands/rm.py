@@ -13,12 +13,17 @@ if TYPE_CHECKING:
     from ..parser import Arguments
 
 KILL_FIRST = 1
+VOLUMES = 2
 
 VERB = Verb(
     usage="[OPTION...] NAME...",
-    options=(Option(("-f", "--force"), "kill those that run, then remove them"),),
+    options=(
+        Option(("-f", "--force"), "kill those that run, then remove them"),
+        Option(("-v", "--volumes"), "with their volumes that have no name"),
+    ),
 )
 
 
 def run(arguments: Arguments, client: Client) -> int:
-    return do_to_each(arguments, client, "Remove", "t", KILL_FIRST if arguments.get("force") else 0)
+    flags = (KILL_FIRST if arguments.get("force") else 0) | (VOLUMES if arguments.get("volumes") else 0)
+    return do_to_each(arguments, client, "Remove", "t", flags)

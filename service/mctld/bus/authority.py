@@ -80,7 +80,7 @@ RULES: Mapping[str, Rule | None] = {
 }
 
 
-_THINGS = {"image": "images", "job": "jobs"}
+_THINGS = {"image": "images", "job": "jobs", "volume": "volumes"}
 
 
 class Verdict(Enum):

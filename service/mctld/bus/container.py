@@ -44,6 +44,7 @@ def spec_details(spec: Spec) -> dict[str, str]:
         **({"health_command": shlex.join(spec.health.command)} if spec.health else {}),
         "user": str(spec.user),
         "host_paths": " ".join(bind.source.path for bind in spec.binds),
+        "volumes": " ".join(mount.name or mount.target for mount in spec.volumes),
         "privileged": "yes" if found else "no",
         "dangers": "; ".join(found),
         "network": " ".join(spec.networking.networks) or "none",
@@ -147,8 +148,9 @@ class ContainerObject(ContainerProperties):
                 options.check_flags(flags, {options.EVERYONE: "all its processes"})
                 return "kill", (options.check_signal(number), bool(flags & options.EVERYONE))
             case "Remove", [int(flags)]:
-                options.check_flags(flags, {options.FORCE: "kill it first if it runs"})
-                return "remove", (bool(flags & options.FORCE),)
+                known = {options.FORCE: "kill it first if it runs", options.VOLUMES: "and its nameless volumes"}
+                options.check_flags(flags, known)
+                return "remove", (bool(flags & options.FORCE), bool(flags & options.VOLUMES))
             case "Freeze" | "Thaw" | "Enable" | "Disable", [int(flags)]:
                 options.check_flags(flags, {})
                 return method.handler, ()
@@ -191,8 +193,11 @@ class ContainerObject(ContainerProperties):
     async def kill(self, call: Call, signal: int, everyone: bool) -> None:  # noqa: FBT001 (the contract's arguments)
         await self.container.kill(signal, everyone=everyone)
 
-    async def remove(self, call: Call, force: bool) -> None:  # noqa: FBT001
+    async def remove(self, call: Call, force: bool, volumes: bool) -> None:  # noqa: FBT001
+        spec = self.container.spec
         await self.container.remove(force=force)
+        if volumes:
+            self._registry.volumes.discard_nameless(spec)
 
     async def exec(
         self,

@@ -19,6 +19,7 @@ from .objects import Objects
 from .signals import Herald
 from .standard import MEMBER
 from .visible import Visible
+from .volume_signals import VolumeHerald
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -71,6 +72,7 @@ async def open_door(
     registry.events.subscribe(herald)
     registry.images.listeners.append(ImageHerald(herald, contract, registry.images))
     registry.transfers.listeners.append(JobHerald(herald))
+    registry.volumes.listeners.append(VolumeHerald(herald, contract, registry.volumes))
     connection.on_call = dispatcher
     await connection.request_name(NAME)
     return Door(connection, dispatcher, herald, backlog)

@@ -16,7 +16,7 @@ from .image import ImageObject, image_details
 from .making import IMPORT, configuration_maker, host_platform
 from .paths import image_path
 from .question import Question
-from .transfers import TransferManager
+from .volumes import VolumeManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,11 +33,11 @@ LOAD = {"Archive": "h", "Private": "b", "Platform": "s"}
 FILTER = {"OwnerUID": "u", "Names": "as"}
 
 
-class ImageManager(TransferManager):
+class ImageManager(VolumeManager):
     """The part of the manager that is about images."""
 
     def __init__(self, path: str, interfaces: Any, contract: Contract, registry: Registry, visible: Visible) -> None:
-        super().__init__(path, interfaces, registry)
+        super().__init__(path, interfaces, contract, registry)
         self._image = contract[bus_image.INTERFACE]
         self._visible = visible
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..configuration import Configuration, signal_number
 from ..errors import InvalidArgs
 from ..image import compact
+from ..mounts import plain
 from ..platform import Platform
 from ..spec import LABEL_MAX, LABELS_MAX
 
@@ -94,7 +95,15 @@ def completed(values: Mapping[str, Any], image: Configuration) -> dict[str, Any]
         for key, value in _health(image.health).items():
             found.setdefault(key, value)
     found["Labels"] = {**_short_labels(image, LABELS_MAX - len(values.get("Labels", {}))), **values.get("Labels", {})}
+    found["Volumes"] = [*values.get("Volumes", ()), *_own_volumes(values, image)]
     return found
+
+
+def _own_volumes(values: Mapping[str, Any], image: Configuration) -> list[tuple[str, str, str]]:
+    """Where the image says that there is data, and nothing else was asked for."""
+    asked = [target for _, target, _ in (*values.get("Mounts", ()), *values.get("Volumes", ()))]
+    taken = {plain(target) for target in (*asked, *values.get("Tmpfs", {}))}
+    return [("", plain(path), "") for path in image.volumes if plain(path) not in taken]
 
 
 def _health(check: HealthCheck) -> dict[str, Any]:

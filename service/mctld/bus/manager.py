@@ -21,7 +21,7 @@ from .images import ImageManager
 from .listing import CHOICE, FILTER, Listing
 from .making import completed
 from .network import NetworkObject
-from .paths import ROOT, container_path, exec_path, image_path, network_path
+from .paths import ROOT, container_path, exec_path, image_path, network_path, volume_path
 from .question import CREATE, CREATE_PRIVILEGED, Question
 from .remembered import Remembered
 from .standard import OBJECT_MANAGER
@@ -97,7 +97,7 @@ class Manager(ImageManager):
 
     async def children(self, call: Call) -> list[str]:
         del call
-        return ["container", "exec", "image", "job", "network"]
+        return ["container", "exec", "image", "job", "network", "volume"]
 
     async def create_container(self, call: Call, spec: Spec) -> tuple[str, str]:
         made = await self._registry.create(spec, call.uid)
@@ -173,6 +173,8 @@ class Manager(ImageManager):
             network_path(n.name): {self._network.name: self._network_values(n)} for n in self._visible.networks(call)
         }
         found |= {exec_path(e.id): self._interfaces_of_exec(e) for e in await self._visible.execs(call)}
+        found |= {volume_path(v.id): {self._volume.name: self._volume_values(v)} for v in self._volumes.all()
+                  if v.visible_to(call.uid)}  # fmt: skip
         images = await self._visible.images(call)
         return found | {image_path(i.key): {self._image.name: self._image_values(i)} for i in images}
 

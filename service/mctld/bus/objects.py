@@ -10,14 +10,16 @@ from . import container, manager, network
 from . import exec as bus_exec
 from . import image as bus_image
 from . import job as bus_job
+from . import volume as bus_volume
 from .container import ContainerObject
 from .exec import ExecObject
 from .image import ImageObject
 from .job import JobObject
 from .network import NetworkObject
-from .paths import CONTAINERS, EXECS, IMAGES, JOBS, NETWORKS, ROOT, decode_label, encode_label
+from .paths import CONTAINERS, EXECS, IMAGES, JOBS, NETWORKS, ROOT, VOLUMES, decode_label, encode_label
 from .standard import OBJECT_MANAGER, PEER
 from .target import BASIC, Target
+from .volume import VolumeObject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,6 +100,17 @@ class Jobs(Target):
         return sorted(encode_label(j.id) for j in self._registry.transfers.all() if call.uid in (0, j.owner_uid))
 
 
+class Volumes(Target):
+    """The node above the volumes."""
+
+    def __init__(self, interfaces: Sequence[Interface], registry: Registry) -> None:
+        super().__init__(VOLUMES, interfaces)
+        self._registry = registry
+
+    async def children(self, call: Call) -> list[str]:
+        return sorted(encode_label(v.id) for v in self._registry.volumes.all() if v.visible_to(call.uid))
+
+
 class Nothing(Target):
     """A path without object: there are no secrets here, only Peer answers (D-Bus specification)."""
 
@@ -115,6 +128,7 @@ class Objects:
         self._exec = [contract[bus_exec.INTERFACE], *self._basic]
         self._network = [contract[network.INTERFACE], *self._basic]
         self._image = [contract[bus_image.INTERFACE], *self._basic]
+        self._volume = [contract[bus_volume.INTERFACE], *self._basic]
         self._job = [contract[bus_job.INTERFACE], *self._basic]
         self._manager = manager
         self._above = {
@@ -123,6 +137,7 @@ class Objects:
             NETWORKS: Networks(self._basic, visible),
             IMAGES: Images(self._basic, visible),
             JOBS: Jobs(self._basic, registry),
+            VOLUMES: Volumes(self._basic, registry),
         }
 
     def find(self, path: str) -> Target:
@@ -140,6 +155,8 @@ class Objects:
                 return ExecObject(self._registry, self._exec, name, subscribe=self._manager.subscribe)
             if parent == NETWORKS:
                 return NetworkObject(self._registry.networks, self._network, name)
+            if parent == VOLUMES:
+                return VolumeObject(self._registry.volumes, self._volume, name)
             if parent == JOBS:
                 return JobObject(self._registry.transfers, self._job, name)
             if parent == IMAGES:
@@ -156,6 +173,7 @@ def check(contract: Contract) -> None:
     contract[network.INTERFACE].check(NetworkObject)
     contract[bus_image.INTERFACE].check(ImageObject)
     contract[bus_job.INTERFACE].check(JobObject)
+    contract[bus_volume.INTERFACE].check(VolumeObject)
     contract[manager.INTERFACE].check(manager.Manager)
     contract[OBJECT_MANAGER].check(manager.Manager)
     for name in BASIC:

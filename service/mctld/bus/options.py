@@ -18,6 +18,7 @@ from ..ports import Port, check_ports
 from ..restart import RestartPolicy
 from ..security import Security
 from ..spec import Spec, User, check_name
+from ..volume import VolumeMount
 from .contract import snake
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ ATTACH = 1
 NAMES_MAX = 256  # of which events are asked for in one call
 EVERYONE = 1
 FORCE = 1
+VOLUMES = 2  # of Container.Remove
 
 LIMITS = {
     "MemoryMax": "t", "MemoryHigh": "t", "MemoryLow": "t", "MemorySwapMax": "t", "OOMGroup": "b",
@@ -58,7 +60,7 @@ CREATION = {
     "Networks": "as", "Address": "s", "Ports": "a(ssqqq)",
     "AddCapabilities": "as", "DropCapabilities": "as", "Unmask": "as", "Rlimits": "a{s(tt)}", "Sysctls": "a{ss}",
     **_SECURITY, "Mounts": "a(hss)", "Devices": "a(hss)", "Tmpfs": "a{ss}", "Hosts": "a{ss}", "NameServers": "as",
-    "RestartPolicy": "s", **_HEALTH,
+    "Volumes": "a(sss)", "RestartPolicy": "s", **_HEALTH,
 }  # fmt: skip
 START = {"Stdin": "h", "TerminalSize": "(qq)"}
 RUN = {**CREATION, **START}
@@ -74,6 +76,7 @@ _WORDS = {
     "t": "an unsigned 64-bit integer", "as": "an array of strings", "h": "a file descriptor",
     "a{ss}": "a dictionary of strings", "a{st}": "a dictionary of strings to unsigned 64-bit integers",
     "a{s(tt)}": "a dictionary of pairs of unsigned 64-bit integers",
+    "a(sss)": "an array of name, path inside and options",
     "a(ssqqq)": "an array of protocol, address, host port, container port and count",
     "a(hss)": "an array of a file descriptor and two strings",
     "(qq)": "a pair of unsigned 16-bit integers",
@@ -128,6 +131,7 @@ def spec(
             Bind.parse(source, target, given)
             for source, (_, target, given) in zip(sources, values.get("Mounts", ()), strict=True)
         ),
+        volumes=tuple(VolumeMount.parse(*words) for words in values.get("Volumes", ())),
         tmpfs=tuple(Tmpfs.parse(target, given) for target, given in sorted(values.get("Tmpfs", {}).items())),
         hosts=tuple(sorted(values.get("Hosts", {}).items())),
         name_servers=tuple(values.get("NameServers", ())),

@@ -12,6 +12,7 @@ EXECS = f"{ROOT}/exec"
 NETWORKS = f"{ROOT}/network"
 IMAGES = f"{ROOT}/image"
 JOBS = f"{ROOT}/job"
+VOLUMES = f"{ROOT}/volume"
 
 _LETTERS = frozenset(string.ascii_letters.encode())
 _DIGITS = frozenset(string.digits.encode())
@@ -56,3 +57,7 @@ def image_path(key: str) -> str:
 
 def job_path(identity: str) -> str:
     return f"{JOBS}/{encode_label(identity)}"
+
+
+def volume_path(identity: str) -> str:
+    return f"{VOLUMES}/{encode_label(identity)}"

@@ -167,6 +167,9 @@ class ContainerProperties(Target):
     def mounts(self) -> list[list[str]]:
         return [[bind.source.path, bind.target, bind.options] for bind in self.container.spec.binds]
 
+    def volumes(self) -> list[list[str]]:
+        return [[mount.name or mount.volume, mount.target, mount.options] for mount in self.container.spec.volumes]
+
     def tmpfs(self) -> dict[str, str]:
         return {tmpfs.target: tmpfs.options for tmpfs in self.container.spec.tmpfs}
 

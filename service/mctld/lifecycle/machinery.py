@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .networks import Networks
     from .restarts import Restarts
     from .tasks import Tasks
+    from .volumes import Volumes
     from .watch import Watch
 
 
@@ -38,6 +39,7 @@ class Machinery:
     networks: Networks
     watch: Watch
     images: Images
+    volumes: Volumes
     events: Events
     tasks: Tasks  # end by themselves
     relays: Tasks  # end with what they serve

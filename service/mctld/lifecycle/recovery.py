@@ -31,6 +31,7 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
     """Each container is either found again, with its first process, or its end is told."""
     for sentence in machinery.store.told:
         log.error("%s", sentence)
+    machinery.volumes.recover()
     children, kept = await _children(machinery), notify.kept()
     for record, stored in machinery.store.load():
         run = await _without_half_a_start(machinery, record, stored, children)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .machinery import Machinery
     from .networks import Networks
     from .start import Window
+    from .volumes import Volumes
 
 DEPARTED_MAX = 1_024
 PREFIX_MIN = 4
@@ -57,6 +58,10 @@ class Registry:
     @property
     def events(self) -> Events:
         return self._machinery.events
+
+    @property
+    def volumes(self) -> Volumes:
+        return self._machinery.volumes
 
     @property
     def images(self) -> Images:
@@ -109,10 +114,15 @@ class Registry:
         await check_filter(self._machinery, spec)
         spec = await self._machinery.networks.settle(spec)
         self._check_room(spec.name, owner_uid)  # again: others were served meanwhile
-        record = self._machinery.store.add(
-            identity=secrets.token_hex(16), owner_uid=owner_uid, created_usec=usec(time.time_ns()), spec=spec,
-            networks=self._machinery.networks.find(spec.networking.networks, owner_uid),
-        )  # fmt: skip
+        spec, volumes = self.volumes.settle(spec, owner_uid)
+        try:
+            record = self._machinery.store.add(
+                identity=secrets.token_hex(16), owner_uid=owner_uid, created_usec=usec(time.time_ns()), spec=spec,
+                networks=self._machinery.networks.find(spec.networking.networks, owner_uid),
+            )  # fmt: skip
+        except BaseException:
+            self.volumes.discard(volumes)
+            raise
         return self._enlist(Container(record, Run(), self._machinery, self._remove))
 
     async def run(
@@ -124,6 +134,7 @@ class Registry:
             return container, await container.start(stdin=stdin, attach=attach, window=window)
         except BaseException:
             await container.remove(force=True)
+            self.volumes.discard_nameless(container.spec)
             raise
 
     def open_events(self, query: EventQuery, *, reader_uid: int) -> int:
@@ -133,6 +144,10 @@ class Registry:
         """Names of the containers that were made from the image of this id."""
         roots = ((c.name, c.spec.rootfs) for c in self._by_name.values())
         return [name for name, root in roots if isinstance(root, ImageRoot) and root.image == image]
+
+    def made_with(self, volume: str) -> list[str]:
+        """Names of the containers that have the volume of this id."""
+        return [c.name for c in self._by_name.values() if any(m.volume == volume for m in c.spec.volumes)]
 
     def restore(self, record: Record, run: Run) -> Container:
         """One that the store remembers."""
@@ -200,5 +215,7 @@ class Registry:
             self._departed.popitem(last=False)
         self.events.removed(container)
         self._machinery.disposal.add(f"{self._machinery.settings.containers}/{container.id}")
+        if container.spec.auto_remove:
+            self.volumes.discard_nameless(container.spec)
         if isinstance(container.spec.rootfs, ImageRoot):
             self._machinery.images.collect()

@@ -79,6 +79,7 @@ async def open_filter(machinery: Machinery, spec: Spec) -> int | None:
 def _owners(record: Record) -> Iterator[Owner]:
     yield record.spec.rootfs.owner
     yield from (bind.source.owner for bind in record.spec.binds)
+    yield from (None for _ in record.spec.volumes)
 
 
 async def _id_view(machinery: Machinery, record: Record, stage: Stage, owner: Owner) -> int | None:
@@ -105,6 +106,9 @@ def _build(
             made.descriptors[planner.bind_name(number)] = _host_mount(
                 bind.source, view, read_only=bind.read_only, recursive=bind.recursive
             )
+        for number, volume in enumerate(spec.volumes):
+            mounted = machinery.volumes.mount(volume, made.descriptors["root"], views[None])
+            made.descriptors[planner.volume_name(number)] = mounted
         if spec.devices:
             given = machinery.staging.device_nodes(spec.devices, record.uid_shift)
             made.descriptors |= {planner.device_name(number): node for number, node in enumerate(given)}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..mounts import Bind, Tmpfs
     from ..spec import Spec
+    from ..volume import VolumeMount
 
 DEFAULT_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -105,6 +106,11 @@ def _payload(spec: Spec, last_capability: int) -> tuple[Step, ...]:
 def environment(spec: Spec) -> dict[str, str]:
     declared = dict(variable.split("=", 1) for variable in spec.environment)
     return {**DEFAULT_ENVIRONMENT, **(TERM if spec.terminal else {}), **declared}
+
+
+def volume_name(number: int) -> str:
+    """By which the stage knows the descriptor of Spec.volumes[number]."""
+    return f"volume-{number}"
 
 
 def bind_name(number: int) -> str:
@@ -208,12 +214,18 @@ def _etc_files() -> tuple[Step, ...]:
 def _mounts(spec: Spec) -> tuple[Step, ...]:
     """What lies deeper comes later, so that nothing hides another by accident."""
     steps = [(bind.target, _bind(number, bind)) for number, bind in enumerate(spec.binds)]
+    steps += [(volume.target, _volume(number, volume)) for number, volume in enumerate(spec.volumes)]
     steps += [(tmpfs.target, _tmpfs(tmpfs)) for tmpfs in spec.tmpfs]
     return tuple(step for _, step in sorted(steps, key=lambda found: (found[0].strip("/").count("/"), found[0])))
 
 
 def _bind(number: int, bind: Bind) -> Step:
     return _step("bind", f"show {bind.source.path} on {bind.target}", name=bind_name(number), target=bind.target)
+
+
+def _volume(number: int, volume: VolumeMount) -> Step:
+    shown = f"the volume {volume.name or volume.volume}"
+    return _step("bind", f"show {shown} on {volume.target}", name=volume_name(number), target=volume.target)
 
 
 def _tmpfs(tmpfs: Tmpfs) -> Step:

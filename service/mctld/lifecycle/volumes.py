@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All volumes. What is known of one lies beside its files, so that no lost database loses whose data it is.
+
+volumes/ID/volume.json    whose it is, and what it is called
+volumes/ID/data/          what containers see
+volumes/making-ID, volumes/removing-ID    on their way; swept at the service's start
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+import threading
+import time
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Protocol
+
+from ..bounds import shown
+from ..errors import LimitsExceeded, NameTaken, NoSuchVolume, StoreFailed, VolumeInUse
+from ..runtime import volumes as files
+from ..volume import Volume, check_name, is_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from ..spec import Spec
+    from ..volume import VolumeMount
+    from .disposal import Disposal
+
+DATA, RECORD = "data", "volume.json"
+MAKING, REMOVING = "making-", "removing-"
+PER_OWNER = 1_024
+ROOT_UID = 0
+
+log = logging.getLogger(__name__)
+
+
+class Listener(Protocol):
+    """Called in the event loop; must not block or raise."""
+
+    def added(self, volume: Volume) -> None: ...
+    def removed(self, volume: Volume) -> None: ...
+
+
+class Volumes:
+    """`users_of` gives the names of the containers that have the volume of an id."""
+
+    def __init__(self, directory: str, disposal: Disposal, users_of: Callable[[str], Sequence[str]]) -> None:
+        self._directory = directory
+        self._disposal = disposal
+        self._users_of = users_of
+        self._all: dict[str, Volume] = {}
+        self._filling = threading.Lock()
+        self.listeners: list[Listener] = []
+
+    def recover(self) -> None:
+        """After a start of the service."""
+        os.makedirs(self._directory, 0o700, exist_ok=True)
+        for name in sorted(os.listdir(self._directory)):
+            if name.startswith((MAKING, REMOVING)):
+                self._disposal.add(f"{self._directory}/{name}")
+            elif is_id(name):
+                self._recall(name)
+
+    # What there is
+
+    def all(self) -> tuple[Volume, ...]:
+        return tuple(sorted(self._all.values(), key=lambda volume: volume.created_usec))
+
+    def get(self, identity: str) -> Volume | None:
+        return self._all.get(identity)
+
+    def find(self, uid: int, text: str) -> Volume | None:
+        """By name among one's own; by its id also where it is another's, for root."""
+        if is_id(text):
+            found = self._all.get(text)
+            return found if found and found.visible_to(uid) else None
+        return next((v for v in self._all.values() if text and v.name == text and v.owner_uid == uid), None)
+
+    def users(self, volume: Volume) -> Sequence[str]:
+        return self._users_of(volume.id)
+
+    # What changes
+
+    def create(self, name: str, uid: int, labels: tuple[tuple[str, str], ...] = ()) -> Volume:
+        """`name` empty: one that goes by its id."""
+        if name and self.find(uid, check_name(name)):
+            raise NameTaken(f"you have a volume {name!r} already: choose another name, or remove it")
+        owned = sum(v.owner_uid == uid for v in self._all.values())
+        if uid != ROOT_UID and owned >= PER_OWNER:
+            raise LimitsExceeded(f"user {uid} has {owned} volumes already, the most is {PER_OWNER}: remove some")
+        made = Volume(secrets.token_hex(16), name, uid, time.time_ns() // 1_000, labels)
+        try:
+            self._make(made)
+        except OSError as error:
+            raise StoreFailed(f"the volume {made.display_name} could not be made: {error.strerror}") from error
+        self._all[made.id] = made
+        for listener in self.listeners:
+            listener.added(made)
+        return made
+
+    def settle(self, spec: Spec, uid: int) -> tuple[Spec, list[Volume]]:
+        """With the ids of its volumes; those that were missing are made, and returned too."""
+        made: list[Volume] = []
+        settled = []
+        try:
+            for wanted in spec.volumes:
+                found = self.find(uid, wanted.name)
+                if found is None:
+                    if is_id(wanted.name):
+                        raise NoSuchVolume(f"there is no volume {shown(wanted.name)} of yours")
+                    found = self.create(wanted.name, uid)
+                    made.append(found)
+                settled.append(wanted.settled(found))
+        except BaseException:
+            self.discard(made)
+            raise
+        return replace(spec, volumes=tuple(settled)), made
+
+    def remove(self, volume: Volume) -> None:
+        users = self.users(volume)
+        if users:
+            names = ", ".join(users[:5]) + (", ..." if len(users) > 5 else "")
+            raise VolumeInUse(f"the volume {volume.display_name} is used by {names}: remove the container first")
+        self.discard([volume])
+
+    def discard(self, volumes: Iterable[Volume]) -> None:
+        """At once out of sight; their files go behind everybody's back."""
+        for volume in volumes:
+            gone = f"{self._directory}/{REMOVING}{volume.id}"
+            try:
+                os.rename(self._path(volume.id), gone)
+            except OSError as error:
+                raise StoreFailed(f"could not remove the volume {volume.display_name}: {error.strerror}") from error
+            del self._all[volume.id]
+            self._disposal.add(gone)
+            for listener in self.listeners:
+                listener.removed(volume)
+
+    def discard_nameless(self, spec: Spec) -> None:
+        """What a container that is gone had for itself alone."""
+        found = [self._all[w.volume] for w in spec.volumes if not w.name and w.volume in self._all]
+        self.discard(volume for volume in found if not self.users(volume))
+
+    def mount(self, wanted: VolumeMount, root: int, view: int | None) -> int:
+        """A detached mount of it; at its first use it is filled from `root`. Slow: for a thread."""
+        if wanted.volume not in self._all:
+            raise NoSuchVolume(f"the volume {wanted.name or wanted.volume} is not there any more")
+        data = f"{self._path(wanted.volume)}/{DATA}"
+        with self._filling:
+            volume = self._all[wanted.volume]
+            if volume.fresh:
+                if wanted.copy:
+                    files.fill(data, root, wanted.target, view)
+                self._all[volume.id] = used = replace(volume, fresh=False)
+                self._write(self._path(volume.id), used)
+        return files.mounted(data, view, read_only=wanted.read_only)
+
+    # Inside
+
+    def _path(self, identity: str) -> str:
+        return f"{self._directory}/{identity}"
+
+    def _make(self, volume: Volume) -> None:
+        made = f"{self._directory}/{MAKING}{volume.id}"
+        os.mkdir(made, 0o700)
+        try:
+            os.mkdir(f"{made}/{DATA}")
+            os.chmod(f"{made}/{DATA}", 0o755)  # whatever our umask
+            self._write(made, volume)
+            os.rename(made, self._path(volume.id))
+            _sync(self._directory)
+        except BaseException:
+            self._disposal.add(made)
+            raise
+
+    def _write(self, directory: str, volume: Volume) -> None:
+        """Whole, or as it was."""
+        written = f"{directory}/{RECORD}.new"
+        with open(written, "w", encoding="utf-8") as file:
+            json.dump(asdict(volume), file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(written, f"{directory}/{RECORD}")
+        _sync(directory)
+
+    def _recall(self, identity: str) -> None:
+        """One whose record cannot be read is nobody's, and stays where it is."""
+        try:
+            with open(f"{self._path(identity)}/{RECORD}", encoding="utf-8") as file:
+                found = json.load(file)
+            labels = tuple((str(key), str(value)) for key, value in found.pop("labels"))
+            recalled = Volume(**found, labels=labels)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            log.error("The volume %s cannot be read: %s", self._path(identity), error)
+            return
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self._path(identity)}/{RECORD}.new")
+        self._all[identity] = replace(recalled, id=identity)
+
+
+def _sync(directory: str) -> None:
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

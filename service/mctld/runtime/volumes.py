@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A volume's files as a container is shown them, and what its image has in that place as their beginning.
+
+On disk the files have the container's ids, below a directory that only root may enter, as layers of images do.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+from ..errors import SetupFailed
+from ..kernel import files
+from . import rootfs
+
+COPY = ["cp", "--archive", "--one-file-system", "--reflink=auto", "--no-target-directory"]
+
+
+def mounted(data: str, view: int | None, *, read_only: bool) -> int:
+    """A detached mount, with the container's ids."""
+    opened = os.open(data, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return rootfs.host_mount(opened, view, read_only=read_only, recursive=False)
+    finally:
+        os.close(opened)
+
+
+def fill(data: str, root: int, target: str, view: int | None) -> None:
+    """With what `root` has at `target`, if that is a directory; its owner and mode too. Blocks for long.
+
+    The copy is made inside the container's user namespace: with no more rights than its root would have, and in the
+    ids that both mounts show.
+    """
+    empty(data)
+    try:
+        source = files.open_in_root(root, target, os.O_PATH | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        tree = mounted(data, view, read_only=False)
+        try:
+            _copy(source, tree, view)
+        finally:
+            os.close(tree)
+    finally:
+        os.close(source)
+
+
+def empty(data: str) -> None:
+    """After a fill that did not end."""
+    for entry in os.scandir(data):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+
+
+def _copy(source: int, tree: int, view: int | None) -> None:
+    command = [*COPY, f"/proc/self/fd/{source}/.", f"/proc/self/fd/{tree}/."]
+    passed = [source, tree]
+    if view is not None:
+        command = ["nsenter", f"--user=/proc/self/fd/{view}", "--setuid=0", "--setgid=0", "--", *command]
+        passed.append(view)
+    done = subprocess.run(command, pass_fds=passed, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise SetupFailed("fill a new volume from the image", said[0] if said else f"cp ended with {done.returncode}")
