@@ -44,8 +44,8 @@ def test_data_outlives_containers(volumes: Mctl) -> None:
     volumes("run", "--rm", "-v", "kept:/x", "busybox", "sh", "-c", "echo one > /x/f; chown 7:8 /x/f; chmod 4755 /x/f")
     assert volumes("run", "--rm", "-v", "kept:/y/deep", "busybox", "sh", "-c",
                    "stat -c '%u:%g %a' /y/deep/f; cat /y/deep/f").text == "7:8 4755\none\n"  # fmt: skip
-    written = volumes("run", "--rm", "--mount", "type=volume,source=kept,target=/x,readonly", "busybox", "touch", "/x/no",
-                      check=False)  # fmt: skip
+    read_only = "type=volume,source=kept,target=/x,readonly"
+    written = volumes("run", "--rm", "--mount", read_only, "busybox", "touch", "/x/no", check=False)
     assert b"Read-only file system" in written.stderr
     assert (
         volumes("run", "--rm", "-v", "kept:/x", "busybox", "grep", "-c", " /x .*nosuid,nodev", "/proc/mounts").text
@@ -59,8 +59,8 @@ def test_data_outlives_containers(volumes: Mctl) -> None:
 def test_two_containers_share_one(volumes: Mctl) -> None:
     volumes("run", "-d", "--name", "writer", "-v", "shared:/x", "busybox", "sh", "-c",
             "umask 77; echo secret > /x/f; sleep 1000")  # fmt: skip
-    found = volumes("run", "--rm", "-v", "shared:/x", "busybox", "sh", "-c",
-                    "for i in $(seq 50); do [ -s /x/f ] && break; sleep 0.1; done; stat -c %u /x/f; cat /x/f")  # fmt: skip
+    look = "for i in $(seq 50); do [ -s /x/f ] && break; sleep 0.1; done; stat -c %u /x/f; cat /x/f"
+    found = volumes("run", "--rm", "-v", "shared:/x", "busybox", "sh", "-c", look)
     assert found.text == "0\nsecret\n"  # each has ids of its own on the host, and root is root in both
     refused = volumes("volume", "rm", "shared", check=False)
     assert b"the volume shared is used by writer: remove the container first" in refused.stderr

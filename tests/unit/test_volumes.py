@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Volumes: how they are asked for, and that what is known of them is whole, whenever the service ends."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mctld.bus.making import completed
+from mctld.configuration import Configuration
+from mctld.encoding import decode, encode
+from mctld.errors import InvalidArgs, LimitsExceeded, NameTaken, NoSuchVolume, VolumeInUse
+from mctld.lifecycle import volumes as lifecycle
+from mctld.lifecycle.volumes import Volumes
+from mctld.runtime import planner
+from mctld.runtime.volumes import empty
+from mctld.volume import VolumeMount, check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mctld.lifecycle.disposal import Disposal
+    from mctld.spec import Spec
+
+ALICE, BOB = 1000, 1001
+
+
+class Bin:
+    """In place of Disposal."""
+
+    def __init__(self) -> None:
+        self.thrown: list[str] = []
+
+    def add(self, directory: str) -> None:
+        self.thrown.append(os.path.basename(directory))
+
+
+class Shop:
+    def __init__(self, place: Path) -> None:
+        self.place = place / "volumes"
+        self.bin = Bin()
+        self.users: dict[str, list[str]] = {}
+        self.open()
+
+    def open(self) -> Volumes:
+        """As after a start of the service."""
+        disposal: Disposal = self.bin  # type: ignore[assignment]
+        self.volumes = Volumes(str(self.place), disposal, lambda identity: self.users.get(identity, []))
+        self.volumes.recover()
+        return self.volumes
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+def test_they_are_found_again_by_their_owners(shop: Shop) -> None:
+    mine = shop.volumes.create("data", ALICE, (("of", "alice"),))
+    nameless = shop.volumes.create("", ALICE)
+    his = shop.volumes.create("data", BOB)
+    again = shop.open()
+    assert again.all() == (mine, nameless, his)
+    assert (again.find(ALICE, "data"), again.find(BOB, "data"), again.find(0, "data")) == (mine, his, None)
+    assert (again.find(ALICE, his.id), again.find(0, his.id), again.find(ALICE, nameless.id)) == (None, his, nameless)
+    assert again.find(ALICE, "") is None
+    assert os.stat(shop.place / mine.id).st_mode & 0o777 == 0o700
+    with pytest.raises(NameTaken, match="you have a volume 'data' already"):
+        again.create("data", ALICE)
+
+
+@pytest.mark.parametrize("name", ["", "-a", ".a", "a/b", "a b", "a\n", "ä", "a" * 129, "0" * 32, ".."])
+def test_no_names(name: str) -> None:
+    with pytest.raises(InvalidArgs, match="is not a name for a volume"):
+        check_name(name)
+
+
+def test_what_is_left_of_an_earlier_instance(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    whole, damaged = shop.volumes.create("whole", ALICE), shop.volumes.create("damaged", ALICE)
+    (shop.place / f"making-{'1' * 32}").mkdir()
+    (shop.place / f"removing-{'2' * 32}").mkdir()
+    (shop.place / whole.id / "volume.json.new").write_text("{")
+    (shop.place / damaged.id / "volume.json").write_text('{"id": "x"}')
+    assert shop.open().all() == (whole,)
+    assert shop.bin.thrown == [f"making-{'1' * 32}", f"removing-{'2' * 32}"]
+    assert os.listdir(shop.place / whole.id) in (["data", "volume.json"], ["volume.json", "data"])
+    assert f"{damaged.id} cannot be read" in caplog.text
+    assert (shop.place / damaged.id / "data").is_dir()  # nobody's, but not gone
+
+
+def test_removal(shop: Shop) -> None:
+    made = shop.volumes.create("data", ALICE)
+    shop.users[made.id] = [f"c{number}" for number in range(7)]
+    with pytest.raises(VolumeInUse, match=r"the volume data is used by c0, c1, c2, c3, c4, \.\.\.: remove"):
+        shop.volumes.remove(made)
+    del shop.users[made.id]
+    shop.volumes.remove(made)
+    assert shop.bin.thrown == [f"removing-{made.id}"]
+    assert shop.open().all() == ()
+
+
+def test_a_user_has_so_many(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "PER_OWNER", 2)
+    for name in ("a", "b"):
+        shop.volumes.create(name, ALICE)
+    with pytest.raises(LimitsExceeded, match="user 1000 has 2 volumes already, the most is 2"):
+        shop.volumes.create("c", ALICE)
+    for name in ("a", "b", "c"):
+        shop.volumes.create(name, 0)
+
+
+def test_settling(shop: Shop, make_spec: Callable[..., Spec]) -> None:
+    there = shop.volumes.create("there", ALICE)
+    asked = tuple(VolumeMount.parse(name, f"/{at}", "") for at, name in enumerate(("there", "new", "", "")))
+    spec, made = shop.volumes.settle(make_spec(volumes=asked), ALICE)
+    assert [mount.volume for mount in spec.volumes] == [there.id, *(volume.id for volume in made)]
+    assert [volume.name for volume in made] == ["new", "", ""]
+    assert decode(encode(spec)) == spec
+    shop.users[made[2].id] = ["another"]
+    shop.volumes.discard_nameless(spec)
+    assert {volume.name or "nameless" for volume in shop.volumes.all()} == {"there", "new", "nameless"}
+    before = shop.volumes.all()
+    wrong = make_spec(volumes=(VolumeMount("/a", "another"), VolumeMount("/b", "0" * 32)))
+    with pytest.raises(NoSuchVolume, match="of yours"):
+        shop.volumes.settle(wrong, ALICE)
+    assert shop.volumes.all() == before  # what was made for it is gone again
+
+
+@pytest.mark.parametrize(("options", "why"), [
+    ("exec", "option 'exec' of /data is not known"),
+    ("ro,rw", "are both ro and rw"),
+    ("copy,nocopy", "are both copy and nocopy"),
+])  # fmt: skip
+def test_options_that_are_none(options: str, why: str) -> None:
+    with pytest.raises(InvalidArgs, match=why):
+        VolumeMount.parse("data", "/data", options)
+
+
+def test_places(make_spec: Callable[..., Spec]) -> None:
+    assert VolumeMount.parse("data", "/data//x/", "ro,nocopy,z").options == "ro,nocopy"
+    for target in ("/", "/proc", "/dev/pts/x", "relative"):
+        with pytest.raises(InvalidArgs):
+            VolumeMount.parse("data", target, "")
+    twice = (VolumeMount("/data", "a"), VolumeMount("/data", "b"))
+    with pytest.raises(InvalidArgs, match="two mounts were asked for at '/data'"):
+        make_spec(volumes=twice)
+    spec = make_spec(volumes=(VolumeMount("/deep/er", "a"), VolumeMount("/deep", "b")))
+    told = [step.does for step in planner.plan(spec, last_capability=40).steps if "the volume" in step.does]
+    assert told == ["show the volume b on /deep", "show the volume a on /deep/er"]
+
+
+def image(*volumes: str) -> Configuration:
+    document: dict[str, Any] = {"config": {"Cmd": ["sh"], "Volumes": {path: {} for path in volumes}}, "rootfs": {}}
+    return Configuration.parse(json.dumps(document))
+
+
+@pytest.mark.parametrize(("given", "wanted"), [
+    ({}, [("", "/data", "")]),
+    ({"Volumes": [("mine", "/data/", "ro")]}, [("mine", "/data/", "ro")]),
+    ({"Tmpfs": {"/data": ""}}, []),
+    ({"Mounts": [(0, "/data", "")]}, []),
+    ({"Volumes": [("mine", "/other", "")]}, [("mine", "/other", ""), ("", "/data", "")]),
+])  # fmt: skip
+def test_what_an_image_calls_volumes(given: dict[str, Any], wanted: list[Any]) -> None:
+    assert completed({"Image": "x", **given}, image("/data/"))["Volumes"] == wanted
+
+
+def test_emptying_follows_no_links(tmp_path: Path) -> None:
+    outside, data = tmp_path / "outside", tmp_path / "data"
+    (outside / "d").mkdir(parents=True)
+    (outside / "d/f").write_text("alive")
+    data.mkdir()
+    (data / "l").symlink_to(outside)
+    (data / "d/d").mkdir(parents=True)
+    (data / "d/l").symlink_to(outside / "d")
+    (data / "f").write_text("x")
+    empty(str(data))
+    assert os.listdir(data) == []
+    assert (outside / "d/f").read_text() == "alive"
