@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mctld.errors import NoSuchRootfs
+from mctld.errors import NoSuchRootfs, SpawnerUnavailable
 from mctld.health import HealthCheck
 from mctld.lifecycle import comeback, supervise
 from mctld.lifecycle.events import Exit
@@ -144,6 +144,19 @@ def test_a_number_of_failed_starts_is_enough(play: Any, noted: list[Any]) -> Non
     assert made.warnings == ("the last try to start it again failed: a mistake of ours counts as well",)
     assert noted[-1][1]["MESSAGE_ID"] == supervise.MESSAGE_GIVEN_UP.hex
     assert "has been started again 3 times" in noted[-1][0]
+
+
+def test_a_spawner_that_is_gone_is_no_fault_of_the_container(play: Any, noted: list[Any]) -> None:
+    async def work(made: Played) -> None:
+        made.failure = SpawnerUnavailable("it is of another version")
+        made.end(Exit("killed", 9))
+        await asyncio.sleep(100)
+        made.failure = None
+        await asyncio.sleep(60)
+
+    made = play(work, RUNNING, restart=RestartPolicy("on-failure", 1))
+    assert (made.state, made.restarts) == (State.RUNNING, 1)
+    assert [at for at in made.done if at != "Warnings"][:4] == [0.1, 0.3, 0.7, 1.5]
 
 
 def test_the_last_end_of_a_row_is_told_as_such(play: Any, noted: list[Any]) -> None:

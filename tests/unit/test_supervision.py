@@ -7,6 +7,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from mctld.errors import SpawnerUnavailable
 from mctld.health import HealthCheck
 from mctld.lifecycle import health as monitor
 from mctld.lifecycle import probe
@@ -105,6 +106,7 @@ class Patient:
         self.began: list[float] = []
         self.told: list[tuple[str, int]] = []
         self.expired = 0
+        self.impeded: Exception | None = None
         monkeypatch.setattr(monitor, "Probe", self._probe)
         monkeypatch.setattr(probe, "run", self._run)
 
@@ -115,6 +117,8 @@ class Patient:
         self.expired += 1
 
     async def _run(self, *_: object) -> Result:
+        if self.impeded:
+            raise self.impeded
         self.began.append(round(asyncio.get_running_loop().time() - 1_000, 3))
         await asyncio.sleep(self.takes)
         return Result(1, 2, self.status, "")
@@ -213,6 +217,19 @@ def test_after_a_restart_of_the_service_checks_are_spread(monkeypatch: pytest.Mo
         await asyncio.sleep(14)
 
     assert Patient(monkeypatch).checked(during).began == [2.5, 13]
+
+
+def test_what_is_our_fault_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an upgrade that has left a spawner of the version before."""
+    patient = Patient(monkeypatch, retries=1)
+    patient.impeded = SpawnerUnavailable("it is of another version")
+
+    async def during(health: Health) -> None:
+        await asyncio.sleep(95)
+        patient.impeded = None
+        await asyncio.sleep(11)
+
+    assert patient.checked(during).told == [("healthy", 0)]
 
 
 def test_only_the_last_few_results_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,9 +44,9 @@ def concluded(policy: RestartPolicy, run: Run, end: Exit, ended: tuple[int, int]
     return _waiting(over, 0 if lasted else run.failures, ended[0])
 
 
-def start_failed(policy: RestartPolicy, run: Run, now_usec: int) -> Run:
-    """After a restart that did not come to a run, which counts as one that failed."""
-    tried = replace(run, state=State.EXITED, next_start_usec=0, restarts=run.restarts + 1)
+def start_failed(policy: RestartPolicy, run: Run, now_usec: int, *, counts: bool = True) -> Run:
+    """After a restart that did not come to a run, which counts as one that failed, unless the fault is ours."""
+    tried = replace(run, state=State.EXITED, next_start_usec=0, restarts=run.restarts + int(counts))
     return _waiting(tried, run.failures, now_usec) if _goes_on(policy, tried, failed=True) else tried
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections import deque
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from .container import Container
     from .machinery import Machinery
     from .vitals import Result
+
+log = logging.getLogger(__name__)
 
 RESULTS_KEPT = 5  # as docker
 
@@ -79,8 +82,11 @@ class Health:
 
     async def _check(self, begun: Probe) -> None:
         age = time.monotonic_ns() // 1_000 - self._container.started_monotonic_usec
+        result: Result | None = None
         try:
             result = await probe.run(begun, self._machinery, self._container)
+        except probe.NOT_ITS_FAULT as error:
+            log.info("the health of %s cannot be checked: %s", self._container.name, error)
         finally:
             current = self._probe is begun  # and not of a run before
             if current:
@@ -89,6 +95,8 @@ class Health:
         if not current or self._over or self._container.state is not State.RUNNING:
             return  # what a container that ends or stands still answers says nothing; thaw() goes on
         self._arm()
+        if result is None:
+            return
         self.results.append(result)
         self.vitals = self.vitals.after(self._container.spec.health, good=result.status == 0, age_usec=age)
         self._judged(self.vitals, result)

@@ -14,7 +14,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from ..errors import CommandNotExecutable, CommandNotFound, MctlError
+from ..errors import CommandNotExecutable, CommandNotFound, MctlError, NotRunning, Paused, SpawnerUnavailable
 from ..execution import Execution
 from .entry import enter
 from .exec import About, Exec
@@ -33,6 +33,7 @@ OUTPUT_MAX = 4_096  # bytes that are kept, as docker does; more is read and thro
 CHUNK = 64 << 10
 NOT_FOUND, NOT_EXECUTABLE, FAILED = 127, 126, 125  # as a shell and docker have them
 TIMED_OUT = 124  # as timeout(1)
+NOT_ITS_FAULT = (SpawnerUnavailable, NotRunning, Paused)
 PROCESS_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP, linux/pidfd.h; since Linux 6.9
 
 
@@ -104,11 +105,13 @@ class Output:
 
 
 async def run(probe: Probe, machinery: Machinery, container: Container) -> Result:
-    """Returns when it has ended. Cancelled, it ends it."""
+    """Returns when it has ended. Cancelled, it ends it. Raises what is no fault of the container."""
     began = time.time_ns() // 1_000
     try:
         execution = Execution(container.spec.health.command)
         entered = await enter(machinery, container, execution, probe, stdin=None, attach=True)
+    except NOT_ITS_FAULT:
+        raise
     except MctlError as error:
         return Result(began, time.time_ns() // 1_000, _status_of(error), str(error)[:OUTPUT_MAX])
     probe.watch(entered.pid, entered.pidfd)

@@ -13,7 +13,7 @@ from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import MctlError, NoSuchContainer, NotRunning, StoreFailed
+from ..errors import MctlError, NoSuchContainer, NotRunning, SpawnerUnavailable, StoreFailed
 from ..restart import RestartPolicy
 from ..runtime.planner import NO_WINDOW
 from ..runtime.rootfs import boot_id
@@ -130,14 +130,17 @@ class Supervised(Standing):
             beginning = Run(restarts=self.restarts + 1, failures=self._run.failures)
             try:
                 await self._start(in_scope(self.record), beginning, None, NO_WINDOW, attach=False)
+            except SpawnerUnavailable as error:
+                self._try_failed(str(error), counts=False)
             except MctlError as error:
                 self._try_failed(str(error))
             except Exception as error:
                 log.exception("a restart of %s failed", self.name)
                 self._try_failed(str(error))
 
-    def _try_failed(self, why: str) -> None:
-        self._must_become(comeback.start_failed(self.policy, self._run, time.time_ns() // 1_000), *WAITING)
+    def _try_failed(self, why: str, *, counts: bool = True) -> None:
+        now = time.time_ns() // 1_000
+        self._must_become(comeback.start_failed(self.policy, self._run, now, counts=counts), *WAITING)
         self.warnings = (f"the last try to start it again failed: {why}",)
         self._tell("Warnings")
         if self.state is State.RESTARTING:
