@@ -258,7 +258,10 @@ class Container(Serviced):
         if self._run.main_pid == pid:
             self._run = replace(self._run, state=State.RUNNING)
         else:  # its start was not written down any more, or the store has forgotten it
-            started = Run(State.RUNNING, pid, *witnesses.started(pid), restarts=self._run.restarts, boot=self._run.boot)
+            started = replace(
+                Run(State.RUNNING, pid, *witnesses.started(pid), restarts=self._run.restarts, boot=self._run.boot),
+                failures=self._run.failures, health=STARTING if self.spec.health else "",
+            )  # fmt: skip
             self._must_become(started, "State")
         self._pidfd = pidfd
         self._watch(Observation(self._machinery.watch, self.control_group), resumed=True)
