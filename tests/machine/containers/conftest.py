@@ -91,7 +91,7 @@ def mctl(machine: Machine, rootfs: str) -> Iterator[Mctl]:
     yield made
     names = made("ps", "-a", "-q").text.split()
     if names:
-        made("rm", "-f", *names)
+        made("rm", "-f", "-v", *names)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def images(mctl: Mctl) -> Iterator[Mctl]:
     yield mctl
     containers = mctl("ps", "-a", "-q").text.split()
     if containers:
-        mctl("rm", "-f", *containers)
+        mctl("rm", "-f", "-v", *containers)
     found = json.loads(mctl("images", "--json").stdout)
     if found:
         mctl("rmi", "-f", *{image["Id"] for image in found})
