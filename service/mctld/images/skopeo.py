@@ -23,10 +23,18 @@ _LEVEL = re.compile(r'level=(?:fatal|error) msg=("(?:[^"\\]|\\.)*"|\S+)')
 _TELLING = 600  # characters
 
 
+def look(reference: Reference, platform: Platform, place: str, authentication: str, *, verify: bool) -> list[str]:
+    """What is called so now: prints the image's configuration, whose digest is its id."""
+    return [
+        *_on_platform(platform, place),
+        "inspect", "--config", "--raw", "--retry-times", "2", "--authfile", authentication,
+        *([] if verify else ["--tls-verify=false"]), f"docker://{reference}",
+    ]  # fmt: skip
+
+
 def pull(reference: Reference, platform: Platform, place: str, authentication: str, *, verify: bool) -> list[str]:
     return [
-        PROGRAM, "--tmpdir", place, "--override-os", platform.os, "--override-arch", platform.architecture,
-        *(["--override-variant", platform.variant] if platform.variant else []),
+        *_on_platform(platform, place),
         "copy", "--retry-times", "2", "--authfile", authentication, *([] if verify else ["--src-tls-verify=false"]),
         f"docker://{reference}", f"dir:{place}/{IMAGE}",
     ]  # fmt: skip
@@ -37,6 +45,13 @@ def push(reference: Reference, place: str, authentication: str, *, verify: bool)
         PROGRAM, "--tmpdir", place,
         "copy", "--retry-times", "2", "--authfile", authentication, *([] if verify else ["--dest-tls-verify=false"]),
         "--digestfile", f"{place}/{DIGEST}", f"docker-archive:{place}/{ARCHIVE}", f"docker://{reference}",
+    ]  # fmt: skip
+
+
+def _on_platform(platform: Platform, place: str) -> list[str]:
+    return [
+        PROGRAM, "--tmpdir", place, "--override-os", platform.os, "--override-arch", platform.architecture,
+        *(["--override-variant", platform.variant] if platform.variant else []),
     ]  # fmt: skip
 
 

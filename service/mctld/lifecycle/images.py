@@ -111,6 +111,10 @@ class Images:
             raise InvalidArgs(f"id {shown(text)} is ambiguous: several images begin with it")
         return by_id[0] if by_id else None
 
+    def named(self, uid: int, reference: Reference) -> Image | None:
+        """Of one's own, the one that is called so."""
+        return next((i for i in self.all() if i.owner_uid == uid and reference in i.references), None)
+
     def root(self, uid: int, text: str) -> tuple[ImageRoot, Configuration]:
         """What a container of `uid` is made from."""
         found = self.find(uid, text)

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..bounds import shown
+from ..configuration import TEXT_MAX
 from ..errors import BadImage, InvalidArgs, LimitsExceeded, SetupFailed, TransferFailed
 from ..images import layout, skopeo
+from ..images.manifest import digest_of
 from ..images.refusal import Refusal
 from ..images.room import check_room
 from ..images.shelf import Shelf
@@ -33,6 +35,7 @@ JOBS_OF_ONE = 16
 SAMPLE = 0.5  # seconds between two looks at how much there is: nothing tells of a file that grows
 COMPLAINT_MAX = 64 << 10
 ENTRIES_MAX = 1_024
+OUTPUT = "output"  # what skopeo prints
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 SECRET = ".auth.json"  # in the directory that lives as long as the machine
 
@@ -49,6 +52,15 @@ class Access:
 
     authentication: str = field(default="{}", repr=False)
     verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Carriage:
+    """One run of skopeo. state: of the job meanwhile."""
+
+    identity: str
+    command: Callable[..., list[str]]
+    state: str
 
 
 class Transfers:
@@ -78,10 +90,12 @@ class Transfers:
             images = self._machinery.images
             with images.admitted(uid), images.begun() as made:
                 place = _staging(made)
-                command = skopeo.pull(
-                    reference, platform, transfer.PLACE, transfer.credential_path(job.id), verify=access.verify
-                )
-                await self._carry(job, made, command, access, "fetching")
+                if (there := images.named(uid, reference)) and (there.shared or not shared):
+                    looking = Carriage(f"{job.id}-look", skopeo.look, "looking")
+                    await self._carry(job, made, looking, access, reference, platform)
+                    if await asyncio.to_thread(_digest, f"{made}/{OUTPUT}") == there.id:
+                        return {"Key": there.key, "Id": there.id, "Name": str(reference)}
+                await self._carry(job, made, Carriage(job.id, skopeo.pull, "fetching"), access, reference, platform)
                 with Shelf(place) as shelf:
                     packed = await loading.read(lambda: layout.fetched(shelf, skopeo.IMAGE, reference))
                     (image,) = await loading.take_in(images, shelf, [packed], uid, shared=shared, tell=job.tell_layers)
@@ -103,8 +117,7 @@ class Transfers:
                     await images.save(image, output)
                 finally:
                     os.close(output)
-                command = skopeo.push(reference, transfer.PLACE, transfer.credential_path(job.id), verify=access.verify)
-                await self._carry(job, made, command, access, "sending")
+                await self._carry(job, made, Carriage(job.id, skopeo.push, "sending"), access, reference)
                 with Shelf(place) as shelf:
                     digest = await loading.read(lambda: shelf.read(skopeo.DIGEST, 200))
             return {"Digest": check_digest(digest.decode("ascii", "replace").strip()), "Name": str(reference)}
@@ -141,7 +154,7 @@ class Transfers:
             listener.removed(job)
         asyncio.get_running_loop().call_later(LINGER, self._jobs.pop, job.id, None)
 
-    async def _carry(self, job: Job, made: str, command: list[str], access: Access, state: str) -> None:
+    async def _carry(self, job: Job, made: str, what: Carriage, access: Access, *rest: object) -> None:
         """Until skopeo has ended; TransferFailed in its words if it does not succeed."""
         if not os.access(skopeo.PROGRAM, os.X_OK):
             raise TransferFailed("registries are reached by skopeo(1), which is not installed: install that package")
@@ -150,12 +163,17 @@ class Transfers:
                 f"{skopeo.POLICY} is missing, which says whose images are trusted: see containers-policy.json(5); "
                 "on Debian it comes with golang-github-containers-common, or golang-github-containers-image"
             )
-        credential, complaints = f"{self._machinery.settings.runtime_directory}/{job.id}{SECRET}", f"{made}/complaints"
-        unit = transfer.unit_name(job.id)
+        credential, complaints = (
+            f"{self._machinery.settings.runtime_directory}/{what.identity}{SECRET}",
+            f"{made}/complaints",
+        )
+        unit, path = transfer.unit_name(what.identity), transfer.credential_path(what.identity)
+        command = what.command(*rest, transfer.PLACE, path, verify=access.verify)
+        said = f"{made}/{OUTPUT}", complaints
         _write_secret(credential, access.authentication)
         try:
-            properties = transfer.properties(job.id, command, _staging_path(made), credential, complaints, _proxies())
-            job.state = state
+            properties = transfer.properties(what.identity, command, _staging_path(made), credential, said, _proxies())
+            job.state = what.state
             await self._finished(job, made, unit, properties)
         except SetupFailed as error:
             why = skopeo.complaint(await asyncio.to_thread(_tail, complaints)) or str(error)
@@ -220,6 +238,12 @@ def _bytes_below(directory: str) -> int:
     except FileNotFoundError:  # not begun, or renamed just now: the next look sees it
         pass
     return total
+
+
+def _digest(path: str) -> str:
+    """Of a configuration that skopeo has printed; of nothing sensible where it is none."""
+    with open(path, "rb") as file:
+        return digest_of(file.read(TEXT_MAX + 1))
 
 
 def _tail(path: str) -> str:

@@ -42,7 +42,7 @@ def properties(
     command: Sequence[str],
     directory: str,
     credential: str,
-    complaints: str,
+    said: tuple[str, str],
     variables: Mapping[str, str],
 ) -> list[list[Any]]:
     """For StartTransientUnit: the job ends with the command. No text of a caller's but the checked reference."""
@@ -53,8 +53,8 @@ def properties(
         ["ExecStart", Variant("a(sasb)", [[command[0], list(command), False]])],
         ["Environment", Variant("as", [f"{name}={value}" for name, value in environment.items()])],
         ["LoadCredential", Variant("a(ss)", [[CREDENTIAL, credential]])],
-        ["StandardErrorFile", Variant("s", complaints)],
-        ["StandardOutput", Variant("s", "null")],
+        ["StandardOutputFile", Variant("s", said[0])],
+        ["StandardErrorFile", Variant("s", said[1])],
         ["BindsTo", Variant("as", ["mctld.service"])],
         ["After", Variant("as", ["mctld.service"])],
         ["CollectMode", Variant("s", "inactive-or-failed")],

@@ -122,6 +122,19 @@ def test_when_it_is_fetched(registry: Mctl) -> None:
         registry.shell("rm -r /run/containers")
 
 
+def test_what_has_not_changed_is_not_fetched_again(registry: Mctl) -> None:
+    """The registry loses the layer: what it says of the image is still the same."""
+    (identity,) = registry("pull", "--creds", "alice", BOX, stdin=PASSWORD).text.split()
+    lose = f"cd {PLACE}/data/docker/registry/v2/blobs/sha256; rm -r $(ls -S */*/data | head -n 1 | xargs dirname)"
+    registry.shell(lose)
+    assert registry("pull", "--creds", "alice", BOX, stdin=PASSWORD).text.split() == [identity]
+    registry("tag", BOX, "kept:1")
+    registry("rmi", BOX)
+    lost = registry("pull", "--creds", "alice", BOX, stdin=PASSWORD, check=False)  # under that name it is unknown now
+    assert (lost.returncode, b"could not pull" in lost.stderr) == (1, True)
+    nothing_left(registry)
+
+
 def test_the_policy_of_the_host_decides(registry: Mctl) -> None:
     policy = "/etc/containers/policy.json"
     registry.shell(f'cp {policy} /srv/policy; printf \'{{"default": [{{"type": "reject"}}]}}\' > {policy}')

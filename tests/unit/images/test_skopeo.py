@@ -29,6 +29,9 @@ def test_commands() -> None:
     assert " ".join(command[3:10]) == "--override-os linux --override-arch arm --override-variant v7 copy"
     assert "--src-tls-verify=false" not in command  # then containers-registries.conf(5) decides
     assert "--src-tls-verify=false" in skopeo.pull(NGINX, Platform("linux", "arm"), "/p", "/a", verify=False)
+    look = skopeo.look(NGINX, Platform("linux", "arm", "v7"), "/place", "/auth", verify=False)
+    assert " ".join(look[9:12]) == "inspect --config --raw"
+    assert (look[-2], look[-1]) == ("--tls-verify=false", command[-2])
     assert "--dest-tls-verify=false" in skopeo.push(NGINX, "/p", "/a", verify=False)
 
 
@@ -90,7 +93,8 @@ def test_its_service_is_told_no_text_but_ours() -> None:
         NGINX, Platform("linux", "amd64"), transfer.PLACE, transfer.credential_path("a1"), verify=True
     )
     found = {
-        name: value.value for name, value in transfer.properties("a1", command, "/d", "/c", "/e", {"NO_PROXY": "x"})
+        name: value.value
+        for name, value in transfer.properties("a1", command, "/d", "/c", ("/o", "/e"), {"NO_PROXY": "x"})
     }
     assert found["ExecStart"] == [[skopeo.PROGRAM, command, False]]
     assert found["BindPaths"] == [["/d", transfer.PLACE, False, 0]]
