@@ -146,8 +146,13 @@ class Registry:
         return [name for name, root in roots if isinstance(root, ImageRoot) and root.image == image]
 
     def made_with(self, volume: str) -> list[str]:
-        """Names of the containers that have the volume of this id."""
-        return [c.name for c in self._by_name.values() if any(m.volume == volume for m in c.spec.volumes)]
+        """Names of the containers that have the volume of this id; those of its owner of which nobody knows what they
+        have are among them: nothing that may be theirs is removed.
+        """
+        found = self.volumes.get(volume)
+        unknown = [c for c in self._by_name.values() if c.record.fault and found and c.owner_uid == found.owner_uid]
+        known = [c for c in self._by_name.values() if any(m.volume == volume for m in c.spec.volumes)]
+        return [c.name for c in (*known, *unknown)]
 
     def restore(self, record: Record, run: Run) -> Container:
         """One that the store remembers."""

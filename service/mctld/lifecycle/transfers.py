@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LINGER = 30.0  # seconds after its end in which a late question finds the answer
 JOBS_OF_ONE = 16
+REMEMBERED_OF_ONE = 256  # those that have ended a moment ago among them
 SAMPLE = 0.5  # seconds between two looks at how much there is: nothing tells of a file that grows
 COMPLAINT_MAX = 64 << 10
 ENTRIES_MAX = 1_024
@@ -141,6 +142,9 @@ class Transfers:
         active = sum(job.owner_uid == uid and not job.has_ended for job in self._jobs.values())
         if active >= JOBS_OF_ONE:
             raise LimitsExceeded(f"{active} transfers of yours are under way, which is the most: wait for one to end")
+        remembered = sum(job.owner_uid == uid for job in self._jobs.values())
+        if remembered >= REMEMBERED_OF_ONE:
+            raise LimitsExceeded(f"{remembered} transfers of yours have ended just now: wait half a minute")
         job = Job(_new_id(), kind, str(reference), uid)
         self._jobs[job.id] = self._running[key] = job
         task = self._machinery.relays.start(job.run(work), f"{kind} {reference}")
