@@ -39,7 +39,7 @@ PEER = "org.freedesktop.DBus.Peer"
         (WEB, CONTAINER, "Start", "t", [6], "InvalidArgs", "flags 0x6 are not known"),
         (WEB, CONTAINER, "Kill", "it", [9, 3], "InvalidArgs", "flags 0x2 are not known; known are 1 (all its"),
         (WEB, CONTAINER, "Kill", "it", [65, 0], "InvalidArgs", "signal 65 is out of range"),
-        (WEB, CONTAINER, "Remove", "t", [2], "InvalidArgs", "1 (kill it first"),
+        (WEB, CONTAINER, "Remove", "t", [4], "InvalidArgs", "1 (kill it first"),
         (WEB, CONTAINER, "Stop", "a{sv}t", [{"Timeout": Variant("t", 1)}, 0], "InvalidArgs", "TimeoutUSec"),
         (WEB, CONTAINER, "Stop", "a{sv}t", [{"TimeoutUSec": Variant("i", 1)}, 0], "InvalidArgs", "type t"),
         (
