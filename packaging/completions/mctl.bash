@@ -51,7 +51,7 @@ __mctl_options() { # verb
         save | 'image save') echo "$common -o --output" ;;
         'image share') echo "$common --off" ;;
         events) echo "$common --since --until --json --format" ;;
-        logs) echo "$common -f --follow -n --tail --since --until -t --timestamps -o --output --raw" ;;
+        logs) echo "$common -f --follow -n --tail --since --until -p --priority -g --grep -t --timestamps -o --output --raw" ;;
         port) echo "$common -p --publish --unpublish" ;;
         volume) echo "$common -l --label -a --all -f --force -q --quiet --json --json=short --json=pretty" ;;
         network) echo "$common --subnet --internal -q --quiet --json --json=short --json=pretty" ;;
@@ -85,7 +85,7 @@ __mctl_takes_value() { # verb option
         images,--format | 'image inspect',-f | 'image inspect',--format) ;;
         import,-[cm] | import,--change | import,--message | import,--author) ;;
         events,--since | events,--until | events,--format) ;;
-        logs,-[no] | logs,--tail | logs,--since | logs,--until | logs,--output) ;;
+        logs,-[nogp] | logs,--tail | logs,--since | logs,--until | logs,--output | logs,--grep | logs,--priority) ;;
         *) return 1 ;;
     esac
 }
@@ -108,7 +108,8 @@ __mctl_values() { # verb option: what can stand there
         stats,--format) compgen -W 'table json' -- "$cur" ;;
         ps,--format) compgen -W 'table json ids' -- "$cur" ;;
         ps,*) compgen -W 'state=created state=starting state=running state=paused state=stopping state=restarting state=exited state=unreadable name= label=' -- "$cur" ;;
-        logs,-o | logs,--output) compgen -W 'cat short-iso-precise json export' -- "$cur" ;;
+        logs,-o | logs,--output) compgen -W 'cat short short-full short-iso short-iso-precise short-precise short-monotonic short-unix with-unit verbose json json-pretty json-sse json-seq export' -- "$cur" ;;
+        logs,-p | logs,--priority) compgen -W 'emerg alert crit err warning notice info debug' -- "$cur" ;;
     esac
 }
 

@@ -203,7 +203,9 @@ complete -c mctl -n '__mctl_is events' -l format -x -d 'A template'
 complete -c mctl -n '__mctl_is logs' -l since -x -d 'Only from then on'
 complete -c mctl -n '__mctl_is logs' -l until -x -d 'Only before then'
 complete -c mctl -n '__mctl_is logs' -s t -l timestamps -d 'With time'
-complete -c mctl -n '__mctl_is logs' -s o -l output -x -a 'cat short-iso-precise json export' -d Mode
+complete -c mctl -n '__mctl_is logs' -s o -l output -x -a 'cat short short-full short-iso short-iso-precise short-precise short-monotonic short-unix with-unit verbose json json-pretty json-sse json-seq export' -d Mode
+complete -c mctl -n '__mctl_is logs' -s p -l priority -x -a 'emerg alert crit err warning notice info debug' -d 'Only this urgent'
+complete -c mctl -n '__mctl_is logs' -s g -l grep -x -d 'Only lines that match'
 complete -c mctl -n '__mctl_is logs' -l raw -d 'Control characters as they are'
 
 complete -c mctl -n '__mctl_is inspect' -s f -l format -x -d 'A template'

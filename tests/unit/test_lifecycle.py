@@ -11,7 +11,7 @@ import socket
 import pytest
 
 from mctld.lifecycle.events import Exit
-from mctld.lifecycle.logs import EventQuery, LogQuery, arguments, event_arguments
+from mctld.lifecycle.logs import EventQuery, LogQuery, arguments, event_arguments, labels
 from mctld.lifecycle.relay import Relay
 from mctld.lifecycle.supervise import describe, judge
 from mctld.lifecycle.tasks import Tasks
@@ -58,6 +58,15 @@ def test_a_log_is_asked_for_by_id_and_in_time() -> None:
     assert found[-1] == "CONTAINER_ID=abc"
     assert {"--follow", "--lines=all", "--since=@1.000001"} <= set(found)
     assert "--lines=3" in arguments(LogQuery(follow=True, lines=3), "abc")
+    more = arguments(LogQuery(priority=5, after_cursor="s=1;i=2", fields=("MESSAGE", "_PID"), broken=True), "abc")
+    assert {"--priority=5", "--after-cursor=s=1;i=2", "--output-fields=MESSAGE,_PID"} <= set(more)
+    assert "_LINE_BREAK=line-max" in more
+
+
+def test_labels_that_were_chosen_are_fields() -> None:
+    given = (("team", "red"), ("a.b/c", "ü"), ("secret", "x"), ("mctl.log-labels", "team, a.b/c,absent"))
+    assert labels(given) == {"CONTAINER_LABEL_TEAM": "red", "CONTAINER_LABEL_A_B_C": "ü"}
+    assert labels((("team", "red"),)) == {}
 
 
 def test_events_are_asked_for_as_those_of_the_service_alone() -> None:

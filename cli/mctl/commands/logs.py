@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import os
+import re
+import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ..client import CONTAINER, Call
-from ..failures import UsageError
+from ..failures import NO_SUCH, Failure, UsageError
 from ..moments import moment
 from ..names import call_on
 from ..output import put_bytes
@@ -15,11 +18,20 @@ from ..parser import Option, Verb
 from ..sizes import whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from ..client import Client
+    from ..entries import Entry
     from ..parser import Arguments
 
+    Asked = dict[str, tuple[str, object]]
+
 CHUNK = 64 << 10
-OUTPUTS = ("cat", "short-iso-precise", "json", "export")
+PATIENCE = 60.0  # seconds in which a service that has gone may come back
+PAUSE = 0.2
+SHORT = ("short", "short-full", "short-iso", "short-iso-precise", "short-precise", "short-monotonic", "short-unix")
+OUTPUTS = ("cat", *SHORT, "with-unit", "verbose", "json", "json-pretty", "json-sse", "json-seq", "export")
+PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 
 
 def count(flag: str, text: str) -> int | None:
@@ -32,6 +44,21 @@ def output_mode(flag: str, text: str) -> str:
     return text
 
 
+def priority(flag: str, text: str) -> int:
+    if text in PRIORITIES:
+        return PRIORITIES.index(text)
+    if len(text) == 1 and text in "01234567":
+        return int(text)
+    raise UsageError(f"{flag} {text!r} is not known: give 0 to 7, or {', '.join(PRIORITIES)}")
+
+
+def pattern(flag: str, text: str) -> re.Pattern[bytes]:
+    try:
+        return re.compile(text.encode("utf-8", "surrogateescape"))
+    except re.error as error:
+        raise UsageError(f"{flag} {text!r} is not a regular expression: {error}") from None
+
+
 VERB = Verb(
     usage="[OPTION...] NAME",
     options=(
@@ -41,8 +68,10 @@ VERB = Verb(
             ("--since",), "only lines from then on: 5m, 2h, '2024-05-01 12:00', @EPOCH", value="TIME", convert=moment
         ),
         Option(("--until",), "only lines before then", value="TIME", convert=moment),
+        Option(("-p", "--priority"), "only lines of this priority and more urgent ones", value="0-7", convert=priority),
+        Option(("-g", "--grep"), "only lines that match a regular expression", value="PATTERN", convert=pattern),
         Option(("-t", "--timestamps"), "with time, host and process, as journalctl -o short-iso-precise"),
-        Option(("-o", "--output"), "cat, short-iso-precise, json or export", value="MODE", convert=output_mode),
+        Option(("-o", "--output"), "as journalctl prints it: cat, short, json, ...", value="MODE", convert=output_mode),
         Option(("--raw",), "control characters as they are, also to a terminal"),
     ),
     descriptors=True,
@@ -52,32 +81,138 @@ VERB = Verb(
 def run(arguments: Arguments, client: Client) -> int:
     if len(arguments.operands) != 1:
         raise UsageError("logs needs the name of one container; `mctl ps -a` lists them")
-    call = Call("", CONTAINER, "OpenLog", "a{sv}t", asked_for(arguments), 0)
-    (log,) = call_on(client, arguments.operands[0], call)
-    copy(log.to_raw_fd(), raw=bool(arguments.get("raw")) or not os.isatty(1))
+    if arguments.get("output") and arguments.get("grep"):
+        raise UsageError("--output and --grep exclude each other: journalctl prints the one, mctl looks for the other")
+    printed = Printer(raw=bool(arguments.get("raw")) or not os.isatty(1))
+    log = Log(client, arguments.operands[0])
+    asked = asked_for(arguments)
+    if arguments.get("output") or not (arguments.get("follow") or arguments.get("grep") or log.is_broken(asked)):
+        for data in log.pieces(asked):
+            printed(data)
+    else:
+        by_entries(log, asked, arguments, printed)
+    printed.finish()
     return 0
 
 
-def asked_for(arguments: Arguments) -> dict[str, tuple[str, object]]:
+def asked_for(arguments: Arguments) -> Asked:
     mode = arguments.get("output", "short-iso-precise" if arguments.get("timestamps") else None)
     chosen = {
         "Follow": ("b", True if arguments.get("follow") else None),
         "Lines": ("t", arguments.get("tail")),
         "Since": ("t", arguments.get("since")),
         "Until": ("t", arguments.get("until")),
+        "Priority": ("u", arguments.get("priority")),
         "Output": ("s", mode),
     }
     return {key: value for key, value in chosen.items() if value[1] is not None}
 
 
-def copy(log: int, *, raw: bool) -> None:
-    """Until the end of `log`. Without `raw` nothing that a terminal would obey gets through."""
-    escape = None
-    if not raw:
-        from ..visible import Escaper
+def by_entries(log: Log, asked: Asked, arguments: Arguments, printed: Callable[[bytes], None]) -> None:
+    """Whole lines, and each one once, though the service may end and come back while they are followed."""
+    from ..entries import text
 
-        escape = Escaper()
-    while data := os.read(log, CHUNK):
-        put_bytes(escape.feed(data) if escape else data)
-    if escape:
-        put_bytes(escape.finish())
+    wanted, stamped, last = arguments.get("grep"), bool(arguments.get("timestamps")), arguments.get("tail")
+
+    def matching(asked: Asked) -> Iterator[Entry]:
+        return (e for e in log.lines(asked) if wanted is None or wanted.search(e.get(b"MESSAGE", b"")))
+
+    if wanted and last is not None:  # the last that match, not those that match of the last
+        asked = {key: value for key, value in asked.items() if key != "Lines"}
+        before = {key: value for key, value in asked.items() if key != "Follow"}
+        for entry in deque(matching(before), maxlen=last):
+            printed(text(entry, stamped=stamped))
+        if "Follow" not in asked:
+            return
+    for entry in matching(asked):
+        printed(text(entry, stamped=stamped))
+
+
+class Printer:
+    """Without `raw` nothing that a terminal would obey gets through."""
+
+    def __init__(self, *, raw: bool) -> None:
+        self._escape = None
+        if not raw:
+            from ..visible import Escaper
+
+            self._escape = Escaper()
+
+    def __call__(self, data: bytes) -> None:
+        put_bytes(self._escape.feed(data) if self._escape else data)
+
+    def finish(self) -> None:
+        if self._escape:
+            put_bytes(self._escape.finish())
+
+
+class Log:
+    """A container's log as the service opens it."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self._client = client
+        self._name = name
+        self._cursor = ""
+        self._began = time.time_ns() // 1_000
+        self._last = 0.0  # when there was something, monotonic; 0 before the first time that it was opened
+
+    def pieces(self, asked: Asked) -> Iterator[bytes]:
+        log = self._open(asked)
+        try:
+            while data := os.read(log, CHUNK):
+                yield data
+        finally:
+            os.close(log)
+
+    def is_broken(self, asked: Asked) -> bool:
+        """Whether journald has cut a line in pieces."""
+        kept = {key: value for key, value in asked.items() if key in ("Since", "Until", "Priority")}
+        return any(self.pieces({**kept, "Lines": ("t", 1), "Broken": ("b", True)}))
+
+    def lines(self, asked: Asked) -> Iterator[Entry]:
+        """Whole ones, from where the last call has ended."""
+        from ..entries import FIELDS, Entries, Lines
+
+        asked = {**asked, "Output": ("s", "export"), "Fields": ("as", FIELDS)}
+        joined = Lines()
+        while True:
+            entries = Entries()
+            for data in self._patiently(asked):
+                for entry in entries.feed(data):
+                    self._cursor = entry[b"__CURSOR"].decode()
+                    if line := joined.add(entry):
+                        yield line
+            if "Follow" not in asked:
+                yield from joined.rest()
+                return
+
+    def _patiently(self, asked: Asked) -> Iterator[bytes]:
+        """What comes after what was seen. A log that is followed ends with the service, which may come back."""
+        while True:
+            try:
+                for data in self.pieces(self._after(asked)):
+                    self._last = time.monotonic()
+                    yield data
+            except Failure as error:
+                if not self._last or error.name in NO_SUCH or time.monotonic() > self._last + PATIENCE:
+                    raise
+                self._client.close()
+            else:
+                if "Follow" not in asked:
+                    return
+            self._last = self._last or time.monotonic()
+            time.sleep(PAUSE)
+
+    def _after(self, asked: Asked) -> Asked:
+        if self._cursor:
+            kept = {key: value for key, value in asked.items() if key != "Lines"}
+            return {**kept, "AfterCursor": ("s", self._cursor)}
+        if self._last and "Lines" in asked:  # it was empty so far: then all is new
+            kept = {key: value for key, value in asked.items() if key != "Lines"}
+            return {**kept, "Since": ("t", self._began)}
+        return asked
+
+    def _open(self, asked: Asked) -> int:
+        (log,) = call_on(self._client, self._name, Call("", CONTAINER, "OpenLog", "a{sv}t", asked, 0))
+        descriptor: int = log.to_raw_fd()
+        return descriptor

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from .. import security
@@ -68,8 +69,17 @@ STOP = {"TimeoutUSec": "t"}
 EXEC = {"User": "s", "WorkingDirectory": "s", "Environment": "as", "Terminal": "b", **START}
 NETWORK = {"Subnet": "s", "Internal": "b"}
 EVENTS = {"Follow": "b", "Lines": "t", "Since": "t", "Until": "t", "Names": "as"}
-LOG = {"Follow": "b", "Lines": "t", "Since": "t", "Until": "t", "Output": "s"}
-OUTPUTS = ("cat", "short-iso-precise", "json", "export")
+LOG = {
+    "Follow": "b", "Lines": "t", "Since": "t", "Until": "t", "Output": "s", "Priority": "u", "Broken": "b",
+    "AfterCursor": "s", "Fields": "as",
+}  # fmt: skip
+OUTPUTS = (
+    "cat", "short", "short-full", "short-iso", "short-iso-precise", "short-precise", "short-monotonic", "short-unix",
+    "with-unit", "verbose", "json", "json-pretty", "json-sse", "json-seq", "export",
+)  # fmt: skip
+_CURSOR = re.compile(r"[0-9a-z=;]{1,256}", re.ASCII)
+_FIELD = re.compile(r"[A-Z_][A-Z0-9_]{0,63}", re.ASCII)
+FIELDS_MAX = 32
 
 _WORDS = {
     "s": "a string", "b": "a boolean", "i": "a 32-bit integer", "u": "an unsigned 32-bit integer",
@@ -171,7 +181,30 @@ def log_query(values: Mapping[str, Any]) -> LogQuery:
         since_usec=values.get("Since"),
         until_usec=values.get("Until"),
         output=output,
+        priority=_priority(values),
+        broken=values.get("Broken", False),
+        after_cursor=_cursor(values.get("AfterCursor", "")),
+        fields=_fields(values.get("Fields", ())),
     )
+
+
+def _priority(values: Mapping[str, Any]) -> int | None:
+    return check_range("Priority", values["Priority"], 0, 7) if "Priority" in values else None
+
+
+def _cursor(text: str) -> str:
+    if text and not _CURSOR.fullmatch(text):
+        raise InvalidArgs(f"option AfterCursor {shown(text)} is not a cursor of the journal, as in its field __CURSOR")
+    return text
+
+
+def _fields(names: Sequence[str]) -> tuple[str, ...]:
+    if len(names) > FIELDS_MAX:
+        raise InvalidArgs(f"option Fields has {len(names)} entries: the most is {FIELDS_MAX}")
+    for name in names:
+        if not _FIELD.fullmatch(name):
+            raise InvalidArgs(f"option Fields {shown(name)} is not a field of the journal: use A-Z, 0-9 and _")
+    return tuple(names)
 
 
 def event_query(values: Mapping[str, Any]) -> EventQuery:

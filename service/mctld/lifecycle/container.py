@@ -30,7 +30,7 @@ from . import attachment, bootunit, comeback, freezer, limits, start, supervise,
 from .events import Exit
 from .health import Health
 from .observation import Observation
-from .place import Place, in_scope
+from .place import Place, in_scope, units
 from .readiness import is_readable
 from .relay import drain, kept_name
 from .serviced import Serviced
@@ -248,7 +248,7 @@ class Container(Serviced):
         attachment.terminal(self.name, self._relays).resize(rows, columns)
 
     def open_log(self, query: LogQuery, *, reader_uid: int) -> int:
-        return self._machinery.logs.open(query, self.id, self.unit, reader_uid=reader_uid)
+        return self._machinery.logs.open(query, self.id, units(self.record), reader_uid=reader_uid)
 
     # How it ends
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..errors import LimitsExceeded, MctlError
 from . import supervise
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
 READERS_PER_USER = 32
+CHOICE = "mctl.log-labels"
+FIELD_MAX = 64  # characters of the name of a field, sd_journal_print(3)
 EVENT_FIELDS = (
     "MESSAGE", "MESSAGE_ID", "PRIORITY", "MCTL_EVENT", "MCTL_CONTAINER_NAME", "MCTL_CONTAINER_ID", "MCTL_OWNER_UID",
     "MCTL_MAIN_PID", "MCTL_RESTARTS", "MCTL_EXIT_HOW", "MCTL_EXIT_STATUS", "MCTL_LASTED_USEC", "MCTL_WHY",
@@ -28,6 +35,10 @@ class LogQuery:
     since_usec: int | None = None
     until_usec: int | None = None
     output: str = "cat"
+    priority: int | None = None  # and more urgent ones, syslog(3)
+    broken: bool = False  # only pieces of lines that were too long for journald
+    after_cursor: str = ""  # of journalctl
+    fields: tuple[str, ...] = ()  # only these, where the output has fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +50,18 @@ class EventQuery:
     names: tuple[str, ...] = ()
 
 
+def labels(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Those that the label mctl.log-labels names, as fields of each line."""
+    known = dict(given)
+    wanted = [key.strip() for key in known.get(CHOICE, "").split(",")]
+    names = {key: "CONTAINER_LABEL_" + re.sub("[^A-Z0-9]", "_", key.upper()) for key in wanted if key in known}
+    return {name[:FIELD_MAX]: known[key] for key, name in names.items()}
+
+
 def arguments(query: LogQuery, identity: str) -> list[str]:
     """Root alone may make CONTAINER_ID lines in a unit of ours: a forged field from elsewhere does not match."""
-    return [*_options(query), f"CONTAINER_ID={identity}"]
+    broken = ["_LINE_BREAK=line-max"] if query.broken else []
+    return [*_options(query), *broken, f"CONTAINER_ID={identity}"]
 
 
 def event_arguments(query: EventQuery) -> list[str]:
@@ -62,6 +82,9 @@ def _options(query: LogQuery) -> list[str]:
         found.append("--lines=all")
     found += [f"--since={_stamp(query.since_usec)}"] if query.since_usec is not None else []
     found += [f"--until={_stamp(query.until_usec)}"] if query.until_usec is not None else []
+    found += [f"--priority={query.priority}"] if query.priority is not None else []
+    found += [f"--after-cursor={query.after_cursor}"] if query.after_cursor else []
+    found += [f"--output-fields={','.join(query.fields)}"] if query.fields else []
     return found
 
 
@@ -75,9 +98,9 @@ class LogReaders:
     def __init__(self) -> None:
         self._running: dict[int, int] = {}  # of each user
 
-    def open(self, query: LogQuery, identity: str, unit: str, *, reader_uid: int) -> int:
-        """The reading end of a pipe; the caller owns it."""
-        return self._open([*arguments(query, identity), f"_SYSTEMD_UNIT={unit}"], reader_uid)
+    def open(self, query: LogQuery, identity: str, units: Sequence[str], *, reader_uid: int) -> int:
+        """The reading end of a pipe; the caller owns it. units: all that the container may have run in."""
+        return self._open([*arguments(query, identity), *(f"_SYSTEMD_UNIT={unit}" for unit in units)], reader_uid)
 
     def open_events(self, query: EventQuery, *, reader_uid: int) -> int:
         """As open(): a JSON object a line."""

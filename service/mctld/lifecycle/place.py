@@ -35,6 +35,11 @@ def in_service(record: Record, control_group: str = "") -> Place:
     return Place(service.unit_name(name), control_group or service.control_group(name, record.owner_uid))
 
 
+def units(record: Record) -> tuple[str, str]:
+    """All that its runs may have been in."""
+    return in_scope(record).unit, in_service(record).unit
+
+
 def found(record: Record, control_group: str) -> Place | None:
     """Where a process in that cgroup is, if it is of this container."""
     scope_place = in_scope(record)

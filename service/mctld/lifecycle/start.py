@@ -20,6 +20,7 @@ from ..runtime import cgroup, enforcement, planner, users
 from ..runtime.launch import Inherited
 from ..systemd import journal, notify, scope
 from . import devices, limits, resources, terminal, vacancy
+from .logs import labels
 from .observation import Observation
 from .readiness import readable
 from .resources import Resources
@@ -92,6 +93,7 @@ def log_fields(record: Record) -> dict[str, str]:
         "CONTAINER_NAME": record.spec.name,
         "CONTAINER_ID": record.id,
         "CONTAINER_OWNER_UID": str(record.owner_uid),
+        **labels(record.spec.labels),
     }
 
 

@@ -314,15 +314,15 @@ class FakeService:
 
     def OpenEvents(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         del message
-        return self._pipe()
+        return self._pipe(self.log)
 
     def OpenLog(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         self._target(message)
-        return self._pipe()
+        return self._pipe(b"" if "Broken" in message.body[0] else self.log)
 
-    def _pipe(self) -> tuple[str, tuple[Any, ...]]:
+    def _pipe(self, text: bytes) -> tuple[str, tuple[Any, ...]]:
         reading, writing = os.pipe()
-        os.write(writing, self.log)
+        os.write(writing, text)
         os.close(writing)
         self._to_close.append(reading)
         return "h", (reading,)

@@ -164,9 +164,9 @@ def test_logs(mctl: Mctl, service: FakeService) -> None:
     service.log = b"one\n\x1b[31mtwo\xff\n"
     assert mctl("logs", "web").stdout == service.log
     assert service.calls[-1][2] == ({}, 0)
-    mctl("logs", "-f", "-n", "5", "-t", "--since", "@1700000000", "--until", "@1700000001.5", "web")
+    mctl("logs", "-n", "5", "-t", "--since", "@1700000000", "--until", "@1700000001.5", "-p", "notice", "web")
     assert service.calls[-1][2][0] == {
-        "Follow": ("b", True),
+        "Priority": ("u", 5),
         "Lines": ("t", 5),
         "Since": ("t", 1_700_000_000_000_000),
         "Until": ("t", 1_700_000_001_500_000),
@@ -174,6 +174,24 @@ def test_logs(mctl: Mctl, service: FakeService) -> None:
     }
     mctl("logs", "--tail=all", "-o", "json", "web")
     assert service.calls[-1][2][0] == {"Output": ("s", "json")}
+
+
+def entry(message: bytes, number: int, *more: str, stream: str = "1") -> bytes:
+    """As journalctl -o export prints it."""
+    fields = [f"__CURSOR=i={number}", "__REALTIME_TIMESTAMP=1700000000000001", f"_STREAM_ID={stream}", *more]
+    size = len(message).to_bytes(8, "little")
+    return "\n".join(fields).encode() + b"\nMESSAGE\n" + size + message + b"\n\n"
+
+
+def test_logs_that_match(mctl: Mctl, service: FakeService) -> None:
+    service.add("web")
+    service.log = b"".join(entry(f"line {n}".encode(), n) for n in range(30))
+    assert mctl("logs", "-g", "2[0-9]?$", "web").stdout.split(b"\n")[:3] == [b"line 2", b"line 12", b"line 20"]
+    assert mctl("logs", "-g", "2.$", "-n", "2", "web").stdout == b"line 28\nline 29\n"
+    assert "Lines" not in service.calls[-1][2][0]
+    assert mctl("logs", "-g", "(", "web").returncode == 125
+    assert mctl("logs", "-g", "x", "-o", "json", "web").returncode == 125
+    assert mctl("logs", "-p", "loud", "web").returncode == 125
 
 
 def on_terminal(service: FakeService, *words: str) -> bytes:
