@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from mctld.configuration import Configuration
 from mctld.encoding import decode, encode
 from mctld.errors import InvalidArgs, LimitsExceeded, NameTaken, NoSuchVolume, VolumeInUse
 from mctld.lifecycle import volumes as lifecycle
+from mctld.lifecycle.registry import Registry
 from mctld.lifecycle.volumes import Volumes
 from mctld.runtime import planner
 from mctld.runtime.volumes import empty
@@ -167,6 +169,21 @@ def image(*volumes: str) -> Configuration:
 ])  # fmt: skip
 def test_what_an_image_calls_volumes(given: dict[str, Any], wanted: list[Any]) -> None:
     assert completed({"Image": "x", **given}, image("/data/"))["Volumes"] == wanted
+
+
+def test_what_nobody_knows_may_be_in_use(shop: Shop) -> None:
+    """A container whose description is lost keeps all of its owner's volumes."""
+    hers, his = shop.volumes.create("data", ALICE), shop.volumes.create("data", BOB)
+
+    def container(name: str, owner: int, fault: str, *volumes: str) -> SimpleNamespace:
+        spec = SimpleNamespace(volumes=[VolumeMount("/x", "data", volume=identity) for identity in volumes])
+        return SimpleNamespace(name=name, owner_uid=owner, record=SimpleNamespace(fault=fault), spec=spec)
+
+    registry = Registry.__new__(Registry)
+    registry._machinery = SimpleNamespace(volumes=shop.volumes)  # type: ignore[assignment]
+    there = (container("user", ALICE, "", hers.id), container("lost", BOB, "unreadable"), container("other", BOB, ""))
+    registry._by_name = {c.name: c for c in there}  # type: ignore[misc]
+    assert (registry.made_with(hers.id), registry.made_with(his.id)) == (["user"], ["lost"])
 
 
 def test_emptying_follows_no_links(tmp_path: Path) -> None:

@@ -112,8 +112,9 @@ class Images:
         return by_id[0] if by_id else None
 
     def named(self, uid: int, reference: Reference) -> Image | None:
-        """Of one's own, the one that is called so."""
-        return next((i for i in self.all() if i.owner_uid == uid and reference in i.references), None)
+        """Of one's own, the one that is called so, if all of it is there."""
+        found = next((i for i in self.all() if i.owner_uid == uid and reference in i.references), None)
+        return found if found and all(self.layers.has(layer.diff_id) for layer in found.layers) else None
 
     def root(self, uid: int, text: str) -> tuple[ImageRoot, Configuration]:
         """What a container of `uid` is made from."""
@@ -234,8 +235,10 @@ class Images:
         return stored
 
     def known_to(self, uid: int, diff_id: str) -> Layer | None:
-        """A layer of an image that `uid` may use: it need not be proved again that they have it."""
-        if any(layer.diff_id == diff_id for i in self.all() if i.visible_to(uid) for layer in i.layers):
+        """A layer of an image that `uid` may use: it need not be proved again that they have it. One that has got lost on
+        the disk is not known: it comes back with the next archive that has it.
+        """
+        if self.layers.has(diff_id) and any(layer.diff_id == diff_id for i in self.all() if i.visible_to(uid) for layer in i.layers):
             return self._catalog.layer(diff_id)
         return None
 

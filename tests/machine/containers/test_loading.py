@@ -56,6 +56,15 @@ def test_several_images_of_one_archive(archives: Mctl) -> None:
     assert archives("history", "-q", "a:1").text.startswith("sha256:")
 
 
+def test_what_the_disk_has_lost_comes_back(archives: Mctl) -> None:
+    archives("load", "-i", f"{PLACE}/saved.tar")
+    archives.shell(f"mv {STORE}/layers/* /srv/lost")
+    assert archives("run", "--rm", "busybox", "true", check=False).returncode == 125
+    archives("load", "-i", f"{PLACE}/saved.tar")
+    archives.shell("rm -r /srv/lost")
+    assert archives("run", "--rm", "busybox", "echo", "back").text == "back\n"
+
+
 def test_damage_leaves_nothing_of_any_image(archives: Mctl) -> None:
     """The second image's layer is damaged: the first one does not come either."""
     script = f"""

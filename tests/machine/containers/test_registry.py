@@ -141,7 +141,10 @@ def test_the_policy_of_the_host_decides(registry: Mctl) -> None:
     refused = registry("pull", "--creds", "alice", BOX, stdin=PASSWORD, check=False)
     registry.shell(f"rm {policy}")
     missing = registry("pull", "--creds", "alice", BOX, stdin=PASSWORD, check=False)
-    registry.shell(f"mv /srv/policy {policy}")
+    registry.shell(f"mv /srv/policy {policy}; mv /usr/bin/skopeo /srv/")
+    without = registry("pull", "--creds", "alice", BOX, stdin=PASSWORD, check=False)
+    registry.shell("mv /srv/skopeo /usr/bin/")
+    assert b"skopeo(1), which is not installed" in without.stderr
     assert b"is rejected by policy" in refused.stderr
     assert b"/etc/containers/policy.json is missing" in missing.stderr
     nothing_left(registry)
