@@ -235,10 +235,12 @@ class Images:
         return stored
 
     def known_to(self, uid: int, diff_id: str) -> Layer | None:
-        """A layer of an image that `uid` may use: it need not be proved again that they have it. One that has got lost on
-        the disk is not known: it comes back with the next archive that has it.
+        """A layer of an image that `uid` may use: it need not be proved again that they have it.
+
+        One that has got lost on the disk is not known: it comes back with the next archive that has it.
         """
-        if self.layers.has(diff_id) and any(layer.diff_id == diff_id for i in self.all() if i.visible_to(uid) for layer in i.layers):
+        theirs = (layer.diff_id for image in self.all() if image.visible_to(uid) for layer in image.layers)
+        if self.layers.has(diff_id) and diff_id in theirs:
             return self._catalog.layer(diff_id)
         return None
 
