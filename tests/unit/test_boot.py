@@ -192,6 +192,26 @@ def test_what_removes_itself_is_neither_enabled_nor_started() -> None:
     assert service.read_drop_in("web") is None
 
 
+def test_what_changes_nothing_makes_pid_1_read_nothing(units: Path) -> None:
+    systemd = FakeSystemd()
+    asyncio.run(bootunit.disable(machinery(systemd), "web", keep=False))
+    asyncio.run(bootunit.renew(machinery(systemd), record()))
+    assert systemd.calls == []
+    asyncio.run(bootunit.enable(machinery(systemd), record()))
+    assert systemd.calls == ["enable", "reload"]
+    wants = units / "multi-user.target.wants"
+    wants.mkdir()
+    (wants / "mctl@web.service").symlink_to("/nowhere")
+    asyncio.run(bootunit.enable(machinery(systemd), record()))
+    asyncio.run(bootunit.renew(machinery(systemd), record()))
+    assert systemd.calls == ["enable", "reload"]
+    asyncio.run(bootunit.renew(machinery(systemd), record(limits=Limits(tasks_max=9))))
+    assert systemd.calls == ["enable", "reload", "reload"]
+    asyncio.run(bootunit.disable(machinery(systemd), "web", keep=True))
+    assert systemd.calls[3:] == ["disable", "reload"]
+    assert service.read_drop_in("web") is not None
+
+
 @pytest.mark.usefixtures("units")
 def test_units_of_containers_that_are_gone_are_swept() -> None:
     systemd = FakeSystemd()
@@ -294,6 +314,61 @@ def test_a_job_that_ends_before_its_answer_is_not_waited_for() -> None:
 
     with pytest.raises(MctlError, match=r"could not stop mctl@web\.service"):
         asyncio.run(run())
+
+
+class Reloads(Jobs):
+    """Counts them; each takes a while, and sees what had been `written` when it began."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+        self.written = 0
+
+    async def call(
+        self, destination: str, path: str, interface: str, member: str, signature: str = "", body: Sequence[Any] = ()
+    ) -> list[Any]:
+        if member == "Reload":
+            self.seen.append(self.written)
+            await asyncio.sleep(0.01)
+        return []
+
+
+def test_files_are_read_anew_once_for_all_who_ask_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mctld.systemd.manager.RELOAD_SPACING", 0.1)
+
+    async def run() -> tuple[list[int], float]:
+        bus = Reloads()
+        manager = Manager(bus)
+
+        async def change() -> None:
+            bus.written += 1
+            mine = bus.written
+            await manager.reload()
+            assert bus.seen[-1] >= mine
+
+        began = asyncio.get_running_loop().time()
+        for _ in range(3):
+            await asyncio.gather(*(change() for _ in range(20)))
+        return bus.seen, asyncio.get_running_loop().time() - began
+
+    seen, seconds = asyncio.run(run())
+    assert seen == [20, 40, 60]
+    assert seconds >= 0.2
+
+
+def test_a_change_while_files_are_read_is_read_too() -> None:
+    async def run() -> list[int]:
+        bus = Reloads()
+        manager = Manager(bus)
+        first = asyncio.ensure_future(manager.reload())
+        while not bus.seen:
+            await asyncio.sleep(0)
+        bus.written = 1
+        await manager.reload()
+        await first
+        return bus.seen
+
+    assert asyncio.run(run()) == [0, 1]
 
 
 def test_a_unit_has_a_path() -> None:

@@ -53,13 +53,18 @@ async def enable(machinery: Machinery, record: Record) -> None:
     """It starts at boot from now on. Not now."""
     if record.spec.auto_remove:
         raise InvalidArgs(f"container {record.spec.name!r} is removed when it ends (--rm): nothing is left for a boot")
-    service.write_drop_in(record.spec.name, settings(machinery, record))
-    await machinery.systemd.enable(service.unit_name(record.spec.name))
+    name, wanted = record.spec.name, settings(machinery, record)
+    if service.read_drop_in(name) == wanted and service.is_enabled(name):
+        return
+    service.write_drop_in(name, wanted)
+    await machinery.systemd.enable(service.unit_name(name))
     await machinery.systemd.reload()
 
 
 async def disable(machinery: Machinery, name: str, *, keep: bool) -> None:
     """It starts at boot no more. keep: it runs, and PID 1 has to know how to stop it."""
+    if not service.is_enabled(name) and (keep or not owns(name)):
+        return
     await machinery.systemd.disable(service.unit_name(name))
     if not keep:
         service.remove_drop_in(name)
@@ -67,9 +72,9 @@ async def disable(machinery: Machinery, name: str, *, keep: bool) -> None:
 
 
 async def renew(machinery: Machinery, record: Record) -> None:
-    """The container's limits have changed: so do the unit's, at once where it runs."""
-    if owns(record.spec.name):
-        service.write_drop_in(record.spec.name, settings(machinery, record))
+    """The container's limits may have changed: so do the unit's, at once where it runs."""
+    if service.read_drop_in(record.spec.name) not in (None, wanted := settings(machinery, record)):
+        service.write_drop_in(record.spec.name, wanted)
         await machinery.systemd.reload()
 
 

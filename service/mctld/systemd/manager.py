@@ -20,6 +20,7 @@ PROPERTIES = "org.freedesktop.DBus.Properties"
 UNIT_EXISTS = f"{NAME}.UnitExists"
 FORCE = True  # also over links that lead elsewhere
 RUNTIME = True  # not beyond the next boot, and for a transient unit not beyond its end
+RELOAD_SPACING = 0.5  # seconds
 LEFTOVER_TIMEOUT = 10.0  # seconds that PID 1 may take to let go of a unit whose processes are all gone
 
 
@@ -61,6 +62,8 @@ class Manager:
         self._bus = bus
         self._jobs: dict[str, list[_Job]] = {}
         self._removals: dict[str, list[asyncio.Future[None]]] = {}
+        self._next_reload: asyncio.Future[None] | None = None
+        self._reload_due = 0.0
         self._stop_requested: Callable[[str], None] = lambda _unit: None
         self._job_made: Callable[[str, str], None] = lambda _unit, _job: None
 
@@ -114,7 +117,21 @@ class Manager:
         await self._call("RestartUnit", "ss", unit, "replace")
 
     async def reload(self) -> None:
-        """Returns when PID 1 has read all units' files again."""
+        """Returns when PID 1 has read all units' files again, as they are now.
+
+        That keeps it from all else for a while, so who asks at the same time is served by the same one, and no user
+        who changes something again and again can have it done more often than RELOAD_SPACING allows.
+        """
+        if self._next_reload is None:
+            self._next_reload = asyncio.ensure_future(self._reload())
+        await asyncio.shield(self._next_reload)
+
+    async def _reload(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._reload_due = max(now, self._reload_due)
+        await asyncio.sleep(self._reload_due - now)
+        self._reload_due += RELOAD_SPACING
+        self._next_reload = None  # who comes from here on may have written what this one does not see
         await self._call("Reload")
 
     async def enable(self, unit: str) -> None:
