@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
-import struct
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mctld.bounds import INFINITY
-from mctld.errors import InvalidArgs, MctlError, SetupFailed
+from mctld.errors import InvalidArgs, SetupFailed
 from mctld.lifecycle import bootunit, place
 from mctld.limits import Limits
 from mctld.mounts import Bind, HostPath
@@ -22,11 +21,9 @@ from mctld.restart import RestartPolicy
 from mctld.runtime.launch import Status
 from mctld.spec import Rootfs, Spec
 from mctld.store import Record
-from mctld.systemd import notify, service
-from mctld.systemd.manager import Manager, path_of, unit_of
+from mctld.systemd import service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 ROOT = Rootfs("/srv/web", 1, 2)
@@ -241,8 +238,25 @@ def test_the_settings_name_all_that_has_to_be_mounted() -> None:
 )  # fmt: skip
 def test_an_end_is_what_pid_1_says_of_this_very_process(told: dict[str, int], expected: Status) -> None:
     systemd = FakeSystemd(**told)
-    assert asyncio.run(bootunit.status(machinery(systemd), "mctl@web.service", 42)) == expected
+    assert asyncio.run(bootunit.status(machinery(systemd), "mctl@web.service", 42, -1)) == expected
     assert systemd.calls == ["let_go"]
+
+
+@pytest.mark.parametrize(("status", "code"), [(3, os.CLD_EXITED), (9, os.CLD_KILLED)])
+def test_the_kernel_knows_where_pid_1_has_forgotten(status: int, code: int) -> None:
+    """Where it is Linux 6.15 or later; before that nobody knows."""
+    pid = os.fork()
+    if pid == 0:
+        if code == os.CLD_KILLED:
+            os.kill(os.getpid(), status)
+        os._exit(status)
+    pidfd = os.pidfd_open(pid)
+    os.waitpid(pid, 0)
+    systemd = FakeSystemd(ExecMainPID=0, ExecMainCode=0, ExecMainStatus=0)
+    found = asyncio.run(bootunit.status(machinery(systemd), "mctl@web.service", pid, pidfd))
+    os.close(pidfd)
+    recent = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) >= (6, 15)
+    assert found == (Status(pid, code, status) if recent else Status())
 
 
 def test_a_place_is_known_by_its_cgroup() -> None:
@@ -254,154 +268,3 @@ def test_a_place_is_known_by_its_cgroup() -> None:
     assert [None if there is None else there.unit for there in found] == [
         "mctl-web.scope", "mctl@web.service", "mctl@web.service", None, None, None,
     ]  # fmt: skip
-
-
-# The manager and its jobs
-
-
-class Jobs:
-    """Answers each call with the job given, and tells of ends when asked to."""
-
-    def __init__(self, *paths: str, early: str = "") -> None:
-        self.paths, self.early = list(paths), early
-        self.ended: Callable[[str, list[Any]], None] = lambda _path, _body: None
-
-    async def call(
-        self, destination: str, path: str, interface: str, member: str, signature: str = "", body: Sequence[Any] = ()
-    ) -> list[Any]:
-        if member == "Subscribe":
-            return []
-        job = self.paths.pop(0)
-        if self.early:
-            self.end(job, body[0], self.early)
-        return [job]
-
-    async def on_signal(
-        self, sender: str, interface: str, member: str, callback: Callable[[str, list[Any]], None]
-    ) -> None:
-        if member == "JobRemoved":
-            self.ended = callback
-
-    def end(self, job: str, unit: str, result: str = "done") -> None:
-        self.ended("/org/freedesktop/systemd1", [1, job, unit, result])
-
-
-def test_each_hears_of_the_job_that_was_theirs() -> None:
-    async def run() -> list[object]:
-        bus = Jobs("/job/1", "/job/2")
-        manager = Manager(bus)
-        await manager.open(lambda _unit: None, lambda _unit, _job: None)
-        starting = asyncio.ensure_future(manager.start("mctl@web.service"))
-        await asyncio.sleep(0)
-        stopping = asyncio.ensure_future(manager.stop("mctl@web.service"))
-        await asyncio.sleep(0)
-        bus.end("/job/1", "mctl@web.service", "canceled")
-        bus.end("/job/9", "mctl@web.service", "failed")  # somebody else's
-        bus.end("/job/2", "mctl@web.service")
-        return list(await asyncio.wait_for(asyncio.gather(starting, stopping, return_exceptions=True), 5))
-
-    first, second = asyncio.run(run())
-    assert isinstance(first, SetupFailed)
-    assert "could not start mctl@web.service: systemd's job ended with 'canceled'" in str(first)
-    assert second is None
-
-
-def test_a_job_that_ends_before_its_answer_is_not_waited_for() -> None:
-    async def run() -> None:
-        manager = Manager(Jobs("/job/1", early="failed"))
-        await manager.open(lambda _unit: None, lambda _unit, _job: None)
-        await asyncio.wait_for(manager.stop("mctl@web.service"), 5)
-
-    with pytest.raises(MctlError, match=r"could not stop mctl@web\.service"):
-        asyncio.run(run())
-
-
-class Reloads(Jobs):
-    """Counts them; each takes a while, and sees what had been `written` when it began."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[int] = []
-        self.written = 0
-
-    async def call(
-        self, destination: str, path: str, interface: str, member: str, signature: str = "", body: Sequence[Any] = ()
-    ) -> list[Any]:
-        if member == "Reload":
-            self.seen.append(self.written)
-            await asyncio.sleep(0.01)
-        return []
-
-
-def test_files_are_read_anew_once_for_all_who_ask_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mctld.systemd.manager.RELOAD_SPACING", 0.1)
-
-    async def run() -> tuple[list[int], float]:
-        bus = Reloads()
-        manager = Manager(bus)
-
-        async def change() -> None:
-            bus.written += 1
-            mine = bus.written
-            await manager.reload()
-            assert bus.seen[-1] >= mine
-
-        began = asyncio.get_running_loop().time()
-        for _ in range(3):
-            await asyncio.gather(*(change() for _ in range(20)))
-        return bus.seen, asyncio.get_running_loop().time() - began
-
-    seen, seconds = asyncio.run(run())
-    assert seen == [20, 40, 60]
-    assert seconds >= 0.2
-
-
-def test_a_change_while_files_are_read_is_read_too() -> None:
-    async def run() -> list[int]:
-        bus = Reloads()
-        manager = Manager(bus)
-        first = asyncio.ensure_future(manager.reload())
-        while not bus.seen:
-            await asyncio.sleep(0)
-        bus.written = 1
-        await manager.reload()
-        await first
-        return bus.seen
-
-    assert asyncio.run(run()) == [0, 1]
-
-
-def test_a_unit_has_a_path() -> None:
-    assert path_of("mctl@web-1.service") == "/org/freedesktop/systemd1/unit/mctl_40web_2d1_2eservice"
-    assert unit_of(path_of("mctl@web-1.service")) == "mctl@web-1.service"
-
-
-# What is said in a process's name
-
-
-@pytest.fixture
-def pid_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.bind(str(tmp_path / "notify"))
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        listening.settimeout(5)
-        yield listening
-
-
-def test_speaking_for_a_process_waits_until_pid_1_has_heard(pid_1: socket.socket) -> None:
-    async def run() -> tuple[bytes, int, bool]:
-        speaking = asyncio.ensure_future(notify.speak_for(os.getpid(), "MAINPID=42"))
-        await asyncio.sleep(0)
-        said, ancillary, _, _ = pid_1.recvmsg(4096, 1024)
-        credentials = next(data for _, kind, data in ancillary if kind == notify.SCM_CREDENTIALS)
-        barrier, ancillary, _, _ = pid_1.recvmsg(4096, 1024)
-        assert barrier == b"BARRIER=1"
-        descriptor = struct.unpack("i", next(data for _, kind, data in ancillary if kind == socket.SCM_RIGHTS))[0]
-        await asyncio.sleep(0.05)
-        waited = not speaking.done()
-        os.close(descriptor)
-        await asyncio.wait_for(speaking, 5)
-        return said, struct.unpack("3i", credentials)[0], waited
-
-    assert asyncio.run(run()) == (b"MAINPID=42", os.getpid(), True)

@@ -1,96 +1,192 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A job ends once, tells all who wait, and with the last of those who asked."""
+"""Jobs of PID 1's, its units' files, and what is said to it in a process's name."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
-from typing import TYPE_CHECKING
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mctld.errors import BadImage, Cancelled, MctlError
-from mctld.lifecycle.job import Job
+from mctld.errors import MctlError, SetupFailed
+from mctld.lifecycle import bootunit
+from mctld.systemd import notify
+from mctld.systemd.manager import Manager, path_of, unit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
 
-def in_a_loop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
-    @functools.wraps(test)
-    def run() -> None:
-        asyncio.run(asyncio.wait_for(test(), 20))
+class Jobs:
+    """Answers each call with the job given, and tells of ends when asked to."""
 
-    return run
+    def __init__(self, *paths: str, early: str = "") -> None:
+        self.paths, self.early = list(paths), early
+        self.ended: Callable[[str, list[Any]], None] = lambda _path, _body: None
 
+    async def call(
+        self, destination: str, path: str, interface: str, member: str, signature: str = "", body: Sequence[Any] = ()
+    ) -> list[Any]:
+        if member == "Subscribe":
+            return []
+        job = self.paths.pop(0)
+        if self.early:
+            self.end(job, body[0], self.early)
+        return [job]
 
-def job() -> Job:
-    return Job("a1", "pull", "example.org/web:1", 1000)
+    async def on_signal(
+        self, sender: str, interface: str, member: str, callback: Callable[[str, list[Any]], None]
+    ) -> None:
+        if member == "JobRemoved":
+            self.ended = callback
 
-
-@in_a_loop
-async def test_all_who_wait_get_the_result() -> None:
-    made, gate = job(), asyncio.Event()
-
-    async def work(same: Job) -> Mapping[str, str]:
-        same.tell_layers(1, 3)
-        await gate.wait()
-        return {"Id": "x"}
-
-    running = asyncio.create_task(made.run(work))
-    waiting = [asyncio.create_task(made.wait()) for _ in range(3)]
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert (made.state, made.layers, made.has_ended) == ("unpacking", (1, 3), False)
-    gate.set()
-    assert await asyncio.gather(*waiting) == [{"Id": "x"}] * 3
-    assert (made.state, await made.wait()) == ("done", {"Id": "x"})
-    await running
+    def end(self, job: str, unit: str, result: str = "done") -> None:
+        self.ended("/org/freedesktop/systemd1", [1, job, unit, result])
 
 
-@in_a_loop
-async def test_it_ends_with_the_last_who_asked() -> None:
-    made, ended = job(), []
+def test_each_hears_of_the_job_that_was_theirs() -> None:
+    async def run() -> list[object]:
+        bus = Jobs("/job/1", "/job/2")
+        manager = Manager(bus)
+        await manager.open(lambda _unit: None, lambda _unit, _job: None)
+        starting = asyncio.ensure_future(manager.start("mctl@web.service"))
+        await asyncio.sleep(0)
+        stopping = asyncio.ensure_future(manager.stop("mctl@web.service"))
+        await asyncio.sleep(0)
+        bus.end("/job/1", "mctl@web.service", "canceled")
+        bus.end("/job/9", "mctl@web.service", "failed")  # somebody else's
+        bus.end("/job/2", "mctl@web.service")
+        return list(await asyncio.wait_for(asyncio.gather(starting, stopping, return_exceptions=True), 5))
 
-    async def work(_: Job) -> Mapping[str, str]:
-        try:
-            await asyncio.sleep(3600)
-        finally:
-            ended.append("cleaned up")
-        return {}
-
-    task = asyncio.create_task(made.run(work))
-    made.belongs_to(task)
-    made.share()
-    await asyncio.sleep(0)
-    made.cancel()
-    await asyncio.sleep(0)
-    assert not made.has_ended
-    made.cancel()
-    with pytest.raises(Cancelled, match=r"the pull of example\.org/web:1 was cancelled"):
-        await made.wait()
-    await task
-    assert (made.state, ended) == ("cancelled", ["cleaned up"])
+    first, second = asyncio.run(run())
+    assert isinstance(first, SetupFailed)
+    assert "could not start mctl@web.service: systemd's job ended with 'canceled'" in str(first)
+    assert second is None
 
 
-@in_a_loop
-async def test_failures_are_told_and_surprises_are_not() -> None:
-    made = job()
+def test_a_job_that_ends_before_its_answer_is_not_waited_for() -> None:
+    async def run() -> None:
+        manager = Manager(Jobs("/job/1", early="failed"))
+        await manager.open(lambda _unit: None, lambda _unit, _job: None)
+        await asyncio.wait_for(manager.stop("mctl@web.service"), 5)
 
-    async def refused(_: Job) -> Mapping[str, str]:
-        raise BadImage("it is damaged")
+    with pytest.raises(MctlError, match=r"could not stop mctl@web\.service"):
+        asyncio.run(run())
 
-    await made.run(refused)
-    with pytest.raises(BadImage, match="it is damaged"):
-        await made.wait()
-    assert made.state == "failed"
-    made = job()
 
-    async def broken(_: Job) -> Mapping[str, str]:
-        raise ZeroDivisionError("secret")
+class Reloads(Jobs):
+    """Counts them; each takes a while, and sees what had been `written` when it began."""
 
-    with pytest.raises(ZeroDivisionError):
-        await made.run(broken)
-    with pytest.raises(MctlError, match=r"the service's log tells more") as told:
-        await made.wait()
-    assert "secret" not in str(told.value)
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+        self.written = 0
+
+    async def call(
+        self, destination: str, path: str, interface: str, member: str, signature: str = "", body: Sequence[Any] = ()
+    ) -> list[Any]:
+        if member == "Reload":
+            self.seen.append(self.written)
+            await asyncio.sleep(0.01)
+        return []
+
+
+def test_files_are_read_anew_once_for_all_who_ask_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mctld.systemd.manager.RELOAD_SPACING", 0.1)
+
+    async def run() -> tuple[list[int], float]:
+        bus = Reloads()
+        manager = Manager(bus)
+
+        async def change() -> None:
+            bus.written += 1
+            mine = bus.written
+            await manager.reload()
+            assert bus.seen[-1] >= mine
+
+        began = asyncio.get_running_loop().time()
+        for _ in range(3):
+            await asyncio.gather(*(change() for _ in range(20)))
+        return bus.seen, asyncio.get_running_loop().time() - began
+
+    seen, seconds = asyncio.run(run())
+    assert seen == [20, 40, 60]
+    assert seconds >= 0.2
+
+
+def test_a_change_while_files_are_read_is_read_too() -> None:
+    async def run() -> list[int]:
+        bus = Reloads()
+        manager = Manager(bus)
+        first = asyncio.ensure_future(manager.reload())
+        while not bus.seen:
+            await asyncio.sleep(0)
+        bus.written = 1
+        await manager.reload()
+        await first
+        return bus.seen
+
+    assert asyncio.run(run()) == [0, 1]
+
+
+def test_a_unit_has_a_path() -> None:
+    assert path_of("mctl@web-1.service") == "/org/freedesktop/systemd1/unit/mctl_40web_2d1_2eservice"
+    assert unit_of(path_of("mctl@web-1.service")) == "mctl@web-1.service"
+
+
+# What is said in a process's name
+
+
+@pytest.fixture
+def pid_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        listening.settimeout(5)
+        yield listening
+
+
+def test_speaking_for_a_process_waits_until_pid_1_has_heard(pid_1: socket.socket) -> None:
+    async def run() -> tuple[bytes, int, bool]:
+        speaking = asyncio.ensure_future(notify.speak_for(os.getpid(), "MAINPID=42"))
+        await asyncio.sleep(0)
+        said, ancillary, _, _ = pid_1.recvmsg(4096, 1024)
+        credentials = next(data for _, kind, data in ancillary if kind == notify.SCM_CREDENTIALS)
+        barrier, ancillary, _, _ = pid_1.recvmsg(4096, 1024)
+        assert barrier == b"BARRIER=1"
+        descriptor = struct.unpack("i", next(data for _, kind, data in ancillary if kind == socket.SCM_RIGHTS))[0]
+        await asyncio.sleep(0.05)
+        waited = not speaking.done()
+        os.close(descriptor)
+        await asyncio.wait_for(speaking, 5)
+        return said, struct.unpack("3i", credentials)[0], waited
+
+    assert asyncio.run(run()) == (b"MAINPID=42", os.getpid(), True)
+
+
+def test_pid_1_is_asked_for_patience_as_long_as_it_is_needed(
+    pid_1: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootunit, "ASK_EVERY", 0.01)
+
+    async def run() -> list[bytes]:
+        heard = []
+        async with bootunit.patience(os.getpid(), 10_000_000):
+            for _ in range(4):
+                said, ancillary, _, _ = await asyncio.to_thread(pid_1.recvmsg, 4096, 1024)
+                heard.append(said)
+                for _, kind, data in ancillary:
+                    if kind == socket.SCM_RIGHTS:
+                        os.close(struct.unpack("i", data)[0])
+        await asyncio.sleep(0.05)
+        return heard
+
+    assert asyncio.run(run()) == [b"EXTEND_TIMEOUT_USEC=5000000", b"BARRIER=1"] * 2
+    pid_1.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        pid_1.recv(4096)

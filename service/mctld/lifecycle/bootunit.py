@@ -10,17 +10,23 @@ import signal
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgs, MctlError, SetupFailed
+from ..runtime import remains
 from ..runtime.launch import Status
 from ..spec import Rootfs
-from ..systemd import service
+from ..systemd import notify, service
 from . import devices, place
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import AsyncIterator, Awaitable
+    from contextlib import AbstractAsyncContextManager
 
     from ..store import Record
     from .machinery import Machinery
     from .place import Place
+
+ASK_EVERY = 0.5  # seconds: shorter than a unit's timeout is of use
+ASKED_FOR_USEC = 5_000_000
+START_USEC = 600_000_000  # a root directory that has to be copied, a disk that is slow
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +128,11 @@ async def start(machinery: Machinery, name: str, *, attach: bool) -> None:
     await machinery.systemd.start(unit)
 
 
-async def status(machinery: Machinery, unit: str, pid: int) -> Status:
-    """What PID 1 knows of how its main process has ended, if it was that one."""
+async def status(machinery: Machinery, unit: str, pid: int, pidfd: int) -> Status:
+    """What PID 1 knows of how its main process has ended, if it was that one.
+
+    When PID 1 answers it has reaped it. `systemctl restart` makes PID 1 forget at once: then the kernel may know.
+    """
     try:
         found = await machinery.systemd.service(unit)
     except MctlError as error:
@@ -132,18 +141,44 @@ async def status(machinery: Machinery, unit: str, pid: int) -> Status:
     with contextlib.suppress(MctlError):
         await machinery.systemd.let_go(unit)
     if not pid or found["ExecMainPID"] != pid or not found["ExecMainCode"]:
-        return Status()
+        return remains.status(pid, pidfd) if pidfd >= 0 else Status()
     return Status(pid, found["ExecMainCode"], found["ExecMainStatus"])
 
 
-async def stop(machinery: Machinery, unit: str, ends_in_time: Awaitable[bool], *, again: bool) -> None:
-    """Also systemd shall know that this end is wanted. Returns when its processes are gone, or, if it is to come
-    again, when it runs again."""
-    stopping = asyncio.ensure_future((machinery.systemd.restart if again else machinery.systemd.stop)(unit))
-    if not await ends_in_time:
-        with contextlib.suppress(MctlError):  # it has just ended
-            await machinery.systemd.kill(unit, signal.SIGKILL)
+async def stop(
+    machinery: Machinery, unit: str, in_time: Awaitable[bool], patient: AbstractAsyncContextManager[None]
+) -> None:
+    """Also systemd shall know that this end is wanted. Returns when its processes are gone.
+
+    PID 1 waits for as long as the unit says; where a longer time is wished, `patient` until it is told to kill.
+    in_time: ends when the run does, or after the time; whether it was the run.
+    """
+    async with patient:
+        stopping = asyncio.ensure_future(machinery.systemd.stop(unit))
+        if not await in_time:
+            with contextlib.suppress(MctlError):  # it has just ended
+                await machinery.systemd.kill(unit, signal.SIGKILL)
     await stopping
+
+
+@contextlib.asynccontextmanager
+async def patience(pid: int, most_usec: int) -> AsyncIterator[None]:
+    """Of PID 1's, while it waits for the process to become ready or to end: EXTEND_TIMEOUT_USEC of sd_notify(3)."""
+    asking = asyncio.ensure_future(_ask_for_patience(pid, most_usec))
+    try:
+        yield
+    finally:
+        asking.cancel()
+
+
+async def _ask_for_patience(pid: int, most_usec: int) -> None:
+    """Again and again, since what is said before PID 1 waits is not heard."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + most_usec / 1_000_000
+    while loop.time() < until:
+        await asyncio.sleep(ASK_EVERY)
+        with contextlib.suppress(OSError):  # it has just ended
+            await notify.speak_for(pid, f"EXTEND_TIMEOUT_USEC={ASKED_FOR_USEC}")
 
 
 async def sweep(machinery: Machinery, known: set[str]) -> None:

@@ -149,8 +149,10 @@ class Container(Serviced):
             self._must_become(replace(self._run, state=State.STOPPING, stopped_for=why), "State")
         timeout = self.spec.timeout_stop_usec if timeout_usec is None else timeout_usec
         if self.place.is_service:
-            in_time = self._ends_within(timeout / 1_000_000)
-            await bootunit.stop(self._machinery, self.unit, in_time, again=why == comeback.RESTART)
+            if paused:  # PID 1 would refuse to stop it
+                await freezer.let_go(self._machinery.systemd, self.unit)
+            patient = bootunit.patience(self.main_pid, timeout_usec or 0)
+            await bootunit.stop(self._machinery, self.unit, self._ends_within(timeout / 1_000_000), patient)
         elif timeout:
             self._signal(self.spec.stop_signal)
             if paused:
@@ -281,7 +283,7 @@ class Container(Serviced):
 
     async def _status(self) -> Status:
         if self.place.is_service:
-            return await bootunit.status(self._machinery, self.unit, self._run.main_pid)
+            return await bootunit.status(self._machinery, self.unit, self._run.main_pid, self._pidfd)
         return await self._machinery.spawner.status(self.id)
 
     def _settle(self, end: Exit) -> bool:

@@ -26,7 +26,8 @@ class Serviced(Supervised):
                 raise AlreadyRunning(f"container {self.name!r} is {self.state.value} already, in {self.unit}")
             place = await bootunit.prepare(self._machinery, self.record)
             with supervise.telling_of_failure(self):
-                await self._start_anew(place, None, NO_WINDOW, attach=False)
+                async with bootunit.patience(place.launcher, bootunit.START_USEC):
+                    await self._start_anew(place, None, NO_WINDOW, attach=False)
 
     async def enable(self) -> None:
         """From the next boot on."""

@@ -5,7 +5,6 @@ consequences."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import time
@@ -184,12 +183,18 @@ class Supervised(Standing):
         if action == "kill":
             self._signal(signal.SIGKILL)
         elif action != "none":
-            why = comeback.RESTART if action == "restart" else comeback.UNHEALTHY
-            self._machinery.tasks.start(self._stop_unhealthy(why), f"stop {self.name}, which is unhealthy")
+            again = action == "restart"
+            self._machinery.tasks.start(self._stop_unhealthy(again=again), f"stop {self.name}, which is unhealthy")
 
-    async def _stop_unhealthy(self, why: str) -> None:
-        with contextlib.suppress(NotRunning, NoSuchContainer):  # somebody else was faster
+    async def _stop_unhealthy(self, *, again: bool) -> None:
+        by_unit = self.place.is_service
+        why = comeback.RESTART if again and not by_unit else comeback.UNHEALTHY
+        try:
             await self.stop(why=why)
+        except (NotRunning, NoSuchContainer):  # somebody else was faster
+            return
+        if again and by_unit and self.state.can_start:
+            await bootunit.start(self._machinery, self.name, attach=False)
 
     # The small change
 

@@ -86,6 +86,10 @@ def test_what_cannot_start_says_why_in_its_units_journal(mctl: Mctl) -> None:
     assert any("there is no container 'nobody'" in line for line in unit_lines(mctl, "nobody"))
     assert mctl.properties("bad")["State"] == "created"
     mctl.shell("systemctl reset-failed mctl@nobody")
+    mctl.shell("cp -a /srv/root /srv/moved")
+    mctl("create", "--name", "homeless", "/srv/moved", "true")
+    mctl.shell("rm -r /srv/moved; ! systemctl start mctl@homeless")
+    assert any("/srv/moved" in line and "not started" in line for line in unit_lines(mctl, "homeless"))
 
 
 @pytest.mark.allow_journal(FAILED, NOT_STARTED)
@@ -130,6 +134,56 @@ def test_stopping_is_the_containers_own_way(mctl: Mctl) -> None:
     assert mctl.properties("deaf")["State"] == "exited"
 
 
+@pytest.mark.allow_journal(FAILED)
+def test_a_paused_one_is_stopped_and_removed_all_the_same(mctl: Mctl) -> None:
+    create(mctl, "web")
+    for _ in range(2):
+        mctl.shell("systemctl start mctl@web; sleep 0.2")
+        mctl("pause", "web")
+        mctl("stop", "web")
+        assert show(mctl, "web", "ActiveState", "ExecMainStatus") == ["inactive", "0"]
+    mctl.shell("systemctl start mctl@web")
+    mctl("pause", "web")
+    mctl("rm", "-f", "web")
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit(mctl: Mctl) -> None:
+    create(mctl, "web", POLITE, "--restart", "on-failure:3", "-v", "/srv/root:/data")
+    mctl("enable", "web")
+    result = mctl.shell("systemd-analyze --man=no verify mctl@web.service")
+    assert (result.text, result.stderr) == ("", b"")
+    assert show(mctl, "web", "Restart", "RestartUSec", "KillSignal") == ["on-failure", "2s", "15"]
+    assert "/srv/root" in show(mctl, "web", "RequiresMountsFor")[0].split()
+
+
+def test_a_stop_may_be_given_more_time_than_the_unit_has(mctl: Mctl) -> None:
+    create(mctl, "web", "trap 'sleep 4; exit 0' TERM; while :; do sleep 0.05; done", "--stop-timeout", "1")
+    mctl.shell("systemctl start mctl@web; sleep 0.3")
+    mctl("stop", "-t", "20", "web")
+    assert show(mctl, "web", "Result", "ExecMainStatus", "TimeoutStopUSec") == ["success", "0", "1s"]
+
+
+@pytest.mark.allow_journal(r"Container web is unhealthy.*")
+def test_an_unhealthy_one_is_restarted_by_its_unit(mctl: Mctl) -> None:
+    health = ("--health-cmd", "test ! -e /sick", "--health-interval", "1s", "--health-retries", "1")
+    script = "rm -f /sick; " + POLITE
+    create(mctl, "web", script, *health, "--health-on-failure", "restart", "--stop-timeout", "2")
+    mctl.shell("systemctl start mctl@web")
+    first = mctl.properties("web")["MainPID"]
+    mctl("exec", "web", "touch", "/sick")
+    deadline = time.monotonic() + 20
+    while mctl.properties("web")["MainPID"] in (0, first) or mctl.properties("web")["State"] != "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    second = mctl.properties("web")["MainPID"]
+    time.sleep(3)  # longer than its time to stop: it is nobody's wish any more
+    assert mctl.properties("web")["MainPID"] == second
+    assert show(mctl, "web", "ActiveState", "MainPID") == ["active", str(second)]
+    lines = unit_lines(mctl, "web")
+    assert any(line.startswith("Container web exited with status 0") for line in lines)
+    assert not any("killed" in line or "again" in line for line in lines)
+
+
 @pytest.mark.allow_journal(FAILED, r"mctl@db\.service: Scheduled restart job.*")
 def test_it_is_restarted_ordered_and_frozen_as_any_service(mctl: Mctl) -> None:
     create(mctl, "db")
@@ -147,7 +201,9 @@ def test_it_is_restarted_ordered_and_frozen_as_any_service(mctl: Mctl) -> None:
     assert 0 < first < second
     mctl.shell("systemctl freeze mctl@db")
     assert mctl.properties("db")["State"] == "paused"
-    mctl.shell("systemctl thaw mctl@db")
+    mctl.shell("systemctl thaw mctl@db; systemctl restart mctl@db")
+    assert mctl.properties("db")["State"] == "running"
+    first = mctl.properties("db")["StartTimestampMonotonic"]
     mctl("kill", "db")
     deadline = time.monotonic() + 10
     while mctl.properties("db")["StartTimestampMonotonic"] in (0, first) or mctl.properties("db")["State"] != "running":
