@@ -216,7 +216,7 @@ def test_units_of_containers_that_are_gone_are_swept() -> None:
         service.write_drop_in(name, "x")
     asyncio.run(bootunit.sweep(machinery(systemd), {"web"}))
     assert service.written() == ["web"]
-    assert systemd.calls == ["disable", "reload", "reset_failed"]
+    assert systemd.calls == ["stop_rest", "disable", "reload", "reset_failed"]
 
 
 def test_the_settings_name_all_that_has_to_be_mounted() -> None:

@@ -87,6 +87,7 @@ async def renew(machinery: Machinery, record: Record) -> None:
 async def forget(machinery: Machinery, name: str) -> None:
     """There is no such container any more."""
     if owns(name) or service.is_enabled(name):
+        await machinery.systemd.stop_rest(service.unit_name(name))  # it may be about to be restarted
         await disable(machinery, name, keep=False)
         await machinery.systemd.reset_failed(service.unit_name(name))
 

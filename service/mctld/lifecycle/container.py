@@ -217,7 +217,8 @@ class Container(Serviced):
         if self.state.is_active and force:
             async with self._lock:
                 self._run = replace(self._run, stopped_for=comeback.ASKED)  # a start that is under way ends first
-            await (self.stop(timeout_usec=0) if self.place.is_service else self._kill_now())
+            by_unit = self.place.is_service and self.state.can_be_signalled
+            await (self.stop(timeout_usec=0) if by_unit else self._kill_now())
         async with self._lock:
             if self._gone:  # removed itself at its end
                 return

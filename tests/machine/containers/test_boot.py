@@ -163,24 +163,24 @@ def test_a_stop_may_be_given_more_time_than_the_unit_has(mctl: Mctl) -> None:
     assert show(mctl, "web", "Result", "ExecMainStatus", "TimeoutStopUSec") == ["success", "0", "1s"]
 
 
-@pytest.mark.allow_journal(r"Container web is unhealthy.*")
+@pytest.mark.allow_journal(r"Container frail is unhealthy.*")
 def test_an_unhealthy_one_is_restarted_by_its_unit(mctl: Mctl) -> None:
     health = ("--health-cmd", "test ! -e /sick", "--health-interval", "1s", "--health-retries", "1")
     script = "rm -f /sick; " + POLITE
-    create(mctl, "web", script, *health, "--health-on-failure", "restart", "--stop-timeout", "2")
-    mctl.shell("systemctl start mctl@web")
-    first = mctl.properties("web")["MainPID"]
-    mctl("exec", "web", "touch", "/sick")
+    create(mctl, "frail", script, *health, "--health-on-failure", "restart", "--stop-timeout", "2")
+    mctl.shell("systemctl start mctl@frail")
+    first = mctl.properties("frail")["MainPID"]
+    mctl("exec", "frail", "touch", "/sick")
     deadline = time.monotonic() + 20
-    while mctl.properties("web")["MainPID"] in (0, first) or mctl.properties("web")["State"] != "running":
+    while mctl.properties("frail")["MainPID"] in (0, first) or mctl.properties("frail")["State"] != "running":
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    second = mctl.properties("web")["MainPID"]
+    second = mctl.properties("frail")["MainPID"]
     time.sleep(3)  # longer than its time to stop: it is nobody's wish any more
-    assert mctl.properties("web")["MainPID"] == second
-    assert show(mctl, "web", "ActiveState", "MainPID") == ["active", str(second)]
-    lines = unit_lines(mctl, "web")
-    assert any(line.startswith("Container web exited with status 0") for line in lines)
+    assert mctl.properties("frail")["MainPID"] == second
+    assert show(mctl, "frail", "ActiveState", "MainPID") == ["active", str(second)]
+    lines = unit_lines(mctl, "frail")
+    assert any(line.startswith("Container frail exited with status 0") for line in lines)
     assert not any("killed" in line or "again" in line for line in lines)
 
 
@@ -223,6 +223,17 @@ def test_nothing_is_left_of_a_removed_one(mctl: Mctl) -> None:
     mctl("rm", "-f", "web")
     assert mctl.shell("systemctl is-enabled mctl@web", check=False).text == "disabled\n"
     assert not mctl("ps", "-a", "-q").text
+
+
+@pytest.mark.allow_journal(FAILED, r"mctl@web\.service: Scheduled restart job.*")
+def test_one_that_is_about_to_be_restarted_can_be_removed(mctl: Mctl) -> None:
+    create(mctl, "web", "exit 4", "--restart", "on-failure")
+    mctl.shell("systemctl start mctl@web")
+    wait_for(mctl, "web", "exited")
+    assert show(mctl, "web", "SubState") == ["auto-restart"]
+    mctl("rm", "web")
+    time.sleep(3)  # longer than RestartSec=
+    assert show(mctl, "web", "ActiveState", "LoadState") == ["inactive", "loaded"]
 
 
 def test_what_removes_itself_is_no_service(mctl: Mctl) -> None:
