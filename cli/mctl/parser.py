@@ -50,10 +50,10 @@ VERBS = {
     "start": "start containers that were made before or have ended",
     "stats": "show what containers use, again and again or once",
     "stop": "stop containers in good order",
+    "tag": "give an image one more name",
     "unpause": "let paused containers go on",
     "update": "change the limits of containers, also while they run",
     "volume": "make, list, show and remove volumes",
-    "tag": "give an image one more name",
     "wait": "wait for containers to end, and print their exit statuses",
 }
 ALIASES = {
