@@ -117,6 +117,11 @@ def test_a_boot_brings_back_what_is_to_be_back(policy: RestartPolicy, why: str, 
         assert comeback.revived(policy, run, "next", 4_000 * SECOND) == run  # a boot counts once
 
 
+def test_the_end_of_another_boot_is_left_to_that_decision() -> None:
+    assert ended(ALWAYS, end=Exit("unknown"), boot="next").state is State.EXITED
+    assert ended(ALWAYS, replace(RUNNING, boot=""), boot="next").state is State.RESTARTING
+
+
 def test_only_what_was_started_comes_back() -> None:
     assert comeback.revived(ALWAYS, Run(), "next", 1).state is State.CREATED
     assert comeback.revived(ALWAYS, replace(Run(State.EXITED), boot="last"), "next", 1).state is State.EXITED

@@ -174,6 +174,7 @@ def test_stopped_while_it_waits_it_is_not_started(play: Any, noted: list[Any]) -
         assert made.state is State.RESTARTING
         await asyncio.sleep(0.05)
         made.wait_no_more()
+        assert not made._machinery.restarts._timers
         await asyncio.sleep(1_000)
 
     made = play(work, RUNNING, restart=RestartPolicy("always"))
