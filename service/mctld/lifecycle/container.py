@@ -26,7 +26,7 @@ from ..runtime.rootfs import boot_id
 from ..state import State
 from ..store import Run
 from ..systemd import notify
-from . import attachment, bootunit, comeback, freezer, limits, start, supervise, witnesses
+from . import attachment, bootunit, comeback, freezer, lastword, limits, start, supervise, witnesses
 from .events import Exit
 from .health import Health
 from .observation import Observation
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from ..networking import Lease
     from ..ports import Port
     from ..restart import RestartPolicy
-    from ..runtime.launch import Status
     from ..store import Record
     from .logs import LogQuery
     from .machinery import Machinery
@@ -119,6 +118,7 @@ class Container(Serviced):
             self._machinery.retirement.add([self.unit])
             raise
         self._pidfd, self.warnings = done.pidfd, done.warnings
+        notify.keep(kept_name(self.id, lastword.KEPT), done.pidfd)
         self.relay(stdio.relays((done.pid, self.uid_shift, self.uid_shift), done.terminal))
         stdio.close_payload()
         self._must_become(
@@ -269,23 +269,19 @@ class Container(Serviced):
         self._pidfd = pidfd
         self._watch(Observation(self._machinery.watch, self.control_group), resumed=True)
 
-    async def conclude(self) -> None:
-        """The run is over: say how it ended, to everybody and for good."""
+    async def conclude(self, kept: int = -1) -> None:
+        """The run is over: say how it ended, to everybody and for good. kept: a descriptor of its process."""
+        self._pidfd = max(self._pidfd, kept)
         kills = self._observe_no_more()
         await drain(self._machinery.tasks, self._relays)
         try:
-            status = await self._status()
+            status = await lastword.status(self._machinery, self, self._pidfd)
             end = supervise.judge(status, oom_kills=kills)
         except MctlError:
             end = Exit("unknown")
         if self._settle(end) and self._machinery.store.lasts:
             with contextlib.suppress(SpawnerUnavailable):  # it is gone, and what it knew with it
                 await self._machinery.spawner.forget(self.id)
-
-    async def _status(self) -> Status:
-        if self.place.is_service:
-            return await bootunit.status(self._machinery, self.unit, self._run.main_pid, self._pidfd)
-        return await self._machinery.spawner.status(self.id)
 
     def _settle(self, end: Exit) -> bool:
         """Whether it is written down: if not, the spawner has to remember for the next instance of the service."""
@@ -352,6 +348,7 @@ class Container(Serviced):
     def _release(self) -> None:
         if self._pidfd >= 0:
             os.close(self._pidfd)
+            notify.drop(kept_name(self.id, lastword.KEPT))
         self._pidfd, self._relays = -1, []
 
     def _forget(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import SpawnerUnavailable, StoreFailed
 from ..state import State
 from ..systemd import journal, notify
-from . import bootunit, interrupted, probe, stdio, vacancy, witnesses
+from . import bootunit, interrupted, lastword, probe, stdio, vacancy, witnesses
 from .exec import PREFIX
 from .place import found, in_scope, in_service
 from .relay import kept_name
@@ -40,8 +40,10 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
             log.error("What is stored of container %s cannot be read: %s", container.name, record.fault)
         if run.state.is_active or _has_run(machinery, record, run, children):
             container.place, pid = _traced(record, run, children.pop(record.id, 0))
-            container.relay(stdio.resume(record, container.unit, pid, _claimed(kept, record.id), machinery.relays))
-            await _find_again(machinery, container, pid)
+            claimed = _claimed(kept, record.id)
+            process = claimed.pop(lastword.KEPT, None)
+            container.relay(stdio.resume(record, container.unit, pid, claimed, machinery.relays))
+            await _find_again(machinery, container, pid, process)
     await registry.execs.recover([name for name in children if name.startswith(PREFIX)])
     for name in [name for name in children if name.startswith(probe.PREFIX)]:
         machinery.tasks.start(probe.clear_away(machinery, name), f"clear away {name}")
@@ -84,12 +86,13 @@ def _has_run(machinery: Machinery, record: Record, run: Run, children: Mapping[s
 def _traced(record: Record, run: Run, born: int) -> tuple[Place, int]:
     """The place and the first process of what was its run. born: the spawner's child of that name, or 0.
 
-    What is gone was PID 1's child if it was not the spawner's.
+    What is gone was PID 1's child if the unit is the container's own, and the spawner has forgotten it otherwise.
     """
     if born:
         return in_scope(record), born
     if run.main_pid:
-        return found(record, _control_group(run.main_pid)) or in_service(record), run.main_pid
+        gone = in_service(record) if bootunit.owns(record.spec.name) else in_scope(record)
+        return found(record, _control_group(run.main_pid)) or gone, run.main_pid
     return _witnessed(record) or (in_scope(record), 0)
 
 
@@ -130,11 +133,16 @@ async def _children(machinery: Machinery) -> dict[str, int]:
         return {}
 
 
-async def _find_again(machinery: Machinery, container: Container, pid: int) -> None:
+async def _find_again(machinery: Machinery, container: Container, pid: int, kept: int | None) -> None:
+    """kept: a descriptor of the first process, if PID 1 has one."""
     match _open_if_ours(container.record, pid):
         case None:
-            await container.conclude()
+            await container.conclude(-1 if kept is None else kept)
         case pidfd, place:
+            if kept is None:
+                notify.keep(kept_name(container.id, lastword.KEPT), pidfd)
+            else:
+                os.close(kept)
             if place.is_service:
                 await machinery.systemd.hold(place.unit)
             container.adopt(place, pid, pidfd)

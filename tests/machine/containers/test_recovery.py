@@ -89,16 +89,40 @@ def test_an_upgrade_is_not_noticed(mctl: Mctl) -> None:
     ticks_unbroken(mctl, "old")
 
 
+KILL_SPAWNER = "kill -9 $(systemctl show -P MainPID mctl-spawner.service)"
+
+
+def kernel_tells(mctl: Mctl) -> bool:
+    """Whether it tells how a process has ended to whoever has a descriptor of it: PIDFD_INFO_EXIT."""
+    major, minor = mctl.shell("uname -r").text.split(".")[:2]
+    return (int(major), int(minor)) >= (6, 15)
+
+
 @pytest.mark.allow_journal(r"mctl-spawner\.service: .*", r"spawner", r"conclude .* failed")
-def test_without_the_spawner_containers_go_on_and_their_end_is_unknown(mctl: Mctl) -> None:
+def test_without_the_spawner_containers_go_on_and_how_they_end_is_the_kernels_to_say(mctl: Mctl) -> None:
     """Their exit status was the spawner's to keep; what cannot be known is not invented."""
     mctl.run("sleep", "1000", options=["-d", "--name", "orphan"])
-    mctl.shell("kill -9 $(systemctl show -P MainPID mctl-spawner.service); sleep 0.5")
+    mctl.shell(f"{KILL_SPAWNER}; sleep 0.5")
     assert mctl.properties("orphan")["State"] == "running"
     mctl("stop", "-t", "0", "orphan")
     found = mctl.properties("orphan")
-    assert (found["State"], found["ExitHow"]) == ("exited", "unknown")
+    assert (found["State"], found["ExitHow"]) == ("exited", "killed" if kernel_tells(mctl) else "unknown")
     mctl.run("true", options=["--rm"])
+
+
+@pytest.mark.allow_journal(r"mctl-spawner\.service: .*", r"mctld\.service: .*", r"spawner", r"conclude .* failed")
+@pytest.mark.parametrize(("name", "seconds"), [("while", 1), ("after", 6)])
+def test_an_end_that_neither_the_service_nor_the_spawner_saw(mctl: Mctl, name: str, seconds: int) -> None:
+    """PID 1 has kept a descriptor of the process; an older kernel has nothing to say, and so nobody has."""
+    late = "/run/systemd/system/mctld.service.d/late.conf"
+    mctl.shell(f"mkdir -p {late[:-10]}; printf '[Service]\\nRestartSec=4s\\n' > {late}; systemctl daemon-reload")
+    mctl.run("sh", "-c", f"sleep {seconds}; exit 9", options=["-d", "--name", name])
+    mctl.shell(f"systemctl kill -s KILL mctld.service; {KILL_SPAWNER}; sleep 4.5; rm {late}; systemctl daemon-reload")
+    mctl.shell(f"busctl call org.mctl1 /org/mctl1 org.mctl1.Manager WaitContainer s {name}")
+    found = mctl.properties(name)
+    assert (found["ExitHow"], found["ExitStatus"]) == (("exited", 9) if kernel_tells(mctl) else ("unknown", 0))
+    (entry,) = mctl.journal("MESSAGE_ID=5cf9f2a3c8a64fd1a2a0ee34ba8aa9b1", f"MCTL_CONTAINER_NAME={name}")
+    assert ("status 9" in entry["MESSAGE"]) is kernel_tells(mctl)
 
 
 def test_what_a_payload_leaves_on_the_disk_can_always_be_removed(mctl: Mctl) -> None:
