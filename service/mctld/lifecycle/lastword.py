@@ -36,7 +36,7 @@ async def status(machinery: Machinery, container: Container, pidfd: int) -> Stat
 
 
 def _wait_until_reaped(pidfd: int) -> None:
-    """pidfd_open(2): a descriptor hangs up when somebody has waited for its process."""
+    """It hangs up when somebody has waited for the process (pidfd_poll of Linux); older kernels do not tell."""
     poll = select.poll()
     poll.register(pidfd, 0)
     poll.poll(PATIENCE * 1_000)
