@@ -103,7 +103,7 @@ def of_failed(found: dict[str, Any]) -> Finding:
     said = f"; its last words: {words}" if words else ""
     remedy = f"journalctl -u {UNIT} says why; when that is mended, systemctl restart {UNIT}"
     if status == EX_CONFIG:
-        remedy = f"mend /var/lib/mctl/state.db or put it aside, then systemctl restart {UNIT}"
+        remedy = f"journalctl -u {UNIT} says what of /var/lib/mctl is to be mended; then systemctl restart {UNIT}"
     return finding(f"{often or f'{UNIT} failed'}{how}{said}", remedy)
 
 

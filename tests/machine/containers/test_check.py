@@ -151,13 +151,14 @@ def test_a_service_that_does_not_run_is_started(mctl: Mctl) -> None:
 @pytest.mark.allow_journal(r"mctld\.service", r"state\.db")
 def test_a_service_that_gives_up_is_quoted(mctl: Mctl) -> None:
     store = "cd /var/lib/mctl; systemctl stop mctld.service; "
-    breaking = f"{store} cp state.db kept; rm -f state.db-*; echo nonsense > state.db"
+    newer = "python3 -c 'import sqlite3; sqlite3.connect(\"state.db\").execute(\"PRAGMA user_version = 999\")'"
+    breaking = f"{store} cp state.db kept; rm -f state.db-*; {newer}"
     with changed(mctl, breaking, f"{store} mv kept state.db; systemctl reset-failed mctld.service"):
         found = found_in(mctl, "service")
         assert "status 78" in found["Found"]
-        assert "file is not a database" in found["Found"]
-        assert "state.db" in found["Remedy"]
-        assert "not a database" not in found_in(mctl, "service", user="bob")["Found"]  # the journal is not his
+        assert "is of version 999" in found["Found"]
+        assert "/var/lib/mctl" in found["Remedy"]
+        assert "version 999" not in found_in(mctl, "service", user="bob")["Found"]  # the journal is not his
 
 
 @pytest.mark.allow_journal(r"mctld\.service|Container service")

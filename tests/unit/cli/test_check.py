@@ -179,7 +179,7 @@ FAILED = LOADED | {"ActiveState": "failed", "Result": "exit-code", "ExecMainStat
         (LOADED, "", "was not started: a reason", "systemctl start"),
         (LOADED | {"ActiveState": "active"}, "", "does not answer: a reason", "systemctl restart"),
         (FAILED, "", "(exit-code, status 1)", "journalctl"),
-        (FAILED | {"ExecMainStatus": 78}, "", "status 78", "/var/lib/mctl/state.db"),
+        (FAILED | {"ExecMainStatus": 78}, "", "status 78", "what of /var/lib/mctl is to be mended"),
         (LOADED | {"ActiveState": "activating", "NRestarts": 4}, "", "started again 4 times", "journalctl"),
         ({}, "", "was not started: a reason", "systemctl start"),
     ],
