@@ -9,23 +9,39 @@ import queue
 import shutil
 import subprocess
 import threading
+import time
 
 log = logging.getLogger(__name__)
+
+
+TRIES = 60
 
 
 class Disposal:
     """A daemon thread: what it has not come to when the service ends, the next instance finds and removes."""
 
-    def __init__(self) -> None:
-        self._directories: queue.SimpleQueue[str] = queue.SimpleQueue()
+    def __init__(self, pause: float = 1.0) -> None:
+        self._pause = pause  # seconds
+        self._directories: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="disposal", daemon=True).start()
 
     def add(self, directory: str) -> None:
-        self._directories.put(directory)
+        self._directories.put((directory, TRIES))
 
     def _work(self) -> None:
         while True:
-            discard(self._directories.get())
+            directory, tries = self._directories.get()
+            try:
+                discard(directory)
+            except Exception as error:  # no descriptors, no processes: the thread must outlive such times
+                self._try_later(directory, tries - 1, error)
+
+    def _try_later(self, directory: str, tries: int, error: Exception) -> None:
+        if not tries:
+            log.warning("%s is left behind until the service starts anew: %s", directory, error)
+            return
+        time.sleep(self._pause)
+        self._directories.put((directory, tries))
 
 
 def discard(directory: str) -> None:
