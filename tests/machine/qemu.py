@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PORT_COUNT = 3
 DISK_BYTES = 4 << 30  # sparse
-BOOT_SECONDS = 240.0
+BOOT_SECONDS = 480.0  # emulated, and not alone on its host
 PROBE_SECONDS = 6.0
 GRACE_SECONDS = 15.0  # the agent kills at the timeout and answers; this much later nobody is there
 BOOT_ID = ("cat", "/proc/sys/kernel/random/boot_id")
