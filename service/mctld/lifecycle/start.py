@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     Window = tuple[int, int]  # rows and columns
 
+PATIENCE = 0.3  # seconds: PID 1 takes some milliseconds to remove the scope of a child that has ended
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -157,7 +159,7 @@ async def _abandon(machinery: Machinery, record: Record, place: Place, stage: St
             await machinery.systemd.let_go(place.unit)
     else:
         await machinery.spawner.forget(record.id)
-        await asyncio.to_thread(vacancy.announce, place.control_group)
+        await asyncio.to_thread(vacancy.announce, place.control_group, PATIENCE)
 
 
 async def _side_by_side(*work: Coroutine[Any, Any, None]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 from ..runtime.cgroup import HIERARCHY
@@ -15,13 +16,21 @@ from ..runtime.cgroup import HIERARCHY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+STEP = 0.01  # seconds
 SCOPES = f"{HIERARCHY}/mctl.slice/mctl-u*.slice/mctl-*.scope"
 
 
-def announce(control_group: str) -> None:
-    """If it is empty a process comes and goes, for PID 1 to see. Slow: it takes a process."""
+def announce(control_group: str, patience: float = 0.0) -> None:
+    """If it is empty and stays so, a process comes and goes, for PID 1 to see. Slow: it takes a process.
+
+    patience: seconds in which PID 1, had it noticed by itself, would have removed the directory; while our process is
+    in there it could not, and would leave it behind.
+    """
     directory = f"{HIERARCHY}{control_group}"
-    if not _is_empty(directory):
+    until = time.monotonic() + patience
+    while (empty := _is_empty(directory)) and time.monotonic() < until:
+        time.sleep(STEP)  # in a thread, for a start that has failed
+    if not empty:
         return
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         try:
