@@ -150,17 +150,19 @@ class Retirement:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
+        pause = GATHER
         try:
             while self._units:
-                await asyncio.sleep(GATHER)
+                await asyncio.sleep(pause)
                 units = set(self._units)
                 try:
                     async with asyncio.timeout(SYNCHRONIZE_TIMEOUT):
                         await synchronize()
                 except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
                     log.warning("the journal does not drain, which is tried again: %s", error)
-                    await asyncio.sleep(SYNCHRONIZE_TIMEOUT)
+                    pause = min(2 * pause, SYNCHRONIZE_TIMEOUT)
                     continue
+                pause = GATHER
                 for unit in units:
                     self._units.discard(unit)
                     if not self._still_used(unit):
