@@ -7,7 +7,7 @@ import os
 import sys
 
 from .failures import Failure, UsageError
-from .output import complain, put
+from .output import complain
 from .parser import find_verb, parse
 
 USAGE_STATUS = 125  # as docker and podman
@@ -36,20 +36,21 @@ def run(words: list[str]) -> int:
     request = find_verb(words)
     if request.verb is None:
         from .manual import overview  # rarely wanted, so not paid for by the rest
+        from .pager import put_long
 
-        put(overview(request))
+        put_long(overview(request), request.before)
         return 0
     arguments = parse(request)
     if arguments.get("help"):
         from .manual import verb_help
+        from .pager import put_long
 
-        put(verb_help(request))
+        put_long(verb_help(request), arguments)
         return 0
     from .client import Client
 
     with Client(
         ask_password=not arguments.get("no_ask_password"),
-        descriptors=request.verb.descriptors,
         failure_status=request.verb.failure_status,
     ) as client:
         return request.run(arguments, client)

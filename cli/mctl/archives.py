@@ -6,8 +6,12 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+from typing import TYPE_CHECKING
 
 from .failures import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HELD_BACK = 2 * 10_240  # an archive's end, without which the service takes none, and what tar fills its record up with
 PIECE = 1 << 20
@@ -32,20 +36,18 @@ class Archive:
 
 
 class Packing(Archive):
-    """A directory, packed while the service unpacks.
+    """What tar(1) packs, called by `words`, while the service unpacks.
 
     Whether tar has read everything is known only at its end: till then the archive's own end is held back, so that
     a directory that could be read in part becomes no image.
     """
 
-    def __init__(self, directory: str) -> None:
-        own = () if os.geteuid() == 0 else ("--owner=0", "--group=0")  # as root directories of users are shown
+    def __init__(self, words: Sequence[str]) -> None:
+        self.passed = 0  # bytes
         try:
-            self._tar = subprocess.Popen(
-                [*TAR, *own, f"--directory={directory}", "."], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-            )
+            self._tar = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         except FileNotFoundError:
-            raise UsageError("tar(1) is needed to import a directory, and is not installed") from None
+            raise UsageError("tar(1) is needed to pack files, and is not installed") from None
         reading, self._writing = os.pipe()
         super().__init__(reading)
         self._refused = False
@@ -61,7 +63,7 @@ class Packing(Archive):
 
     def complaint(self) -> str:
         status = self._tar.returncode
-        return f"tar could not read the whole directory (status {status})" if status and not self._refused else ""
+        return f"tar could not read everything (status {status})" if status and not self._refused else ""
 
     def _pass_on(self) -> None:
         assert self._tar.stdout is not None
@@ -82,7 +84,9 @@ class Packing(Archive):
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
-            view = view[os.write(self._writing, view) :]
+            written = os.write(self._writing, view)
+            self.passed += written
+            view = view[written:]
 
 
 def open_archive(source: str) -> Archive:
@@ -96,4 +100,5 @@ def open_archive(source: str) -> Archive:
     if not os.path.isdir(f"/proc/self/fd/{opened}"):
         return Archive(opened)
     os.close(opened)
-    return Packing(source)
+    own = () if os.geteuid() == 0 else ("--owner=0", "--group=0")  # as root directories of users are shown
+    return Packing([*TAR, *own, f"--directory={source}", "."])

@@ -6,10 +6,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from .failures import FREEDESKTOP, NEEDS_PASSWORD, Failure, failure
+from .failures import FREEDESKTOP, NEEDS_PASSWORD, RESTARTED, Failure, failure
 
 if TYPE_CHECKING:
-    from jeepney.io.blocking import DBusConnection
+    from collections.abc import Mapping
+
+    from .sdbus import Bus, Reply
 
 SERVICE = "org.mctl1"
 ROOT = "/org/mctl1"
@@ -23,6 +25,7 @@ NETWORK = "org.mctl1.Network"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 
 INFINITY = 2**64 - 1  # "no limit" on the bus
+WAITS = 5  # that are asked anew when the service is restarted meanwhile
 
 
 class Call:
@@ -51,12 +54,11 @@ class Call:
 class Client:
     """One connection, made with the first call. Calls wait as long as they must: a person may be typing a password."""
 
-    def __init__(self, *, ask_password: bool, descriptors: bool = False, failure_status: int = 1) -> None:
+    def __init__(self, *, ask_password: bool, failure_status: int = 1) -> None:
         self._ask_password = ask_password
-        self._descriptors = descriptors
         self.failure_status = failure_status
-        self._connection: DBusConnection | None = None
-        self._replies: dict[int, Any] = {}
+        self._connection: Bus | None = None
+        self._replies: dict[int, Reply] = {}
         self._agent: Any = None
 
     def __enter__(self) -> Client:
@@ -76,6 +78,10 @@ class Client:
     def manager(self, member: str, signature: str = "", *body: object) -> tuple[Any, ...]:
         return self.call(Call(ROOT, MANAGER, member, signature, *body))
 
+    def containers(self, chosen: Mapping[str, tuple[str, object]]) -> list[dict[str, Any]]:
+        """Of ListContainers, whose options `chosen` are."""
+        return [unwrapped(each) for each in self.manager("ListContainers", "a{sv}t", chosen, 0)[0]]
+
     def properties(self, path: str) -> dict[str, Any]:
         """All properties of a container, without their types."""
         reply = self.call(Call(path, PROPERTIES, "GetAll", "s", CONTAINER))
@@ -88,89 +94,85 @@ class Client:
 
     def send(self, call: Call, *, interactive: bool = False) -> None:
         """Sends without waiting for the reply, which result() or arrived() will bring."""
-        from jeepney import DBusAddress, MessageFlag, new_method_call
-
-        connection = self._connected()
-        message = new_method_call(
-            DBusAddress(call.path, call.destination, call.interface), call.member, call.signature or None, call.body
-        )
-        if interactive:
-            message.header.flags = MessageFlag.allow_interactive_authorization
-        call.serial = next(connection.outgoing_serial)
+        bus = self._connected()
+        where = call.destination, call.path, call.interface, call.member
         try:
-            connection.send(message, serial=call.serial)
+            call.serial = bus.send(*where, call.signature, call.body, interactive=interactive)
         except UnicodeEncodeError as error:
             raise self._failed("InvalidArgs", f"{error.object!r} is not valid UTF-8, as D-Bus demands") from None
+        except ValueError as error:
+            raise self._failed("InvalidArgs", str(error)) from None
         except OSError as error:
             raise self._failed("Disconnected", os.strerror(error.errno or 0)) from None
 
-    def result(self, call: Call) -> tuple[Any, ...]:
-        """Waits for the reply. Raises Failure."""
+    def result(self, call: Call, *, ask: bool = True) -> tuple[Any, ...]:
+        """Waits for the reply. Raises Failure. Without `ask` nobody is asked for a password."""
         try:
             return self._body(self._wait(call.serial))
         except Failure as refused:
-            if refused.name != NEEDS_PASSWORD or not self._ask_password:
+            if refused.name != NEEDS_PASSWORD or not self._ask_password or not ask:
                 raise
         self._start_agent()
         self.send(call, interactive=True)
         return self._body(self._wait(call.serial))
 
+    def awaited(self, call: Call) -> tuple[Any, ...]:
+        """The reply to a call that only waits, sent already: asked anew when the service is restarted meanwhile."""
+        for _ in range(WAITS):
+            try:
+                return self.result(call)
+            except Failure as error:
+                if error.name not in RESTARTED:
+                    raise
+            self.send(call)
+        return self.result(call)
+
     def arrived(self, call: Call) -> tuple[Any, ...] | None:
         """The reply if it is here already, without waiting. Raises Failure."""
         while call.serial not in self._replies:
-            if not self._receive(timeout=0):
+            if not self._receive(wait=False):
                 return None
         return self._body(self._replies.pop(call.serial))
 
     def fileno(self) -> int:
         """Readable when a reply may have come."""
-        fd: int = self._connected().sock.fileno()
-        return fd
+        return self._connected().fileno()
 
-    def _wait(self, serial: int) -> Any:
+    def _wait(self, serial: int) -> Reply:
         while serial not in self._replies:
-            self._receive(timeout=None)
+            self._receive(wait=True)
         return self._replies.pop(serial)
 
-    def _receive(self, *, timeout: float | None) -> bool:
-        """Takes one message off the bus; False if none came in time."""
-        from jeepney import HeaderFields
-
+    def _receive(self, *, wait: bool) -> bool:
+        """Takes one reply off the bus; False if there is none and `wait` is not set."""
         try:
-            message = self._connected().receive(timeout=timeout)
-        except TimeoutError:
-            return False
+            reply = self._connected().receive(wait=wait)
         except OSError as error:
             raise self._failed("Disconnected", f"the system bus closed the connection ({error.strerror})") from None
-        answered = message.header.fields.get(HeaderFields.reply_serial)
-        if answered is not None:  # signals, such as NameAcquired, are not for us
-            self._replies[answered] = message
+        if reply is None:
+            return False
+        self._replies[reply.serial] = reply
         return True
 
-    def _body(self, message: Any) -> tuple[Any, ...]:
-        from jeepney import HeaderFields, MessageType
+    def _body(self, reply: Reply) -> tuple[Any, ...]:
+        if reply.error:
+            raise failure(reply.error, reply.sentence, status=self.failure_status)
+        return reply.body
 
-        body: tuple[Any, ...] = message.body
-        if message.header.message_type is not MessageType.error:
-            return body
-        name = message.header.fields.get(HeaderFields.error_name, "")
-        sentence = body[0] if body and isinstance(body[0], str) else ""
-        raise failure(name, sentence, status=self.failure_status)
-
-    def _connected(self) -> DBusConnection:
+    def _connected(self) -> Bus:
         if self._connection is None:
             self._connection = self._connect()
         return self._connection
 
-    def _connect(self) -> DBusConnection:
-        from jeepney.io.blocking import open_dbus_connection
+    def _connect(self) -> Bus:
+        from .sdbus import Bus
 
         try:
-            return open_dbus_connection("SYSTEM", enable_fds=self._descriptors, auth_timeout=25.0)
-        except (OSError, RuntimeError) as error:  # RuntimeError: an address that is no Unix socket
-            raise self._failed("NoServer", str(error)) from None
-        except ValueError as error:  # jeepney's AuthenticationError, or an address that is none
-            raise self._failed("AuthFailed", str(error)) from None
+            return Bus()
+        except PermissionError as error:
+            raise self._failed("AuthFailed", str(error.strerror)) from None
+        except OSError as error:
+            raise self._failed("NoServer", str(error.strerror)) from None
 
     def _failed(self, name: str, sentence: str) -> Failure:
         return failure(FREEDESKTOP + name, sentence, status=self.failure_status)

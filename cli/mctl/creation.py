@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from . import devices, limits, mounts, networking, supervision, walls
+from . import activation, devices, limits, mounts, networking, secrets, supervision, walls
 from .access import ACCESS, PULL
 from .failures import UsageError
 from .labels import label
@@ -80,12 +80,15 @@ OPTIONS = (
     Option(("-l", "--label"), "a note of your own", value="K=V", convert=label, repeat=True),
     *limits.OPTIONS,
     *networking.OPTIONS,
+    *activation.OPTIONS,
     Option(("--stop-signal",), "what stop sends in place of TERM", value="SIGNAL", convert=number),
     Option(("--stop-timeout",), "how long stop waits before killing", value="SEC", convert=seconds),
     *walls.OPTIONS,
     *mounts.OPTIONS,
     *devices.OPTIONS,
+    *secrets.OPTIONS,
     *supervision.OPTIONS,
+    Option(("--machine",), "an operating system, known to machinectl"),
     Option(("-t", "--tty"), "give it a terminal of its own"),
     Option(("--entrypoint",), "execute this in place of the image's", value="PROGRAM", convert=entrypoint),
     PULL,
@@ -97,9 +100,9 @@ OPTIONS = (
 # What docker and podman have and this version has not: refused as such, not as unknown.
 # fmt: off
 LATER = frozenset((
-    "-P", "--publish-all", "--network-alias",
-    "--ip6", "--dns-search", "--dns-option", "--expose", "--link", "--mac-address",
-    "--gpus", "--group-add", "--health-start-interval", "--credential", "--secret", "--cidfile", "--log-driver",
+    "-P", "--publish-all",
+    "--dns-option", "--expose", "--link", "--mac-address",
+    "--gpus", "--group-add", "--health-start-interval", "--secret", "--cidfile", "--log-driver",
     "--log-opt", "--ipc", "--pid", "--uts", "--cgroupns", "--cgroup-parent", "--platform", "--runtime", "--pod",
     "--label-file", "--sig-proxy", "--volumes-from", "--rootfs", "-a", "--attach",
 ))
@@ -114,6 +117,7 @@ DIRECT = {
     "stop_timeout": ("TimeoutStopUSec", "t"),
     "rm": ("AutoRemove", "b"),
     "tty": ("Terminal", "b"),
+    "machine": ("Machine", "b"),
 }
 
 
@@ -129,7 +133,9 @@ def container_options(arguments: Arguments, origin: dict[str, tuple[str, Any]]) 
         found["Environment"] = ("as", environment)
     if "label" in arguments.options:
         found["Labels"] = ("a{ss}", dict(arguments.options["label"]))
-    found |= devices.device_options(arguments) | supervision.supervision_options(arguments)
+    found |= devices.device_options(arguments) | secrets.secret_options(arguments)
+    found |= supervision.supervision_options(arguments)
+    found |= activation.activation_options(arguments)
     return found | limits.limit_options(arguments) | networking.network_options(arguments)
 
 

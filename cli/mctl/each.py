@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .client import CONTAINER, Call
 from .failures import NO_SUCH, Failure, UsageError
-from .names import by_id, is_name, named, path_of
+from .names import by_id, found_by_id, is_name, named, path_of
 from .output import complain, put
 
 if TYPE_CHECKING:
@@ -24,18 +24,22 @@ def do_to_each(arguments: Arguments, client: Client, member: str, signature: str
         raise UsageError("no container was named; `mctl ps -a` lists them")
     status = 0
     for begin in range(0, len(names), AT_ONCE):
-        calls = [(name, Call(path_of(name), CONTAINER, member, signature, *body)) for name in names[begin:][:AT_ONCE]]
-        for name, call in calls:
-            if is_name(name):
+        some = [(name, found_by_id(client, name)) for name in names[begin:][:AT_ONCE]]
+        calls = [
+            (name, Call(found or path_of(name), CONTAINER, member, signature, *body), bool(found) or is_name(name))
+            for name, found in some
+        ]
+        for _, call, is_known in calls:
+            if is_known:
                 client.send(call)
-        for name, call in calls:
-            status = max(status, _finish(client, name, call))
+        for name, call, is_known in calls:
+            status = max(status, _finish(client, name, call, is_known=is_known))
     return status
 
 
-def _finish(client: Client, name: str, call: Call) -> int:
+def _finish(client: Client, name: str, call: Call, *, is_known: bool) -> int:
     try:
-        _result(client, name, call)
+        _result(client, name, call, is_known=is_known)
     except Failure as error:
         complain(named(name, error))
         return 1
@@ -43,9 +47,9 @@ def _finish(client: Client, name: str, call: Call) -> int:
     return 0
 
 
-def _result(client: Client, name: str, call: Call) -> None:
+def _result(client: Client, name: str, call: Call, *, is_known: bool) -> None:
     try:
-        if is_name(name):
+        if is_known:
             client.result(call)
             return
     except Failure as error:

@@ -37,9 +37,10 @@ TABLE: dict[str, tuple[str, str, int | None]] = {
     FREEDESKTOP + "UnknownMethod": ("not known to the service", OLDER, None),
     FREEDESKTOP + "UnknownInterface": ("not known to the service", OLDER, None),
     FREEDESKTOP + "UnknownProperty": ("not known to the service", OLDER, None),
-    FREEDESKTOP + "UnknownObject": ("", "`mctl ps -a` lists what there is", None),
+    FREEDESKTOP + "UnknownObject": ("", "", None),
     FREEDESKTOP + "InvalidArgs": ("", "", None),
-    FREEDESKTOP + "LimitsExceeded": ("", "wait for earlier calls to end", None),
+    FREEDESKTOP + "LimitsExceeded": ("", "", None),
+    MCTL + "LimitReached": ("", "", None),
     MCTL + "NoSuchContainer": ("", "", None),
     MCTL + "Unreadable": ("", "", None),
     MCTL + "NameTaken": ("", "", None),
@@ -52,6 +53,7 @@ TABLE: dict[str, tuple[str, str, int | None]] = {
     MCTL + "NoSuchImage": ("", "", None),
     MCTL + "BadImage": ("", "", None),
     MCTL + "ImageInUse": ("", "", None),
+    MCTL + "CopyFailed": ("", "", None),
     MCTL + "TransferFailed": ("", "", None),
     MCTL + "NoSuchVolume": ("", "`mctl volume ls` lists them", None),
     MCTL + "VolumeInUse": ("", "", None),
@@ -63,15 +65,24 @@ TABLE: dict[str, tuple[str, str, int | None]] = {
     MCTL + "CommandNotFound": ("", "", NOT_FOUND),
     MCTL + "CommandNotExecutable": ("", "", NOT_EXECUTABLE),
     MCTL + "SetupFailed": ("", "", None),
-    MCTL + "SpawnerUnavailable": ("", "see `systemctl status mctl-spawner`", None),
+    MCTL + "SpawnerUnavailable": ("", "", None),
     MCTL + "StoreFailed": ("", "see `journalctl -u mctld`", None),
     MCTL + "Cancelled": ("", "", None),
 }
 
+# As the service says what is not there.
+LISTS = {
+    "there is no container ": "`mctl ps -a` lists them",
+    "there is no image ": "`mctl images` lists them",
+    "there is no network ": "`mctl network ls` lists them",
+    "there is no volume ": "`mctl volume ls` lists them",
+}
 NO_SUCH = (MCTL + "NoSuchContainer", FREEDESKTOP + "UnknownObject")
 NEEDS_PASSWORD = FREEDESKTOP + "InteractiveAuthorizationRequired"
+INVALID = FREEDESKTOP + "InvalidArgs"
 NO_REPLY = FREEDESKTOP + "NoReply"
 CANCELLED = "org.mctl1.Error.Cancelled"
+RESTARTED = (NO_REPLY, CANCELLED)  # killed, or stopped in order
 
 
 class UsageError(Exception):
@@ -92,7 +103,14 @@ def failure(name: str, message: str, *, status: int) -> Failure:
     """What the D-Bus error `name` means to a person. `status` is the verb's own exit status for failures."""
     unknown = (NOT_THERE, "", None) if name.startswith(SYSTEMD) else ("", f"({name})", None)
     before, after, own = TABLE.get(name, unknown)
+    if name == FREEDESKTOP + "UnknownObject":
+        after = next((advice for beginning, advice in LISTS.items() if message.startswith(beginning)), "")
+    said = message
+    if name.startswith(MCTL) or name == INVALID:
+        from .flags import with_flags
+
+        message = with_flags(message, words=name == INVALID)
     sentence = ": ".join(part for part in (before, message.rstrip(".") if after else message) if part)
     if after:
         sentence = f"{sentence} {after}" if after.startswith("(") else f"{sentence}; {after}"
-    return Failure(sentence or name, status=status if own is None else own, name=name, text=message)
+    return Failure(sentence or name, status=status if own is None else own, name=name, text=said)

@@ -44,14 +44,14 @@ class Front:
         if self._given:
             self._given.sent()
 
-    def attend(self, client: Client, path: str, identity: str, streams: list[Any]) -> int:
+    def attend(self, client: Client, path: str, identity: str, streams: list[int]) -> int:
         """Serves the streams until the end of the run; the exit status."""
         from . import relay
 
         how, status = self._serve(client, relay.container(path, identity, terminal=self._terminal), streams)
         return self._status(how, status, identity[:12])
 
-    def attend_exec(self, client: Client, path: str, streams: list[Any]) -> int:
+    def attend_exec(self, client: Client, path: str, streams: list[int]) -> int:
         """The same for a command executed in a container. Its terminal is held here, and cannot be left alone."""
         from . import relay
 
@@ -63,12 +63,11 @@ class Front:
             return MCTL_FAILED
         return status if how == "exited" else 128 + status
 
-    def _serve(self, client: Client, attended: Attended, streams: list[Any]) -> tuple[str, int]:
+    def _serve(self, client: Client, attended: Attended, streams: list[int]) -> tuple[str, int]:
         from . import relay
 
-        numbers = [stream.to_raw_fd() for stream in streams]
         feed = self._given.feed if self._given else None
-        return relay.attend(client, attended, numbers, feed=feed, console=self._console)
+        return relay.attend(client, attended, streams, feed=feed, console=self._console)
 
     def _status(self, how: str, status: int, identity: str) -> int:
         if how in ("exited", "detached"):

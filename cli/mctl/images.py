@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from .client import IMAGE, PROPERTIES, Call, unwrapped
@@ -28,7 +29,10 @@ def meant(text: str, names: list[str]) -> str | None:
 
 
 def split(name: str) -> tuple[str, str]:
-    """Repository and tag. A port has a slash behind it."""
+    """Repository and tag, or as much of a digest as people tell apart. A port has a slash behind it."""
+    if "@" in name:
+        repository, _, digest = name.partition("@")
+        return repository, "@" + digest[: len("sha256:") + 12]
     repository, _, tag = name.rpartition(":")
     return repository, tag
 
@@ -36,3 +40,33 @@ def split(name: str) -> tuple[str, str]:
 def short_id(image: dict[str, Any], *, whole: bool) -> str:
     identity: str = image["Id"]
     return identity if whole else identity.removeprefix("sha256:")[:12]
+
+
+def own_size(image: dict[str, Any], others: list[dict[str, Any]]) -> int:
+    """Bytes of the layers that no image of another id among the others has too."""
+    elsewhere = {layer for other in others if other["Id"] != image["Id"] for layer in other["Layers"]}
+    sizes = dict(zip(image["Layers"], image["LayerSizes"], strict=True))
+    return sum(size for layer, size in sizes.items() if layer not in elsewhere)
+
+
+def steps(images: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those without a name that another one of the same owner has been built on, as a build leaves them."""
+    known = [(image, _history(image)) for image in images]
+    return [
+        image
+        for image, history in known
+        if not image["Names"] and history and any(_goes_on(image, history, *each) for each in known)
+    ]
+
+
+def _history(image: dict[str, Any]) -> list[str]:
+    return [entry.get("created_by", "") for entry in json.loads(image["Configuration"]).get("history") or []]
+
+
+def _goes_on(image: dict[str, Any], history: list[str], later: dict[str, Any], longer: list[str]) -> bool:
+    return (
+        len(longer) > len(history)
+        and longer[: len(history)] == history
+        and later["Layers"][: len(image["Layers"])] == image["Layers"]
+        and later["OwnerUID"] == image["OwnerUID"]
+    )

@@ -85,6 +85,7 @@ OPTIONS = (
     Option(("--shm-size",), "how much /dev/shm holds, 64m if not given", value="SIZE", convert=size),
     Option(("--add-host",), "an entry for /etc/hosts", value="NAME:IP", convert=host_entry, repeat=True),
     Option(("--dns",), "a name server in place of the host's", value="IP", repeat=True),
+    Option(("--dns-search",), "a domain to look up names in; . for none", value="DOMAIN", repeat=True),
 )
 
 
@@ -109,6 +110,7 @@ def mount_options(arguments: Arguments) -> dict[str, tuple[str, Any]]:
     if "add_host" in arguments.options:
         found["Hosts"] = ("a{ss}", dict(arguments.options["add_host"]))
     plain = {"read_only": ("ReadOnly", "b"), "shm_size": ("ShmSize", "t"), "dns": ("NameServers", "as")}
+    plain["dns_search"] = ("SearchDomains", "as")
     found |= {bus: (kind, arguments.options[key]) for key, (bus, kind) in plain.items() if key in arguments.options}
     return found
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .client import MANAGER, ROOT, Call
 from .failures import NO_SUCH, Failure, UsageError
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from .client import Call, Client
+    from .client import Client
 
 PREFIX = "/org/mctl1/container/"
 NETWORKS = "/org/mctl1/network/"
@@ -64,14 +65,31 @@ def path_of(name: str) -> str:
 
 def call_on(client: Client, text: str, call: Call) -> tuple[Any, ...]:
     """Has `call` done on the container called `text`: a name, an id, or the beginning of one."""
-    call.path = path_of(text)
+    found = found_by_id(client, text)
+    call.path = found or path_of(text)
     try:
-        if is_name(text):
+        if found or is_name(text):
             return client.call(call)
     except Failure as error:
         if error.name not in NO_SUCH:
             raise
     return by_id(client, text, call)
+
+
+def found_by_id(client: Client, text: str) -> str:
+    """The path of what may be called by an id and that the caller may see; empty where there is none.
+
+    To who may not see others' containers a name that is none looks like one of theirs, so it cannot be tried first.
+    """
+    if not looks_like_id(text):
+        return ""
+    call = Call(ROOT, MANAGER, "GetContainer", "s", text if is_name(text) else text.lower())
+    client.send(call)
+    try:
+        found: str = client.result(call, ask=False)[0]
+    except Failure:
+        return ""
+    return found
 
 
 def by_id(client: Client, text: str, call: Call) -> tuple[Any, ...]:
@@ -84,10 +102,22 @@ def by_id(client: Client, text: str, call: Call) -> tuple[Any, ...]:
             if error.name not in NO_SUCH:
                 raise
     raise Failure(
-        f"there is no container {text!r} that you may see; `mctl ps -a` lists them",
+        f"there is no container {text!r} that you may see{_similar(client, text)}; `mctl ps -a` lists them",
         status=client.failure_status,
         name=NO_SUCH[0],
     )
+
+
+def _similar(client: Client, text: str) -> str:
+    """The name that was meant, perhaps; only those who mistype pay for it."""
+    from .parser import suggestion
+
+    wanted = {"Properties": ("as", ["Name"])}
+    try:
+        (found,) = client.manager("ListContainers", "a{sv}t", wanted, 0)
+    except Failure:  # the first answer says more
+        return ""
+    return suggestion(text, [str(each["Name"][1]) for each in found])
 
 
 def named(text: str, error: Failure) -> str:

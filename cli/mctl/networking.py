@@ -12,15 +12,19 @@ from .parser import Option
 if TYPE_CHECKING:
     from .parser import Arguments
 
-NONE = "none"
+NONE, HOST, CONTAINER = "none", "host", "container:"
 ANY = ("0.0.0.0", "*")  # all addresses of the host, of both families
 PROTOCOLS = ("tcp", "udp", "sctp")
 PORT_MAX = 65_535
 
 
 def network(flag: str, text: str) -> str:
-    if not is_name(text):
-        raise UsageError(f"{flag} {text[:80]!r} is not the name of a network: use {NAME_RULE}, or {NONE}")
+    if text.startswith(CONTAINER):
+        if not is_name(text.removeprefix(CONTAINER)):
+            raise UsageError(f"{flag} {text[:80]!r} names no container: give {CONTAINER}NAME, or {CONTAINER}ID")
+    elif not is_name(text):
+        others = f"{NONE}, {HOST} or {CONTAINER}NAME"
+        raise UsageError(f"{flag} {text[:80]!r} is not the name of a network: use {NAME_RULE}, or {others}")
     return text
 
 
@@ -28,6 +32,16 @@ def ipv4(flag: str, text: str) -> str:
     parts = text.split(".")
     if len(parts) != 4 or not all(p.isascii() and p.isdigit() and p == str(int(p)) and int(p) < 256 for p in parts):
         raise UsageError(f"{flag} {text[:80]!r} is not an IPv4 address as in 172.20.0.9")
+    return text
+
+
+def ipv6(flag: str, text: str) -> str:
+    import socket
+
+    try:
+        socket.inet_pton(socket.AF_INET6, text)
+    except (OSError, ValueError):
+        raise UsageError(f"{flag} {text[:80]!r} is not an IPv6 address as in fd00::9") from None
     return text
 
 
@@ -77,27 +91,43 @@ def _range(text: str, wanted: str) -> tuple[int, int]:
 
 
 OPTIONS = (
-    Option(("--network", "--net"), "a network, or none; else bridge", value="NAME", convert=network, repeat=True),
+    Option(
+        ("--network", "--net"), "a network, none, host or container:NAME; else bridge", value="NAME",
+        convert=network, repeat=True,
+    ),
     Option(("--ip",), "a fixed IPv4 address on the first network", value="ADDRESS", convert=ipv4),
+    Option(("--ip6",), "a fixed IPv6 address on the first network", value="ADDRESS", convert=ipv6),
+    Option(("--network-alias", "--net-alias"), "one more name on its networks", value="NAME", repeat=True),
     Option(("-p", "--publish"), "a port of the host", value="[IP:]HOST:CTR[/PROTO]", convert=published, repeat=True),
-)
+)  # fmt: skip
 
 
 def network_options(arguments: Arguments) -> dict[str, tuple[str, Any]]:
     """Their part of the a{sv} of CreateContainer."""
     found: dict[str, tuple[str, Any]] = {}
     if "network" in arguments.options:
-        found["Networks"] = ("as", _names(arguments.options["network"]))
+        found |= _where(_names(arguments.options["network"]))
     if "ip" in arguments.options:
         found["Address"] = ("s", arguments.options["ip"])
+    if "ip6" in arguments.options:
+        found["Address6"] = ("s", arguments.options["ip6"])
+    if "network_alias" in arguments.options:
+        found["NetworkAliases"] = ("as", arguments.options["network_alias"])
     if "publish" in arguments.options:
         found["Ports"] = ("a(ssqqq)", arguments.options["publish"])
     return found
 
 
+def _where(names: list[str]) -> dict[str, tuple[str, Any]]:
+    if names == [HOST]:
+        return {"HostNetwork": ("b", True)}
+    if names and names[0].startswith(CONTAINER):
+        return {"NetworkContainer": ("s", names[0].removeprefix(CONTAINER))}
+    return {"Networks": ("as", names)}
+
+
 def _names(given: list[str]) -> list[str]:
-    if NONE not in given:
-        return given
-    if len(given) > 1:
-        raise UsageError(f"--network {NONE} goes with no other: {', '.join(given)} were given")
-    return []
+    for alone in given:
+        if (alone in (NONE, HOST) or alone.startswith(CONTAINER)) and len(given) > 1:
+            raise UsageError(f"--network {alone} goes with no other: {', '.join(given)} were given")
+    return [] if NONE in given else given

@@ -79,10 +79,15 @@ def explained(failure: Failure, text: str) -> Failure:
         return failure
     if os.path.isdir(text):
         hint = f"to run the directory of that name, write ./{text}"
+    elif text == "busybox":
+        hint = f"`mctl import --busybox` makes it of busybox-static, `mctl pull {hub_name(text)}` fetches it"
     elif names_registry(text):
         hint = f"`mctl pull {text}` fetches it"
     else:
-        hint = "`mctl images` lists them; to fetch one, name its registry too, as in " + hub_name(text)
+        hint = (
+            f"`mctl images` lists them; to fetch one, name its registry too, as in {hub_name(text)}; "
+            "where none can be reached, `mctl import --busybox` makes a small one"
+        )
     return Failure(f"{failure}; {hint}", status=failure.status, name=failure.name, text=failure.text)
 
 

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .failures import Failure, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 INFINITY = 2**64 - 1
 
@@ -35,8 +34,10 @@ def put_bytes(data: bytes, *, failure_status: int = 1) -> None:
 
 def complain(sentence: str) -> None:
     """One line on standard error. If nobody can read that either, the exit status still tells."""
-    with suppress(OSError):
+    try:  # contextlib would take 2 ms to be imported
         write_all(2, f"mctl: {printable(sentence)}\n".encode("utf-8", "backslashreplace"))
+    except OSError:
+        return
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -104,29 +105,35 @@ def without_infinity(value: object) -> object:
 def render(template: str, fields: dict[str, Any]) -> str:
     """A line of a template: {{.Name}}, {{.Labels.team}}, {{json .Command}}; \\t and \\n as in Go's."""
     out = []
-    rest = template.replace("\\t", "\t").replace("\\n", "\n")
-    while rest:
-        plain, braces, rest = rest.partition("{{")
+    for plain, path, as_json in _parts(template):
         out.append(plain)
-        if braces:
-            inner, end, rest = rest.partition("}}")
-            if not end:
-                raise UsageError(f"--format {template!r} lacks a }}}}")
-            out.append(_field(inner.split(), fields, template))
+        if path:
+            value = _lookup(path, fields)
+            out.append(to_json(value, pretty=False).rstrip("\n") if as_json else as_text(value))
     return "".join(out) + "\n"
 
 
-def _field(words: list[str], fields: dict[str, Any], template: str) -> str:
-    as_json = words[:1] == ["json"]
-    path = words[1:] if as_json else words
-    if len(path) != 1 or not path[0].startswith("."):
-        raise UsageError(
-            f"--format {template!r}: write {{{{.Name}}}} or {{{{json .Name}}}}, with one field in the braces"
-        )
-    value = _lookup(path[0], fields)
-    if as_json:
-        return to_json(value, pretty=False).rstrip("\n")
-    return as_text(value)
+def fields_of(template: str) -> set[str]:
+    """What the template names; an empty name stands for all. A template that is wrong is so of an empty list too."""
+    return {path[1:].partition(".")[0] for _, path, _ in _parts(template) if path}
+
+
+def _parts(template: str) -> Iterator[tuple[str, str, bool]]:
+    """Text, the field that follows it, empty at the end, and whether it is wanted as JSON. Raises UsageError."""
+    rest = template.replace("\\t", "\t").replace("\\n", "\n")
+    while rest:
+        plain, braces, rest = rest.partition("{{")
+        inner, end, rest = rest.partition("}}")
+        if braces and not end:
+            raise UsageError(f"--format {template!r} lacks a }}}}")
+        words = inner.split()
+        as_json = words[:1] == ["json"]
+        path = words[1:] if as_json else words
+        if braces and (len(path) != 1 or not path[0].startswith(".")):
+            raise UsageError(
+                f"--format {template!r}: write {{{{.Name}}}} or {{{{json .Name}}}}, with one field in the braces"
+            )
+        yield plain, path[0] if braces else "", as_json
 
 
 def _lookup(path: str, fields: dict[str, Any]) -> Any:

@@ -19,12 +19,18 @@ if TYPE_CHECKING:
 
 VERBS = {
     "attach": "show the output of a container that runs, or its terminal",
+    "build": "make an image as a Containerfile says",
+    "can": "say what you may do with a container, and why not",
     "check": "say what this host lacks for containers, and what to do",
+    "commit": "make an image of what a container has become",
+    "cp": "copy files to a container or out of it",
     "create": "make a container without starting it",
+    "diff": "list what a container has changed of its root file system",
     "disable": "let containers start at boot no more",
     "enable": "let containers start at boot, before anybody logs in",
     "events": "show when containers start, end, are restarted and change their health",
     "exec": "execute a command in a container that runs",
+    "export": "write all that a container shows as an archive",
     "history": "show how an image was made, step by step",
     "image check": "prove that the files of images are what they were",
     "image inspect": "show all that is known about images, as JSON",
@@ -32,16 +38,20 @@ VERBS = {
     "image share": "let all users use an image",
     "images": "list images",
     "import": "make an image from a directory or an archive",
+    "info": "say what serves here, what this host offers it, and how much there is",
     "inspect": "show all that is known about containers, as JSON",
     "kill": "send a signal to containers",
     "load": "bring in the images of an archive of docker, podman or skopeo",
     "logs": "show what a container has printed",
     "network": "make, list, show and remove networks",
     "pause": "freeze containers where they are",
+    "net": "show and change with whom a container may exchange packets",
     "port": "show and change what ports of a container are published",
+    "prune": "remove containers of yours that have ended",
     "ps": "list containers",
     "pull": "fetch an image from a registry",
     "push": "send an image to a registry",
+    "rename": "give a container another name",
     "restart": "stop containers in good order and start them",
     "rm": "remove containers",
     "rmi": "remove images, or names of them",
@@ -50,18 +60,37 @@ VERBS = {
     "start": "start containers that were made before or have ended",
     "stats": "show what containers use, again and again or once",
     "stop": "stop containers in good order",
+    "system df": "show what images, containers and volumes take of the disk",
+    "system prune": "remove all of yours that nobody uses: containers, networks, images",
     "tag": "give an image one more name",
+    "top": "show the processes of a container",
     "unpause": "let paused containers go on",
     "update": "change the limits of containers, also while they run",
     "volume": "make, list, show and remove volumes",
     "wait": "wait for containers to end, and print their exit statuses",
+    "who-can": "say which users may do something with a container",
+    "why-not": "say whether a user may do something with a container, and what decides it",
 }
 ALIASES = {
     "freeze": "pause", "thaw": "unpause", "list": "ps", "ls": "ps", "image ls": "images", "image list": "images",
-    "image import": "import", "image rm": "rmi", "image save": "save",
+    "image build": "build", "image import": "import", "image rm": "rmi", "image save": "save",
     "image history": "history", "image load": "load", "image pull": "pull", "image push": "push", "image tag": "tag",
+    "container ls": "ps", "container list": "ps", "container ps": "ps", "system check": "check",
+    "system events": "events", "system info": "info",
 }  # fmt: skip
-GROUPS = frozenset(("image",))  # verbs of two words
+# As docker and podman have them: `container stop` is `stop`.
+ALIASES |= {
+    f"container {verb}": verb
+    for verb in (
+        "attach", "commit", "cp", "create", "diff", "exec", "export", "inspect", "kill", "logs", "pause", "port",
+        "prune", "rename", "restart", "rm", "run", "start", "stats", "stop", "top", "unpause", "update", "wait",
+    )
+}  # fmt: skip
+GROUPS = frozenset(("container", "image", "system"))  # verbs of two words
+ELSEWHERE = {
+    "login": "`skopeo login REGISTRY` writes the file that pull and push read",
+    "logout": "`skopeo logout REGISTRY` does it",
+}
 
 
 def keep(flag: str, text: str) -> object:
@@ -100,11 +129,11 @@ class Option:
 class Verb:
     """How a verb is called.
 
-    With `operands_end_options` all after the first operand belongs to the container's command. With `descriptors`
-    file descriptors travel with its calls. `later` are options that docker and podman have and this version has not.
+    With `operands_end_options` all after the first operand belongs to the container's command. `later` are options
+    that docker and podman have and this version has not.
     """
 
-    __slots__ = ("descriptors", "failure_status", "later", "notes", "operands_end_options", "options", "usage")
+    __slots__ = ("failure_status", "later", "notes", "operands_end_options", "options", "usage")
 
     def __init__(
         self,
@@ -113,7 +142,6 @@ class Verb:
         options: tuple[Option, ...],
         notes: str = "",
         operands_end_options: bool = False,
-        descriptors: bool = False,
         failure_status: int = 1,
         later: frozenset[str] = frozenset(),
     ) -> None:
@@ -121,17 +149,32 @@ class Verb:
         self.options = options
         self.notes = notes
         self.operands_end_options = operands_end_options
-        self.descriptors = descriptors
         self.failure_status = failure_status
         self.later = later
 
 
+def remote_host(flag: str, text: str) -> str:
+    from .remote import host  # only for those who name one
+
+    return host(flag, text)
+
+
+def machine(flag: str, text: str) -> str:
+    from .remote import machine
+
+    return machine(flag, text)
+
+
 COMMON = (
     Option(("--no-ask-password",), "never ask for a password, fail instead"),
-    Option(("--no-pager",), "accepted and ignored: nothing is paged"),
+    Option(("--no-pager",), "never show long lists through a pager"),
     Option(("-h", "--help"), "show this text"),
 )
-GLOBAL = (*COMMON, Option(("--version",), "show the version"))
+ELSEWHERE_OPTIONS = (
+    Option(("-H", "--host"), "do all of it on another host, by ssh", value="[USER@]HOST", convert=remote_host),
+    Option(("-M", "--machine"), "do all of it in a machine of this host", value="[USER@]MACHINE", convert=machine),
+)
+GLOBAL = (*COMMON, *ELSEWHERE_OPTIONS, Option(("--version",), "show the version"))
 
 
 class Arguments:
@@ -170,9 +213,16 @@ def find_verb(words: list[str]) -> Request:
     """Splits the command line at its verb and loads that verb's module, and no other."""
     before = scan(GLOBAL, words, stop_at_operand=True, where="mctl")
     rest = before.operands
+    if before.get("host") or before.get("machine"):
+        from .remote import execute
+
+        execute(before)
     if before.get("version") or not rest:
         if not (rest or before.options.keys() & {"help", "version"}):
             raise UsageError("no verb was given; `mctl help` lists them")
+        return Request("", None, rest, before)
+    if rest == ["version"]:
+        before.options["version"] = True
         return Request("", None, rest, before)
     if rest[0] == "help":
         before.options["help"] = True
@@ -182,12 +232,21 @@ def find_verb(words: list[str]) -> Request:
     typed = " ".join(rest[:2]) if rest[0] in GROUPS else rest[0]
     name = ALIASES.get(typed, typed)
     if name not in VERBS:
-        raise UsageError(f"unknown verb {typed!r}{suggestion(typed, [*VERBS, *ALIASES])}; `mctl help` lists them")
+        raise UsageError(unknown(typed))
     return Request(name, load(name), rest[2 if rest[0] in GROUPS else 1 :], before)
 
 
+def unknown(typed: str) -> str:
+    known = [*VERBS, *ALIASES]
+    if typed in GROUPS:
+        own = sorted(verb.split()[1] for verb in known if verb.startswith(f"{typed} "))
+        return f"{typed} needs a verb of its own: {', '.join(own)}"
+    advice = ELSEWHERE.get(typed, "`mctl help` lists them")
+    return f"unknown verb {typed!r}{'' if typed in ELSEWHERE else suggestion(typed, known)}; {advice}"
+
+
 def load(name: str) -> ModuleType:
-    file = "import_" if name == "import" else name.replace(" ", "_")  # a word of Python's
+    file = "import_" if name == "import" else name.translate({32: "_", 45: "_"})  # a word of Python's
     module = __import__(f"{__package__}.commands.{file}")  # importlib's own module is not needed for this
     found: ModuleType = getattr(module.commands, file)
     return found

@@ -11,8 +11,8 @@ import select
 import signal
 from typing import TYPE_CHECKING
 
-from .client import CONTAINER, EXEC, MANAGER, ROOT, Call
-from .failures import CANCELLED, NO_REPLY, Failure
+from .client import CONTAINER, EXEC, MANAGER, ROOT, WAITS, Call
+from .failures import RESTARTED, Failure
 from .output import complain
 from .streams import Detached, Feed, Stream
 
@@ -33,8 +33,6 @@ FORWARDED = (
 PATIENCE = 3  # as docker: the third signal to end takes this command away, and leaves the container
 IDLE_MILLISECONDS = 5000  # that the pipes may stay silent, but open, after the end of the run
 HUNG_UP_MILLISECONDS = 300  # the same for a terminal, which is hung up then
-RESTARTED = (NO_REPLY, CANCELLED)  # killed, or stopped in order
-RETRIES = 5  # of the wait, when the service is restarted meanwhile
 DETACHED = "detached"  # in place of how a run has ended
 
 
@@ -121,7 +119,7 @@ class Wait:
         self._client = client
         self._call = attended.wait
         self._service_lost = attended.service_lost
-        self._retries = RETRIES
+        self._retries = WAITS
         client.send(self._call)
 
     def answer(self) -> tuple[str, int] | None:
@@ -130,7 +128,7 @@ class Wait:
         except Failure as error:
             if error.name not in RESTARTED or not self._retries:
                 raise
-            if self._retries == RETRIES and self._service_lost:
+            if self._retries == WAITS and self._service_lost:
                 complain(self._service_lost)
             self._retries -= 1
             self._client.send(self._call)
@@ -257,14 +255,20 @@ class Relay:
 
 
 def attend(
-    client: Client, attended: Attended, streams: list[int], *, feed: int | None = None, console: Console | None = None
+    client: Client,
+    attended: Attended,
+    streams: list[int],
+    *,
+    feed: int | None = None,
+    console: Console | None = None,
+    sinks: tuple[int, int] = (1, 2),
 ) -> tuple[str, int]:
     """Serves its streams until it ends: output and error, or the one of a terminal. "detached" if the keys were typed.
 
     Raises Failure where this command has to go earlier; what is attended then goes on.
     """
     gc.enable()  # off since the launcher, for the sake of a quick start
-    outputs = [Stream(source, sink) for source, sink in zip(streams, (1, 2), strict=not console)]
+    outputs = [Stream(source, sink) for source, sink in zip(streams, sinks, strict=not console)]
     if console and console.keyboard:
         feed = os.dup(streams[0])  # poll(2) is asked about the two directions apart
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import select
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .output import put_bytes, write_all
@@ -94,8 +93,11 @@ class Feed:
             self._poller.unregister(self._source)
 
     def _push(self) -> None:
-        with suppress(BlockingIOError):
-            self._pending = self._pending[os.write(self._pipe, self._pending) :]
+        try:
+            written = os.write(self._pipe, self._pending)
+        except BlockingIOError:
+            written = 0
+        self._pending = self._pending[written:]
         if self._ended and not self._pending:
             self._close()
             return

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .parser import Arguments
 
 POLICIES = ("no", "on-failure", "always", "unless-stopped")
+SD_NOTIFY = ("ignore", "container", "healthy")
 ACTIONS = ("none", "kill", "restart", "stop")
 RETRIES_MAX = 1_000_000
 
@@ -47,6 +48,14 @@ def action(flag: str, text: str) -> str:
     return text
 
 
+def readiness(flag: str, text: str) -> str:
+    if text == "conmon":  # podman's word for what is our default
+        return "ignore"
+    if text not in SD_NOTIFY:
+        raise UsageError(f"{flag} {text!r} is not known: give {', '.join(SD_NOTIFY)}")
+    return text
+
+
 RESTART = Option(
     ("--restart",), "start it again: no, on-failure[:N], always, unless-stopped", value="POLICY", convert=policy
 )
@@ -58,6 +67,7 @@ OPTIONS = (
     Option(("--health-retries",), "how many have to fail in a row, 3 if not given", value="N", convert=retries),
     Option(("--health-start-period",), "how long failures do not count at first", value="TIME", convert=duration),
     Option(("--health-on-failure",), "what then: none, kill, restart or stop", value="ACTION", convert=action),
+    Option(("--sdnotify",), "what makes it ready: ignore, container or healthy", value="WHAT", convert=readiness),
     Option(("--no-healthcheck",), "no checks, whatever the image says"),
 )
 # key of the command line -> key on the bus and its type
@@ -69,6 +79,7 @@ DIRECT = {
     "health_retries": ("HealthRetries", "u"),
     "health_start_period": ("HealthStartPeriodUSec", "t"),
     "health_on_failure": ("HealthOnFailure", "s"),
+    "sdnotify": ("SdNotify", "s"),
 }
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from .client import JOB, PROPERTIES, Call, unwrapped
+from .client import JOB, MANAGER, PROPERTIES, ROOT, Call, unwrapped
 from .credentials import authentication
 from .failures import Failure
 from .output import write_all
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .parser import Arguments
 
 LOOK = 200  # milliseconds between two looks at a job that somebody watches
+LEAVE = 1000  # milliseconds in which a job that was asked for is waited for, to be cancelled
 
 
 def access_options(arguments: Arguments, reference: str) -> dict[str, tuple[str, Any]]:
@@ -50,17 +51,35 @@ def push(arguments: Arguments, client: Client, image: str, reference: str) -> st
 def job(
     arguments: Arguments, client: Client, options: dict[str, tuple[str, Any]], member: str, signature: str, *names: str
 ) -> tuple[Any, ...]:
+    asked, path = Call(ROOT, MANAGER, member, signature, *names, options, 0), ""
+    watching = os.isatty(2) and not arguments.get("quiet")
     try:
-        (path,) = client.manager(member, signature, *names, options, 0)
+        (path,) = client.call(asked)
+        return finished(client, path, names[-1], watching=watching)
+    except KeyboardInterrupt:
+        if path := path or begun(client, asked):
+            client.call(Call(path, JOB, "Cancel", "t", 0))
+        raise
     finally:
         if "Authentication" in options:
             os.close(options["Authentication"][1])
-    watching = os.isatty(2) and not arguments.get("quiet")
+
+
+def begun(client: Client, asked: Call) -> str:
+    """The job of a call whose reply nobody waited for, since it goes on without its caller; "" if there is none. While
+    somebody is asked for a password there is none: the service lets go of that when its caller leaves the bus.
+    """
+    import select
+
+    poller = select.poll()
+    poller.register(client.fileno(), select.POLLIN)
     try:
-        return finished(client, path, names[-1], watching=watching)
-    except KeyboardInterrupt:
-        client.call(Call(path, JOB, "Cancel", "t", 0))
-        raise
+        while (reply := client.arrived(asked)) is None:
+            if not poller.poll(LEAVE):
+                return ""
+    except Failure:  # refused: nothing has begun
+        return ""
+    return str(reply[0])
 
 
 def finished(client: Client, path: str, reference: str, *, watching: bool) -> tuple[Any, ...]:

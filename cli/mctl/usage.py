@@ -12,6 +12,15 @@ Sample = dict[str, dict[str, Any]]  # by id, as GetStats tells
 
 HEADS = ("NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS", "ID")
 UNKNOWN = "-"
+# What GetStats tells of each, as of a container that does not run.
+NOTHING = dict.fromkeys(
+    (
+        "CPUUsageUSec", "MemoryCurrent", "MemoryCache", "MemoryPeak", "MemoryLimit", "MemorySwapCurrent",
+        "TasksCurrent", "IOReadBytes", "IOWriteBytes", "CPUPressureUSec", "MemoryPressureUSec", "IOPressureUSec",
+        "NetworkReceivedBytes", "NetworkSentBytes", "TimestampMonotonic",
+    ),
+    INFINITY,
+)  # fmt: skip
 
 
 def for_people(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, str]:
@@ -22,7 +31,7 @@ def for_people(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, 
     return {
         "CPU": processors(before, now),
         "Memory": amount(memory),
-        "Limit": amount(now["MemoryLimit"], unlimited="none"),
+        "Limit": amount(now["MemoryLimit"], unlimited="none" if known(now["TimestampMonotonic"]) else UNKNOWN),
         "MemPerc": share(memory, now["MemoryLimit"]),
         "NetIO": f"{amount(now['NetworkReceivedBytes'])} / {amount(now['NetworkSentBytes'])}",
         "BlockIO": f"{amount(now['IOReadBytes'])} / {amount(now['IOWriteBytes'])}",

@@ -6,24 +6,29 @@ __mctl_names() { # [mctl ps options]
 }
 
 __mctl_images() {
-    mctl --no-ask-password images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null | sed 's/:latest$//; /<none>/d'
+    mctl --no-ask-password images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null | sed 's/:latest$//; /<none>/d; /:@/d'
+}
+
+__mctl_verbs() { # that are done to a container
+    echo 'attach commit cp diff disable enable exec export kill logs net network pause port rename restart rm start stop top unpause update'
 }
 
 __mctl_options() { # verb
     local common='--no-ask-password --no-pager -h --help'
     local making='--name --hostname -e --env --env-file -w --workdir -u --user -l --label
-        --network --net --ip -p --publish --stop-signal --stop-timeout --cap-add --cap-drop --security-opt --privileged --userns
+        --network --net --ip --ip6 -p --publish --activate --idle --on-idle --stop-signal --stop-timeout --cap-add --cap-drop --security-opt --privileged --userns
         --pull --creds --authfile --tls-verify --tls-verify=false
-        --entrypoint --ulimit --sysctl --oom-score-adj --init --device -v --volume --mount --tmpfs --read-only --shm-size --add-host --dns
+        --entrypoint --ulimit --sysctl --oom-score-adj --init --machine --device -v --volume --mount --tmpfs --read-only --shm-size --add-host --dns --dns-search --network-alias --net-alias
         --restart --health-cmd --health-interval --health-timeout --health-retries --health-start-period
-        --health-on-failure --no-healthcheck -t --tty --rm -q --quiet'
+        --health-on-failure --credential --sdnotify --no-healthcheck -t --tty --rm -q --quiet'
     local limits='-m --memory --memory-high --memory-low --memory-reservation --swap --memory-swap --oom-group
         --cpu --cpus --cpu-quota --cpu-period --cpu-weight --cpu-shares --cpuset --cpuset-cpus --cpuset-mems
         --pids --pids-limit --io-weight --blkio-weight --io-read-bps --device-read-bps --io-write-bps
         --device-write-bps --io-read-iops --device-read-iops --io-write-iops --device-write-iops'
     case $1 in
-        '') echo "$common --version" ;;
+        '') echo "$common -H --host -M --machine --version" ;;
         run) echo "$common $making $limits -d --detach -i --interactive --detach-keys" ;;
+        cp) echo "$common -a --archive -L --follow-link -q --quiet" ;;
         create) echo "$common $making $limits -i --interactive" ;;
         attach) echo "$common --no-stdin --detach-keys" ;;
         exec) echo "$common -d --detach -i --interactive -t --tty -u --user -w --workdir -e --env --env-file" ;;
@@ -32,13 +37,23 @@ __mctl_options() { # verb
         kill) echo "$common -s --signal -a --all" ;;
         rm) echo "$common -f --force -v --volumes" ;;
         restart) echo "$common -t --time --timeout" ;;
-        wait) echo "$common" ;;
-        stats) echo "$common --no-stream --interval --format --json --json=short --json=pretty" ;;
+        wait) echo "$common --ready --json --json=short --json=pretty" ;;
+        rename) echo "$common" ;;
+        diff | top) echo "$common --json --json=short --json=pretty" ;;
+        stats) echo "$common -a --all --no-stream --interval --format --json --json=short --json=pretty" ;;
         update) echo "$common $limits --restart" ;;
         pause | freeze | unpause | thaw | enable | disable) echo "$common" ;;
         ps | list | ls) echo "$common -a --all -q --quiet -f --filter --format --no-trunc --json --json=short --json=pretty" ;;
-        images | 'image ls' | 'image list') echo "$common -q --quiet --format --no-trunc --json --json=short --json=pretty" ;;
+        prune) echo "$common -v --volumes -f --force" ;;
+        'system df') echo "$common -v --verbose --json --json=short --json=pretty" ;;
+        'system prune') echo "$common -a --all -v --volumes -f --force" ;;
+        info) echo "$common --json --json=short --json=pretty" ;;
+        images | 'image ls' | 'image list') echo "$common -a --all -q --quiet --format --no-trunc --json --json=short --json=pretty" ;;
         import | 'image import') echo "$common --busybox --private -c --change -m --message --author -q --quiet" ;;
+        build | 'image build') echo "$common $limits -t --tag -f --file --build-arg --target --no-cache --secret --ssh --iidfile --network --label --private
+            --pull --pull=never --creds --authfile --tls-verify --tls-verify=false -q --quiet" ;;
+        commit) echo "$common -c --change -m --message -a --author -p --pause --pause=false --private -q --quiet" ;;
+        export) echo "$common -o --output --pause --pause=false" ;;
         rmi | 'image rm') echo "$common -f --force" ;;
         tag | 'image tag') echo "$common" ;;
         'image inspect') echo "$common -f --format --pretty --pretty=false --json --json=short --json=pretty" ;;
@@ -52,9 +67,13 @@ __mctl_options() { # verb
         'image share') echo "$common --off" ;;
         events) echo "$common --since --until --json --format" ;;
         logs) echo "$common -f --follow -n --tail --since --until -p --priority -g --grep -t --timestamps -o --output --raw" ;;
-        port) echo "$common -p --publish --unpublish" ;;
+        port) echo "$common -p --publish --unpublish --json --json=short --json=pretty" ;;
+        net) echo "$common --deny --allow --no-bind --json --json=short --json=pretty" ;;
         volume) echo "$common -l --label -a --all -f --force -q --quiet --json --json=short --json=pretty" ;;
-        network) echo "$common --subnet --internal -q --quiet --json --json=short --json=pretty" ;;
+        network) echo "$common --subnet --internal --ip --ip6 --alias -q --quiet --json --json=short --json=pretty" ;;
+        can) echo "$common -q --quiet --json --json=short --json=pretty" ;;
+        who-can) echo "$common -u --user --json --json=short --json=pretty" ;;
+        why-not) echo "$common --json --json=short --json=pretty" ;;
         check) echo "$common -q --quiet --json --json=short --json=pretty" ;;
         inspect) echo "$common -f --format --pretty --pretty=false --json --json=short --json=pretty" ;;
     esac
@@ -62,20 +81,22 @@ __mctl_options() { # verb
 
 __mctl_takes_value() { # verb option
     case $1,$2 in
+        ,-[HM] | ,--host | ,--machine) ;;
         run,--name | run,--hostname | run,-[ewulm] | run,--env | run,--env-file | run,--workdir | run,--user) ;;
         run,--pull | run,--creds | run,--authfile) ;;
         pull,--creds | pull,--authfile | pull,--platform | push,--creds | push,--authfile) ;;
         'image pull',--creds | 'image pull',--authfile | 'image pull',--platform | 'image push',--creds | 'image push',--authfile) ;;
-        run,--label | run,--entrypoint | run,--network | run,--net | run,--ip | run,-p | run,--publish | run,--stop-signal | run,--stop-timeout) ;;
+        run,--label | run,--entrypoint | run,--network | run,--net | run,--ip | run,--ip6 | run,-p | run,--publish | run,--activate | run,--idle | run,--on-idle | run,--stop-signal | run,--stop-timeout) ;;
         run,--cap-add | run,--cap-drop | run,--security-opt | run,--userns | run,--ulimit | run,--sysctl) ;;
         run,--oom-score-adj | run,--device | run,-v | run,--volume | run,--mount | run,--tmpfs | run,--shm-size) ;;
-        run,--add-host | run,--dns | run,--restart | run,--health-*) ;;
+        run,--add-host | run,--dns | run,--dns-search | run,--network-alias | run,--net-alias | run,--restart | run,--health-* | run,--credential | run,--sdnotify) ;;
         run,--oom-group | update,--oom-group) return 1 ;;
         run,--memory* | run,--swap | run,--cpu* | run,--pids* | run,--io-* | run,--blkio-weight) ;;
         exec,-[uwe] | exec,--user | exec,--workdir | exec,--env | exec,--env-file) ;;
         run,--device-*-?ps | run,--device-*-iops | update,-m | update,--*) ;;
         run,--detach-keys | start,--detach-keys | attach,--detach-keys) ;;
-        network,--subnet | port,-p | port,--publish | port,--unpublish) ;;
+        who-can,-u | who-can,--user) ;;
+        net,--* | network,--subnet | network,--ip | network,--ip6 | network,--alias | port,-p | port,--publish | port,--unpublish) ;;
         stop,-t | stop,--time | stop,--timeout | restart,-t | restart,--time | restart,--timeout | kill,-s | kill,--signal) ;;
         stats,--interval | stats,--format) ;;
         ps,-f | ps,--filter | ps,--format | inspect,-f | inspect,--format) ;;
@@ -83,6 +104,9 @@ __mctl_takes_value() { # verb option
         load,-i | load,--input | 'image load',-i | 'image load',--input) ;;
         save,-o | save,--output | 'image save',-o | 'image save',--output) ;;
         images,--format | 'image inspect',-f | 'image inspect',--format) ;;
+        build,-[tfm] | build,--tag | build,--file | build,--build-arg | build,--target | build,--network | build,--label | build,--secret | build,--ssh) ;;
+        build,--creds | build,--authfile | build,--memory* | build,--swap | build,--cpu* | build,--pids*) ;;
+        commit,-[cma] | commit,--change | commit,--message | commit,--author | export,-o | export,--output) ;;
         import,-[cm] | import,--change | import,--message | import,--author) ;;
         events,--since | events,--until | events,--format) ;;
         logs,-[nogp] | logs,--tail | logs,--since | logs,--until | logs,--output | logs,--grep | logs,--priority) ;;
@@ -92,7 +116,9 @@ __mctl_takes_value() { # verb option
 
 __mctl_values() { # verb option: what can stand there
     case $1,$2 in
-        run,--env-file | exec,--env-file) compgen -f -- "$cur" ;;
+        ,-H | ,--host) compgen -A hostname -- "$cur" ;;
+        ,-M | ,--machine) compgen -W "$(machinectl list --no-legend --no-pager 2>/dev/null | cut -d' ' -f1)" -- "$cur" ;;
+        build,-f | build,--file | run,--env-file | exec,--env-file | export,-o | export,--output) compgen -f -- "$cur" ;;
         run,-e | run,--env | exec,-e | exec,--env) compgen -e -- "$cur" ;;
         run,-v | run,--volume) compgen -f -- "$cur"; compgen -W "$(mctl --no-ask-password volume ls -q 2>/dev/null)" -- "$cur" ;;
         run,--device) compgen -f -- "$cur" ;;
@@ -101,10 +127,13 @@ __mctl_values() { # verb option: what can stand there
         load,--platform | pull,--platform) compgen -W 'linux/amd64 linux/arm64' -- "$cur" ;;
         run,--restart | update,--restart) compgen -W 'no on-failure always unless-stopped' -- "$cur" ;;
         run,--health-on-failure) compgen -W 'none kill restart stop' -- "$cur" ;;
+        run,--on-idle) compgen -W 'stop freeze' -- "$cur" ;;
+        run,--sdnotify) compgen -W 'ignore container healthy' -- "$cur" ;;
         run,--userns) compgen -W 'auto host' -- "$cur" ;;
         run,--security-opt) compgen -W 'strict seccomp=strict seccomp=unconfined no-new-privileges=false unmask=ALL' -- "$cur" ;;
-        run,--network | run,--net) compgen -W "none $(mctl --no-ask-password network ls -q 2>/dev/null)" -- "$cur" ;;
+        run,--network | run,--net) compgen -W "none host container: $(mctl --no-ask-password network ls -q 2>/dev/null)" -- "$cur" ;;
         run,--stop-signal | kill,*) compgen -W "$(compgen -A signal | sed -n 's/^SIG//p')" -- "${cur#SIG}" ;;
+        who-can,-u | who-can,--user) compgen -u -- "$cur" ;;
         stats,--format) compgen -W 'table json' -- "$cur" ;;
         ps,--format) compgen -W 'table json ids' -- "$cur" ;;
         ps,*) compgen -W 'state=created state=starting state=running state=paused state=stopping state=restarting state=exited state=unreadable name= label=' -- "$cur" ;;
@@ -115,17 +144,22 @@ __mctl_values() { # verb option: what can stand there
 
 __mctl_operands() { # verb
     case $1 in
+        can) if ((operands)); then __mctl_verbs; else __mctl_names -a; fi ;;
+        who-can) if ((operands)); then __mctl_names -a; else __mctl_verbs; fi ;;
+        why-not) case $operands in 0) compgen -u ;; 1) __mctl_verbs ;; *) __mctl_names -a ;; esac ;;
         start) __mctl_names -f state=created -f state=exited -f state=restarting ;;
-        stop | kill | exec | attach | wait | stats) __mctl_names ;;
+        stop | kill | exec | attach | wait | stats | top) __mctl_names ;;
         pause | freeze) __mctl_names -f state=running ;;
         unpause | thaw) __mctl_names -f state=paused ;;
-        events | rm | logs | inspect | update | port | restart | enable | disable) __mctl_names -a ;;
+        commit | diff | export | events | rm | rename | logs | inspect | update | port | net | restart | enable | disable) __mctl_names -a ;;
         volume) echo 'create ls inspect rm prune'; mctl --no-ask-password volume ls -q 2>/dev/null ;;
-        network) echo 'create ls inspect rm prune'; mctl --no-ask-password network ls -q 2>/dev/null ;;
-        load | 'image load' | 'image prune') ;;
+        network) echo 'create ls inspect rm prune connect disconnect'; mctl --no-ask-password network ls -q 2>/dev/null ;;
+        load | 'image load' | 'image prune' | 'system '*) ;;
         images | rmi | tag | save | history | push | 'image '*) __mctl_images ;;
-        image) echo 'check history import inspect list load ls prune pull push rm save share tag' ;;
-        help) echo 'attach check create disable enable events exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stats stop unpause update tag volume wait' ;;
+        image) echo 'build check history import inspect list load ls prune pull push rm save share tag' ;;
+        container) echo 'attach commit cp create diff exec export inspect kill list logs ls pause port prune ps rename restart rm run start stats stop top unpause update wait' ;;
+        system) echo 'check df events info prune' ;;
+        help) echo 'attach build can check commit container cp create diff disable enable events exec export history image images import info inspect kill load logs net network pause port prune ps pull push rename restart rm rmi run save start stats stop system tag top unpause update volume wait who-can why-not' ;;
     esac
 }
 
@@ -142,9 +176,17 @@ _mctl() {
             verb=$word
             family=$word
             case $verb in create) family=run ;; freeze) family=pause ;; thaw) family=unpause ;; list | ls) family=ps ;; esac
+        elif [[ $verb == container ]]; then
+            verb=$word
+            family=$word
+            case $verb in create) family=run ;; list | ls) family=ps ;; esac
+        elif [[ $verb == system ]]; then
+            verb=$word
+            case $word in df | prune) verb="system $word" ;; esac
+            family=$verb
         elif [[ $verb == image ]]; then
             verb="image $word"
-            case $word in import) family=import ;; ls | list) family=images ;; *) family=$verb ;; esac
+            case $word in import | build) family=$word ;; ls | list) family=images ;; *) family=$verb ;; esac
         else
             operands=$((operands + 1))
         fi
@@ -158,14 +200,20 @@ _mctl() {
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(__mctl_options "$verb")" -- "$cur")
     elif [[ -z $verb ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'check create disable enable events exec history image images import inspect kill load logs network pause port ps pull push restart rm rmi run save start stats stop unpause update tag volume wait help' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'attach build can check commit container cp create diff disable enable events exec export history image images import info inspect kill load logs net network pause port prune ps pull push rename restart rm rmi run save start stats stop system tag top unpause update volume wait who-can why-not help' -- "$cur")
     elif [[ $family == run ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(
             compgen -d -- "$cur"
             [[ $cur == [./]* ]] || compgen -W "$(__mctl_images)" -- "$cur"
         )
-    elif [[ $family == import ]]; then
+    elif [[ $family == cp ]]; then
+        compopt -o filenames -o nospace 2>/dev/null
+        mapfile -t COMPREPLY < <(
+            compgen -f -- "$cur"
+            [[ $cur == [./]* ]] || compgen -S : -W "$(__mctl_names -a)" -- "$cur"
+        )
+    elif [[ $family == import || $family == build ]]; then
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     elif [[ $verb != logs || $operands -eq 0 ]]; then

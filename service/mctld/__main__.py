@@ -7,8 +7,10 @@ import asyncio
 import logging
 import sys
 
+from . import network_settings, quotas
 from .daemon import serve, take_down_networks
 from .errors import MctlError, StoreFailed
+from .reporting import Reporting
 from .settings import Settings
 
 EXIT_FAILURE = 1
@@ -17,11 +19,11 @@ EX_CONFIG = 78  # sysexits.h: mctld.service is not started again before somebody
 
 
 def main() -> int:
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    reporting = Reporting.open()
     try:
         match sys.argv[1:]:
             case []:
-                asyncio.run(serve(Settings()))
+                asyncio.run(serve(Settings(quotas=quotas.read(), network=network_settings.read()), reporting))
             case ["--take-down-networks"]:
                 asyncio.run(take_down_networks(Settings()))
             case _:

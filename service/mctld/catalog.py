@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .configuration import Configuration
-from .errors import NameTaken, NoSuchImage, StoreFailed
+from .errors import LimitReached, NameTaken, NoSuchImage, StoreFailed
 from .image import Image, Layer
 from .reference import Reference
 
@@ -58,6 +58,12 @@ CREATE TABLE container_layer (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX container_layer_by_layer ON container_layer (layer);
 """
+# The column diff_id is the layer's key; here is its own digest, where that is another.
+SCHEMA_VARIANTS = "ALTER TABLE layer ADD COLUMN archive TEXT NOT NULL DEFAULT '';"
+SCHEMA_MADE_HERE = "ALTER TABLE image ADD COLUMN made_here INTEGER NOT NULL DEFAULT 0;"
+NAMES_OF_IMAGE = 64
+NAMES_OF_OWNER = 4_096
+_IMAGE = "key, id, owner_uid, shared, created_usec, imported_usec, configuration, made_here"
 _NEEDED = """
     EXISTS (SELECT 1 FROM image_layer WHERE layer = diff_id)
     OR EXISTS (SELECT 1 FROM container_layer WHERE layer = diff_id)
@@ -73,10 +79,12 @@ class Catalog:
         self._changed = changed
         self._images: dict[str, Image] = {}
         self._layers = {
-            diff_id: Layer(diff_id, size, entries, bool(has_root))
-            for diff_id, size, entries, has_root in database.execute("SELECT * FROM layer")
+            key: Layer(archive or key, size, entries, bool(has_root), key if archive else "")
+            for key, size, entries, has_root, archive in database.execute(
+                "SELECT diff_id, size, entries, has_root, archive FROM layer"
+            )
         }
-        for row in database.execute("SELECT * FROM image ORDER BY imported_usec").fetchall():
+        for row in database.execute(f"SELECT {_IMAGE} FROM image ORDER BY imported_usec").fetchall():
             self._images[row[0]] = self._read(row)
 
     def all(self) -> tuple[Image, ...]:
@@ -85,27 +93,38 @@ class Catalog:
     def get(self, key: str) -> Image | None:
         return self._images.get(key)
 
-    def layer(self, diff_id: str) -> Layer | None:
-        return self._layers.get(diff_id)
+    def layer(self, key: str) -> Layer | None:
+        return self._layers.get(key)
 
     def layers(self) -> tuple[Layer, ...]:
         return tuple(self._layers.values())
 
     def add(self, image: Image) -> Image:
-        """With its layers, and its names, which others lose. One that its owner has already only gets the names."""
+        """With its layers, and its names, which others lose. One that its owner has already gets the names too, and
+        these layers: the same archives, but their directories may be as those of other layers below.
+        """
         there = self._same(image)
+        new = tuple(r for r in image.references if there is None or r not in there.references)
+        self._check_names(there or image, new)
         if there is not None:
             image = replace(
                 there,
+                layers=image.layers,
                 shared=there.shared or image.shared,
-                references=(*there.references, *(r for r in image.references if r not in there.references)),
+                references=(*there.references, *new),
+                made_here=there.made_here or image.made_here,
             )
         with self._transaction("store the image", image.display_name):
             for layer in image.layers:
-                values = (layer.diff_id, layer.size, layer.entries, int(layer.has_root))
-                self._database.execute("INSERT OR IGNORE INTO layer VALUES (?, ?, ?, ?)", values)
+                archive = layer.diff_id if layer.variant else ""
+                values = (layer.key, layer.size, layer.entries, int(layer.has_root), archive)
+                self._database.execute(
+                    "INSERT OR IGNORE INTO layer (diff_id, size, entries, has_root, archive) VALUES (?, ?, ?, ?, ?)",
+                    values,
+                )
             self._insert(image)
-        self._layers |= {layer.diff_id: layer for layer in image.layers if layer.diff_id not in self._layers}
+            self._insert_names(image, new)
+        self._layers |= {layer.key: layer for layer in image.layers if layer.key not in self._layers}
         self._take_names(image)
         return image
 
@@ -113,8 +132,11 @@ class Catalog:
         """These are its names from now on; others lose them."""
         changed = replace(image, references=tuple(references))
         with self._transaction("name the image", image.display_name):
-            self._database.execute("DELETE FROM image_name WHERE image = ?", (image.key,))
-            self._insert_names(changed)
+            self._database.executemany(
+                "DELETE FROM image_name WHERE image = ? AND repository = ? AND tag = ?",
+                [(image.key, r.repository, r.tag) for r in image.references if r not in changed.references],
+            )
+            self._insert_names(changed, [r for r in changed.references if r not in image.references])
         self._take_names(changed)
         return changed
 
@@ -131,14 +153,14 @@ class Catalog:
         self._images.pop(image.key, None)
 
     def remove_unneeded(self, kept: Iterable[str]) -> list[str]:
-        """Layers that neither an image nor a container has, nor `kept` names; they are forgotten, and returned."""
+        """Keys of layers that neither an image nor a container has, nor `kept` names; they are forgotten."""
         found = [row[0] for row in self._database.execute(f"SELECT diff_id FROM layer WHERE NOT ({_NEEDED})")]
-        unneeded = [diff_id for diff_id in found if diff_id not in set(kept)]
+        unneeded = [key for key in found if key not in set(kept)]
         if unneeded:
             with self._transaction("forget layers", f"{len(unneeded)}"):
-                self._database.executemany("DELETE FROM layer WHERE diff_id = ?", [(d,) for d in unneeded])
-        for diff_id in unneeded:
-            del self._layers[diff_id]
+                self._database.executemany("DELETE FROM layer WHERE diff_id = ?", [(key,) for key in unneeded])
+        for key in unneeded:
+            del self._layers[key]
         return unneeded
 
     def pin(self, container: str, layers: Sequence[str]) -> None:
@@ -165,18 +187,35 @@ class Catalog:
     def _insert(self, image: Image) -> None:
         values = (
             image.key, image.id, image.owner_uid, int(image.shared), image.created_usec, image.imported_usec,
-            image.configuration.text,
+            image.configuration.text, int(image.made_here),
         )  # fmt: skip
         self._database.execute(
-            "INSERT INTO image VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET shared = excluded.shared",
+            f"INSERT INTO image ({_IMAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
+            " shared = excluded.shared, made_here = excluded.made_here",
             values,
         )
-        rows = [(image.key, position, layer.diff_id) for position, layer in enumerate(image.layers)]
-        self._database.executemany("INSERT OR IGNORE INTO image_layer VALUES (?, ?, ?)", rows)
-        self._insert_names(image)
+        self._database.execute("DELETE FROM image_layer WHERE image = ?", (image.key,))
+        rows = [(image.key, position, layer.key) for position, layer in enumerate(image.layers)]
+        self._database.executemany("INSERT INTO image_layer VALUES (?, ?, ?)", rows)
 
-    def _insert_names(self, image: Image) -> None:
-        rows = [(image.owner_uid, r.repository, r.tag, image.key) for r in image.references]
+    def _check_names(self, image: Image, new: Sequence[Reference]) -> None:
+        """Of users; root has as many as it likes. Each change writes a copy of all names."""
+        if not new or image.owner_uid == 0:
+            return
+        have = len(set(image.references) - set(new))
+        if have + len(new) > NAMES_OF_IMAGE:
+            raise LimitReached(
+                f"the image {image.display_name} would have {have + len(new)} names, and may have {NAMES_OF_IMAGE}:"
+                " take some away, `mctl rmi NAME`"
+            )
+        owned = sum(len(i.references) for i in self._images.values() if i.owner_uid == image.owner_uid)
+        if owned + len(new) > NAMES_OF_OWNER:
+            raise LimitReached(
+                f"the images of user {image.owner_uid} have {owned} names, and may have {NAMES_OF_OWNER}: remove some"
+            )
+
+    def _insert_names(self, image: Image, references: Sequence[Reference]) -> None:
+        rows = [(image.owner_uid, r.repository, r.tag, image.key) for r in references]
         self._database.executemany("INSERT OR REPLACE INTO image_name VALUES (?, ?, ?, ?)", rows)
 
     def _take_names(self, image: Image) -> None:
@@ -186,15 +225,16 @@ class Catalog:
                 self._images[key] = replace(other, references=left)
         self._images[image.key] = image
 
-    def _read(self, row: tuple[str, str, int, int, int, int, str]) -> Image:
-        key, identity, owner_uid, shared, created_usec, imported_usec, text = row
+    def _read(self, row: tuple[str, str, int, int, int, int, str, int]) -> Image:
+        key, identity, owner_uid, shared, created_usec, imported_usec, text, made_here = row
         layers = self._database.execute("SELECT layer FROM image_layer WHERE image = ? ORDER BY position", (key,))
         names = self._database.execute(
             "SELECT repository, tag FROM image_name WHERE image = ? ORDER BY repository, tag", (key,)
         )
         return Image(
             key, identity, owner_uid, bool(shared), created_usec, imported_usec, Configuration.parse(text),
-            tuple(self._layers[diff_id] for (diff_id,) in layers), tuple(Reference(*name) for name in names),
+            tuple(self._layers[layer] for (layer,) in layers), tuple(Reference(*name) for name in names),
+            bool(made_here),
         )  # fmt: skip
 
     @contextlib.contextmanager

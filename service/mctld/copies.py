@@ -47,6 +47,11 @@ class Copies:
         os.makedirs(directory, 0o700, exist_ok=True)
         _replace(f"{directory}/{NAME}", self._rows(_CONTAINER, identity))
 
+    def places(self, identity: str) -> tuple[str, ...]:
+        """Of a container: what has to be on the disk for its copy to be there, or not to be."""
+        directory = f"{self._containers}/{identity}"
+        return f"{directory}/{NAME}", directory, self._containers
+
     def drop(self, identity: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self._containers}/{identity}/{NAME}")
@@ -61,9 +66,9 @@ class Copies:
         _replace(self._catalog, self._rows(_COMMON))
 
     def keep_missing(self) -> None:
-        """Of what was stored before there were copies."""
+        """Of what was stored before there were copies, and of what was written when the power was lost."""
         for (identity,) in self._database.execute("SELECT id FROM container").fetchall():
-            if not os.path.exists(f"{self._containers}/{identity}/{NAME}"):
+            if not self._length(identity):
                 self.keep(identity)
         if not self.has_catalog():
             self.keep_catalog()
@@ -78,13 +83,22 @@ class Copies:
 
     # What is read back
 
-    def kept(self) -> dict[str, bool]:
-        """The containers that have a directory, and whether there is a file in it."""
+    def kept(self) -> dict[str, int | None]:
+        """The containers that have a directory, and how long the file in it is, if there is one.
+
+        Empty it is where the power was lost soon after it was first written: it is not settled at once.
+        """
         try:
             names = os.listdir(self._containers)
         except FileNotFoundError:
             return {}
-        return {name: os.path.exists(f"{self._containers}/{name}/{NAME}") for name in names}
+        return {name: self._length(name) for name in names}
+
+    def _length(self, identity: str) -> int | None:
+        try:
+            return os.stat(f"{self._containers}/{identity}/{NAME}").st_size
+        except OSError:
+            return None
 
     def has_catalog(self) -> bool:
         return os.path.exists(self._catalog)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from .image import ImageRoot
@@ -10,7 +11,6 @@ from .image import ImageRoot
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .networking import Networking
     from .security import Security
     from .spec import Spec
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def dangers(spec: Spec) -> tuple[str, ...]:
     """Empty for what an ordinary user may do unasked: a container that has no more than everybody's walls allow."""
     # paths last: they can be long, and what a person is shown begins with what nobody else chose the words of
-    return (*_security(spec.security), *_network(spec.networking), *_host_files(spec))
+    known = ("a place among the host's machines (systemd-machined)",) if spec.machine else ()
+    return (*_security(spec.security), *known, *_network(spec), *_name_servers(spec), *_host_files(spec))
 
 
 def _host_files(spec: Spec) -> Iterator[str]:
@@ -31,10 +32,22 @@ def _host_files(spec: Spec) -> Iterator[str]:
             yield f"files of other users in {bind.source.path}" + (" (read-only)" if bind.read_only else "")
 
 
-def _network(networking: Networking) -> Iterator[str]:
-    for port in networking.ports:
+def _network(spec: Spec) -> Iterator[str]:
+    if spec.networking.host:
+        yield "the host's network"
+    for port in (*spec.networking.ports, *spec.activation.ports):
         if port.is_privileged:
             yield f"the host's port {port}"
+
+
+def _name_servers(spec: Spec) -> Iterator[str]:
+    """They are asked from the host, whose loopback is not what a container has by that address."""
+    for text in spec.name_servers if spec.networking.own else ():
+        address = ip_address(text)
+        if isinstance(address, IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        if address.is_loopback or address.is_unspecified:
+            yield f"the host's own name server at {text}"
 
 
 def _security(security: Security) -> Iterator[str]:

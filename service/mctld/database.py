@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from . import durable
 from .errors import StoreFailed
 
 if TYPE_CHECKING:
@@ -83,6 +84,13 @@ def _prepare(database: sqlite3.Connection, migrations: Sequence[str]) -> bool:
         database.executescript(f"BEGIN; {script} PRAGMA user_version = {version}; COMMIT;")
     database.execute("PRAGMA foreign_keys = ON")
     return not found
+
+
+def settle(path: str) -> None:
+    """On the disk: what the log has, which synchronous = NORMAL leaves to the kernel, and the names beside it."""
+    durable.settle(os.path.dirname(path))
+    with contextlib.suppress(FileNotFoundError):
+        durable.settle(f"{path}-wal")
 
 
 def is_damage(error: sqlite3.Error) -> bool:

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from . import health, limits, networking
+from . import activation, health, limits, networking
 from .device import Device
 from .image import ImageRoot
 from .mounts import Bind, HostPath, Tmpfs
@@ -47,6 +47,7 @@ def decode(text: str) -> Spec:
     found["devices"] = tuple(Device(**device) for device in found.get("devices", ()))
     found["restart"] = RestartPolicy(**found.get("restart", {}))
     found["health"] = health.restored(found.get("health", {}))
+    found["activation"] = activation.restored(found.get("activation", {}))
     return Spec(**found)
 
 

@@ -54,6 +54,12 @@ class LimitsExceeded(MctlError):
     bus_name = "org.freedesktop.DBus.Error.LimitsExceeded"
 
 
+class LimitReached(MctlError):
+    """A bound of mctld.conf(5), which the sentence names: an administrator can change it."""
+
+    bus_name = "org.mctl1.Error.LimitReached"
+
+
 class NoSuchContainer(MctlError):
     bus_name = "org.mctl1.Error.NoSuchContainer"
 
@@ -174,6 +180,12 @@ class CommandNotExecutable(MctlError):
     """The command exists but cannot be executed (exit status 126 for a CLI)."""
 
     bus_name = "org.mctl1.Error.CommandNotExecutable"
+
+
+class CopyFailed(MctlError):
+    """The archive, or what is in the container, does not allow it, or there is no room."""
+
+    bus_name = "org.mctl1.Error.CopyFailed"
 
 
 class SetupFailed(MctlError):

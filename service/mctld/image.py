@@ -21,20 +21,36 @@ LAYERS_MAX = 256
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """diff_id: the digest of its plain archive. has_root: it says what the root directory itself is like."""
+    """diff_id: the digest of its plain archive. has_root: it says what the root directory itself is like.
+
+    variant: what it goes by where it has directories that are as those of the layers below it, images/implied.py; empty
+    where it is the same upon whatever it lies.
+    """
 
     diff_id: str
     size: int  # bytes of its files
     entries: int
     has_root: bool
+    variant: str = ""
 
     def __post_init__(self) -> None:
         check_digest(self.diff_id)
+        if self.variant:
+            check_digest(self.variant)
+
+    @property
+    def key(self) -> str:
+        """By which the store and the disk know it."""
+        return self.variant or self.diff_id
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """`owner_uid` brought it in; where it is shared all others may use it. layers: the lowest first."""
+    """`owner_uid` brought it in; where it is shared all others may use it. layers: the lowest first.
+
+    made_here: its owner has made it, by a commit or from another. What an image that was brought in says of itself, as
+    how its layers came about, is nobody's word but its maker's.
+    """
 
     key: str  # of this owner's image; others may have the same image
     id: str  # the digest of the configuration
@@ -45,6 +61,7 @@ class Image:
     configuration: Configuration
     layers: tuple[Layer, ...]
     references: tuple[Reference, ...] = ()
+    made_here: bool = False
 
     @property
     def size(self) -> int:
@@ -60,7 +77,9 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class ImageRoot:
-    """The read-only layers below a container, the lowest first: fixed when it is made, whatever becomes of the name."""
+    """The read-only layers below a container, by key, the lowest first: fixed when it is made, whatever becomes of the
+    name.
+    """
 
     path: str  # what the image was called
     image: str  # its id
@@ -80,8 +99,19 @@ class ImageRoot:
     @classmethod
     def of(cls, image: Image, name: str) -> ImageRoot:
         speaking = [number for number, layer in enumerate(image.layers) if layer.has_root]
-        layers = tuple(layer.diff_id for layer in image.layers)
+        layers = tuple(layer.key for layer in image.layers)
         return cls(name, image.id, layers, speaking[-1] if speaking else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a path leads in an image. kind: directory, other, or empty where nothing is."""
+
+    path: str
+    kind: str = ""
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
 
 
 def digest_of(text: str) -> str:

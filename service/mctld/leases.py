@@ -5,8 +5,9 @@ transactions add a lease with its container and remove it with it.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
 from .errors import AddressInUse, LimitsExceeded, NetworkInUse
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
-    from .networking import Lease
+    from .networking import Fixed, Lease
 
 SCHEMA = """
 CREATE TABLE network (
@@ -38,6 +39,11 @@ CREATE TABLE lease (
 ) STRICT, WITHOUT ROWID;
 """
 SCHEMA_INTERNAL = "ALTER TABLE network ADD COLUMN internal INTEGER NOT NULL DEFAULT 0;"
+# Empty: the one that goes with the other, as the network tells.
+SCHEMA_ADDRESS6 = """
+ALTER TABLE lease ADD COLUMN address6 TEXT NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX lease_address6 ON lease (network, address6) WHERE address6 <> '';
+"""
 
 
 @dataclass(slots=True)
@@ -47,13 +53,16 @@ class _Pool:
     """
 
     taken: dict[int, str] = field(default_factory=dict)  # address -> container
+    taken6: set[IPv6Address] = field(default_factory=set)
     at: int = 0
 
-    def pick(self, network: Network) -> int:
+    def pick(self, network: Network, address6: IPv6Address | None) -> IPv4Address:
         for step in range(network.count):
-            address = network.first + (self.at + step) % network.count
-            if address not in self.taken:
-                return address
+            number = network.first + (self.at + step) % network.count
+            if number not in self.taken:
+                address = IPv4Address(number)
+                if address6 or network.counterpart(address) not in self.taken6:
+                    return address
         raise LimitsExceeded(
             f"all {network.count} addresses of network {network.name!r} ({network.subnet}) are in use: "
             "remove a container, or use another network"
@@ -68,9 +77,10 @@ class Leases:
         self._networks = {n.name: n for n in map(_network, database.execute("SELECT * FROM network ORDER BY name"))}
         self._pools = {name: _Pool() for name in self._networks}
         self._of: dict[str, list[Lease]] = {}
-        rows = database.execute("SELECT network, container, address, position FROM lease ORDER BY position")
-        for name, container, address, position in rows:
-            self._remember(self._networks[name].lease(container, IPv4Address(address), position))
+        rows = database.execute("SELECT network, container, address, position, address6 FROM lease ORDER BY position")
+        for name, container, address, position, address6 in rows:
+            fixed = IPv6Address(address6) if address6 else None
+            self._remember(self._networks[name].lease(container, IPv4Address(address), position, fixed))
 
     def networks(self) -> Iterable[Network]:
         return tuple(self._networks.values())
@@ -106,19 +116,39 @@ class Leases:
             which = "a container" if users == 1 else f"{users} containers"
             raise NetworkInUse(f"network {network.name!r} is used by {which}: remove or disconnect first")
 
-    def choose(self, network: Network, container: str, position: int, wanted: str) -> Lease:
-        """The next free address, or the wanted one. Nothing is changed yet."""
+    def choose(self, network: Network, container: str, position: int, wanted: Fixed) -> Lease:
+        """The next free addresses, or the wanted ones. Nothing is changed yet."""
         pool = self._pools[network.name]
-        if not wanted:
-            return network.lease(container, IPv4Address(pool.pick(network)), position)
-        address = network.check_member(IPv4Address(wanted))
+        address6 = network.check_member6(IPv6Address(wanted.address6)) if wanted.address6 else None
+        if address6 in pool.taken6:
+            raise AddressInUse(f"address {address6} of network {network.name!r} is in use: choose another")
+        if not wanted.address:
+            return network.lease(container, pool.pick(network, address6), position, address6)
+        address = network.check_member(IPv4Address(wanted.address))
         if int(address) in pool.taken:
             raise AddressInUse(f"address {address} of network {network.name!r} is in use: choose another")
-        return network.lease(container, address, position)
+        if not address6 and network.counterpart(address) in pool.taken6:
+            raise AddressInUse(
+                f"address {network.counterpart(address)} of network {network.name!r}, which goes with {address}, "
+                "is in use: choose another, or an Address6 as well"
+            )
+        return network.lease(container, address, position, address6)
+
+    def position(self, container: str, floor: int) -> int:
+        """The first free one of the container's, not below `floor`."""
+        taken = {lease.position for lease in self.of(container)}
+        return next(number for number in itertools.count(floor) if number not in taken)
+
+    def delete(self, lease: Lease) -> None:
+        which = (lease.container, lease.network)
+        self._database.execute("DELETE FROM lease WHERE container = ? AND network = ?", which)
 
     def insert(self, lease: Lease) -> None:
-        values = (lease.network, int(lease.address), lease.container, lease.position)
-        self._database.execute("INSERT INTO lease (network, address, container, position) VALUES (?, ?, ?, ?)", values)
+        goes_along = lease.address6 == self._networks[lease.network].counterpart(lease.address)
+        address6 = "" if goes_along else str(lease.address6)
+        values = (lease.network, int(lease.address), lease.container, lease.position, address6)
+        columns = "network, address, container, position, address6"
+        self._database.execute(f"INSERT INTO lease ({columns}) VALUES (?, ?, ?, ?, ?)", values)
 
     def taken(self, lease: Lease) -> None:
         """After the transaction: from here on it is in use, and the next one is looked for behind it."""
@@ -126,14 +156,28 @@ class Leases:
         network = self._networks[lease.network]
         self._pools[lease.network].at = int(lease.address) - network.first + 1
 
+    def released(self, lease: Lease) -> None:
+        """After the transaction that has deleted it, or where none has inserted it."""
+        self._of[lease.container].remove(lease)
+        self._forget(lease)
+
     def freed(self, container: str) -> None:
         """After the transaction that has removed the container, and its leases with it."""
         for lease in self._of.pop(container, ()):
-            del self._pools[lease.network].taken[int(lease.address)]
+            self._forget(lease)
+
+    def _forget(self, lease: Lease) -> None:
+        pool = self._pools[lease.network]
+        del pool.taken[int(lease.address)]
+        pool.taken6.discard(lease.address6)
 
     def _remember(self, lease: Lease) -> None:
-        self._pools[lease.network].taken[int(lease.address)] = lease.container
-        self._of.setdefault(lease.container, []).append(lease)
+        pool = self._pools[lease.network]
+        pool.taken[int(lease.address)] = lease.container
+        pool.taken6.add(lease.address6)
+        of = self._of.setdefault(lease.container, [])
+        of.append(lease)
+        of.sort(key=lambda lease: lease.position)
 
 
 def _network(row: tuple[str, str, int, str, str, int, int]) -> Network:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from . import cpuset
+from . import cpuset, reach
 from .bounds import INFINITY, check_range, shown
 from .errors import InvalidArgs
 
@@ -49,6 +49,9 @@ class Limits:
     io_write_bandwidth_max: Rates = ()
     io_read_iops_max: Rates = ()
     io_write_iops_max: Rates = ()
+    ip_address_allow: tuple[str, ...] = ()
+    ip_address_deny: tuple[str, ...] = ()
+    socket_bind_deny: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_memory()
@@ -61,6 +64,9 @@ class Limits:
         check_rates("IOWriteBandwidthMax", self.io_write_bandwidth_max, BYTES_MAX)
         check_rates("IOReadIOPSMax", self.io_read_iops_max, OPERATIONS_MAX)
         check_rates("IOWriteIOPSMax", self.io_write_iops_max, OPERATIONS_MAX)
+        reach.check_subnets("IPAddressAllow", self.ip_address_allow)
+        reach.check_subnets("IPAddressDeny", self.ip_address_deny)
+        reach.check_ports("SocketBindDeny", self.socket_bind_deny)
 
     def _check_memory(self) -> None:
         for key, value in (("MemoryMax", self.memory_max), ("MemoryHigh", self.memory_high)):
@@ -123,4 +129,5 @@ def restored(found: Mapping[str, Any]) -> Limits:
 
 
 def _pairs(found: list[Any]) -> Any:
-    return tuple((path, rate) for path, rate in found)
+    """Rates, or words."""
+    return tuple(tuple(each) if isinstance(each, list) else each for each in found)

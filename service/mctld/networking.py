@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
@@ -21,6 +21,11 @@ NAME_RULE = "1 to 63 of a-z, 0-9 and -, beginning with a letter or digit"
 LARGEST, SMALLEST = 8, 29  # prefix lengths
 PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))  # RFC 1918, 6598
 
+ALIASES_MAX = 64
+ALIAS_MAX = 253  # RFC 1035 section 2.3.4, as text
+
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_ALIAS = re.compile(rf"{_LABEL}(\.{_LABEL})*", re.ASCII)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -57,31 +62,110 @@ def check_address(key: str, text: str) -> IPv4Address:
         raise InvalidArgs(f"{key} {shown(text)} is not an IPv4 address") from None
 
 
+def check_address6(key: str, text: str) -> IPv6Address:
+    try:
+        address = IPv6Address(text)
+    except ValueError:
+        raise InvalidArgs(f"{key} {shown(text)} is not an IPv6 address") from None
+    if address.scope_id:
+        raise InvalidArgs(f"{key} {shown(text)} must not name an interface: {text.partition('%')[0]} is enough")
+    return address
+
+
+def check_aliases(key: str, aliases: tuple[str, ...]) -> tuple[str, ...]:
+    if len(aliases) > ALIASES_MAX:
+        raise InvalidArgs(f"{key} has {len(aliases)} entries: the most is {ALIASES_MAX}")
+    for alias in aliases:
+        if len(alias) > ALIAS_MAX or not _ALIAS.fullmatch(alias):
+            raise InvalidArgs(f"{key} {shown(alias)} is not a host name: use letters, digits, - and .")
+    return aliases
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Addresses that somebody wants on a network; empty: one of the pool, and the IPv6 one that goes with it."""
+
+    address: str = ""
+    address6: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Networking:
     """The networks of a container; none: only a loopback interface.
 
-    address: a fixed one on the first network, or empty: then one of the pool. ports: published on the host.
+    address, address6: fixed ones on the first network, or empty. ports: published on the host.
+    host: it has no network of its own, but the host's whole, and is connected to none.
+    container: the id of another container, whose network it has in place of one of its own; or empty.
+    aliases: by which the owner's other containers on these networks find it, besides its name. aliases_on: on one of
+    them alone, by network.
     """
 
     networks: tuple[str, ...] = (DEFAULT,)
     address: str = ""
     ports: tuple[Port, ...] = ()
+    aliases: tuple[str, ...] = ()
+    host: bool = False
+    container: str = ""
+    aliases_on: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    address6: str = ""
 
     def __post_init__(self) -> None:
         if len(self.networks) > NETWORKS_MAX:
             raise InvalidArgs(f"Networks has {len(self.networks)} entries: the most is {NETWORKS_MAX}")
+        if self.host and self.networks:
+            raise InvalidArgs(f"Networks {self.networks[0]} and HostNetwork exclude each other")
+        if self.container:
+            self._check_shared()
         for name in self.networks:
             check_network_name(name)
         if len(set(self.networks)) < len(self.networks):
             raise InvalidArgs(f"Networks names a network twice: {', '.join(self.networks)}")
-        if self.address:
-            check_address("Address", self.address)
-            if not self.networks:
-                raise InvalidArgs(f"Address {self.address} needs a network: the container is connected to none")
+        self._check_fixed()
         if self.ports and not self.networks:
             raise InvalidArgs(f"Ports {self.ports[0]} needs a network: the container is connected to none")
         check_ports(self.ports)
+        self._check_aliases()
+
+    @property
+    def own(self) -> bool:
+        """Whether it has a network namespace that is made for it."""
+        return not self.host and not self.container
+
+    @property
+    def fixed(self) -> Fixed:
+        return Fixed(self.address, self.address6)
+
+    def joined(self, network: str, aliases: tuple[str, ...] = ()) -> Networking:
+        known = (*self.aliases_on, (network, aliases)) if aliases else self.aliases_on
+        return replace(self, networks=(*self.networks, network), aliases_on=known)
+
+    def left(self, network: str) -> Networking:
+        """The fixed addresses are those of the first network."""
+        fixed = Fixed() if self.networks[:1] == (network,) else self.fixed
+        networks = tuple(name for name in self.networks if name != network)
+        aliases = tuple((name, names) for name, names in self.aliases_on if name != network)
+        return replace(self, networks=networks, address=fixed.address, address6=fixed.address6, aliases_on=aliases)
+
+    def _check_shared(self) -> None:
+        """What else there is to say of a network is said of the container that has it."""
+        others = {"Networks": self.networks, "HostNetwork": self.host, "NetworkAliases": self.aliases}
+        for key, value in others.items():
+            if value:
+                raise InvalidArgs(f"{key} and NetworkContainer exclude each other: the network is another container's")
+
+    def _check_fixed(self) -> None:
+        if self.address:
+            check_address("Address", self.address)
+        if self.address6:
+            check_address6("Address6", self.address6)
+        for key, address in (("Address", self.address), ("Address6", self.address6)):
+            if address and not self.networks:
+                raise InvalidArgs(f"{key} {address} needs a network: the container is connected to none")
+
+    def _check_aliases(self) -> None:
+        check_aliases("NetworkAliases", self.aliases)
+        for _, aliases in self.aliases_on:
+            check_aliases("Aliases", aliases)
 
 
 def restored(found: dict[str, Any] | None) -> Networking:
@@ -89,7 +173,11 @@ def restored(found: dict[str, Any] | None) -> Networking:
     if not found:
         return Networking(())
     ports = tuple(Port(**port) for port in found["ports"])
-    return Networking(tuple(found["networks"]), found["address"], ports)
+    aliases, host = tuple(found.get("aliases", ())), bool(found.get("host", False))
+    shared = str(found.get("container", ""))
+    aliases_on = tuple((network, tuple(names)) for network, names in found.get("aliases_on", ()))
+    address6 = str(found.get("address6", ""))
+    return Networking(tuple(found["networks"]), found["address"], ports, aliases, host, shared, aliases_on, address6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +224,24 @@ class Network:
             )
         return address
 
-    def lease(self, container: str, address: IPv4Address, position: int) -> Lease:
-        """The IPv6 address is as far from the beginning of its subnet as the other."""
-        offset = int(address) - int(self.subnet.network_address)
-        return Lease(self.name, container, address, self.subnet6.network_address + offset, position)
+    def check_member6(self, address: IPv6Address) -> IPv6Address:
+        """One that a container may have. Raises InvalidArgs."""
+        if address not in self.subnet6 or address <= self.gateway6:
+            raise InvalidArgs(
+                f"Address6 {address} is not one that network {self.name!r} gives away: "
+                f"those are {self.gateway6 + 1} to {self.subnet6[-1]}"
+            )
+        return address
+
+    def counterpart(self, address: IPv4Address) -> IPv6Address:
+        """The IPv6 address that is as far from the beginning of its subnet."""
+        return self.subnet6.network_address + (int(address) - int(self.subnet.network_address))
+
+    def lease(
+        self, container: str, address: IPv4Address, position: int, address6: IPv6Address | None = None
+    ) -> Lease:
+        """address6: None for the one that goes with the other."""
+        return Lease(self.name, container, address, address6 or self.counterpart(address), position)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ class Rebuilding:
     def complete(self, *, new: bool) -> None:
         """Copies without a row are put back always; a row can be lost without damage, with a part of the log.
 
-        What has neither is a leftover, unless it is older than copies are.
+        What has neither is a leftover, unless it is older than copies are. So is what has an empty copy beside a
+        database that is whole: neither had reached the disk, which takes a second (settlement.py).
         """
         known = self._known()
         found = {name: has for name, has in self._copies.kept().items() if _IDENTITY.fullmatch(name)}
@@ -46,7 +47,7 @@ class Rebuilding:
             self._restore_catalog()
         missing: dict[str, str] = {}
         for identity in found.keys() - known:
-            if found[identity]:
+            if found[identity] is not None:
                 if fault := self._restore(identity):
                     missing[identity] = fault
             elif before_copies:
@@ -56,7 +57,9 @@ class Rebuilding:
         if new:
             missing |= dict.fromkeys(witnesses.keys() - self._known() - missing.keys(), NO_COPY)
         for identity, fault in missing.items():
-            if new or self._copies.owner_of_files(identity):
+            if not (new or found[identity] or identity in witnesses):
+                self.told.append(f"Container {identity} was being made when the host lost its power, and is gone")
+            elif new or identity in witnesses or self._copies.owner_of_files(identity):
                 self._stand_in(identity, fault, witnesses.get(identity))
 
     def _known(self) -> set[str]:

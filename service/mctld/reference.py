@@ -31,11 +31,24 @@ _BEGINNING = re.compile(rf"(?:sha256:)?([0-9a-f]{{{FEWEST_DIGITS},64}})", re.ASC
 
 @dataclass(frozen=True, slots=True)
 class Reference:
+    """tag: or the digest of a manifest, which no tag can look like."""
+
     repository: str
     tag: str = DEFAULT_TAG
 
     @classmethod
+    def parse_any(cls, text: str) -> Reference:
+        """Also NAME@sha256:...: what a registry has under that digest, and under no other name. A tag before it says no
+        more.
+        """
+        name, at, digest = text.partition("@")
+        if not at:
+            return cls.parse(text)
+        return cls(cls.parse(name).repository, check_digest(digest))
+
+    @classmethod
     def parse(cls, text: str) -> Reference:
+        """A name that an image may be given."""
         found = _REFERENCE.fullmatch(text) if len(text) <= REPOSITORY_MAX + 129 else None
         if not found or len(found["repository"]) > REPOSITORY_MAX or _DIGEST.fullmatch(text):
             raise InvalidArgs(f"{shown(text)} is not a name of an image: it is {RULE}")
@@ -52,8 +65,12 @@ class Reference:
         """What docker means by a name without a registry."""
         return None if self.registry else Reference(_canonical(f"{DOCKER_HUB}/{self.repository}"), self.tag)
 
+    @property
+    def is_digest(self) -> bool:
+        return ":" in self.tag
+
     def __str__(self) -> str:
-        return f"{self.repository}:{self.tag}"
+        return f"{self.repository}{'@' if self.is_digest else ':'}{self.tag}"
 
 
 def _canonical(repository: str) -> str:

@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where things lie on the host."""
+"""Where things lie on the host, and what users may have of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import network_settings
+from .quotas import DEFAULTS, Quotas
+
+if TYPE_CHECKING:
+    from .network_settings import NetworkSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +18,8 @@ class Settings:
     state_directory: str = "/var/lib/mctl"
     runtime_directory: str = "/run/mctl"
     contract_directory: str = "/usr/share/dbus-1/interfaces"
+    quotas: Quotas = DEFAULTS
+    network: NetworkSettings = network_settings.DEFAULTS
 
     @property
     def database(self) -> str:
@@ -38,6 +47,10 @@ class Settings:
         return f"{self.runtime_directory}/spawner.sock"
 
     @property
+    def names_socket(self) -> str:
+        return f"{self.runtime_directory}/names.sock"
+
+    @property
     def filters(self) -> str:
         return f"{self.runtime_directory}/seccomp"
 
@@ -48,3 +61,7 @@ class Settings:
     @property
     def staging(self) -> str:
         return f"{self.runtime_directory}/staging"
+
+    @property
+    def health(self) -> str:
+        return f"{self.runtime_directory}/health"

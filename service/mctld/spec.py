@@ -9,13 +9,16 @@ import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .activation import Activation
 from .bounds import INFINITY, check_address, check_printable, check_range, check_text, shown
+from .credential import check_names
 from .device import Device, check_devices
 from .errors import InvalidArgs
 from .health import HealthCheck
 from .limits import Limits
 from .mounts import TMPFS_BYTES, TMPFS_SIZE_LEAST, TMPFS_SIZE_MAX, Bind, HostPath, Tmpfs, check_targets
 from .networking import Networking
+from .ports import check_ports
 from .restart import NO, RestartPolicy
 from .security import ID_RANGE, Security
 
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
 
 NAME_RULE = "1 to 63 of a-z, 0-9 and -, beginning with a letter or digit"
 ID_MAX = 2**32 - 2  # (uid_t) -1 means "no change" to the kernel
+
+# What makes a container ready, podman's words: its execution, its own READY=1 (sd_notify(3)), its health check.
+BY_EXECUTION, BY_ITSELF, BY_HEALTH = "ignore", "container", "healthy"
+SD_NOTIFY = (BY_EXECUTION, BY_ITSELF, BY_HEALTH)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
@@ -38,6 +45,7 @@ VARIABLES_MAX = 1024
 VARIABLE_MAX = 32 << 10  # bytes of one NAME=VALUE
 HOSTS_MAX = 256
 NAME_SERVERS_MAX = 3  # MAXNS, resolver(5)
+SEARCH_DOMAINS_MAX = 6  # MAXDNSRCH, which not every C library has given up
 LABELS_MAX = 64
 LABEL_MAX = 4096
 
@@ -115,10 +123,15 @@ class Spec:
     terminal: bool = False
     hosts: tuple[tuple[str, str], ...] = ()  # name, address
     name_servers: tuple[str, ...] = ()
+    search_domains: tuple[str, ...] = ()
     devices: tuple[Device, ...] = ()
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     health: HealthCheck = field(default_factory=HealthCheck)
     volumes: tuple[VolumeMount, ...] = ()
+    sd_notify: str = BY_EXECUTION
+    credentials: tuple[str, ...] = ()  # names
+    machine: bool = False  # its command is an operating system's PID 1
+    activation: Activation = field(default_factory=Activation)
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -138,6 +151,36 @@ class Spec:
         self._check_user()
         self._check_hosts()
         self._check_restart()
+        self._check_sysctls()
+        if self.networking.container and not self.security.has_user_namespace:
+            raise InvalidArgs(  # user_namespaces(7): who is the owner's user has all capabilities in its namespaces
+                "UserNamespace host and NetworkContainer exclude each other: it would have all rights in that network"
+            )
+        self._check_sd_notify()
+        if self.machine and self.init:
+            raise InvalidArgs("Machine and Init exclude each other: an operating system's init is the first process")
+        check_names(self.credentials)
+        self._check_activation()
+
+    def _check_sysctls(self) -> None:
+        if not self.networking.own and any(n.replace("/", ".").startswith("net.") for n, _ in self.security.sysctls):
+            whose, key = ("the host's", "HostNetwork") if self.networking.host else ("another's", "NetworkContainer")
+            raise InvalidArgs(f"Sysctls below net. would be {whose}: they do not go with {key}")
+
+    def _check_activation(self) -> None:
+        if not self.activation:
+            return
+        if not self.networking.networks:
+            raise InvalidArgs(f"ActivatedPorts {self.activation.ports[0]} needs a network: it is connected to none")
+        if self.auto_remove:
+            raise InvalidArgs("AutoRemove and ActivatedPorts exclude each other: what is removed cannot be started")
+        check_ports((*self.networking.ports, *self.activation.ports))
+
+    def _check_sd_notify(self) -> None:
+        if self.sd_notify not in SD_NOTIFY:
+            raise InvalidArgs(f"SdNotify {shown(self.sd_notify)} is not known: give one of {', '.join(SD_NOTIFY)}")
+        if self.sd_notify == BY_HEALTH and not self.health:
+            raise InvalidArgs(f"SdNotify {BY_HEALTH} needs a health check: give HealthCommand")
 
     def _check_restart(self) -> None:
         if self.auto_remove and self.restart.policy != NO:
@@ -160,6 +203,11 @@ class Spec:
             check_address("Hosts address", address)
         for address in self.name_servers:
             check_address("NameServers", address)
+        if len(self.search_domains) > SEARCH_DOMAINS_MAX:
+            raise InvalidArgs(f"the most is {SEARCH_DOMAINS_MAX} of SearchDomains")
+        for domain in self.search_domains:
+            if domain != "." and not _HOST_ENTRY.fullmatch(domain):
+                raise InvalidArgs(f"SearchDomains {shown(domain)} is not a domain")
 
     def _check_command(self) -> None:
         if not self.command or not self.command[0]:

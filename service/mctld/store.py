@@ -18,8 +18,10 @@ from .encoding import LOST, decode, encode
 from .errors import MctlError, NameTaken, StoreFailed, Unreadable
 from .image import ImageRoot
 from .leases import Leases
+from .networking import Fixed
 from .rebuilding import Rebuilding
 from .reserve import Reserve
+from .settlement import Settlement
 from .state import State
 from .unreadable import read_or_stand_in
 
@@ -60,7 +62,15 @@ ALTER TABLE container ADD COLUMN stopped_for TEXT NOT NULL DEFAULT '';
 ALTER TABLE container ADD COLUMN boot TEXT NOT NULL DEFAULT '';
 ALTER TABLE container ADD COLUMN health TEXT NOT NULL DEFAULT '';
 """
-_MIGRATIONS = (_SCHEMA, leases.SCHEMA, leases.SCHEMA_INTERNAL, catalog.SCHEMA, _SUPERVISION)  # one for each version
+_READINESS = """
+ALTER TABLE container ADD COLUMN ready INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE container ADD COLUMN status_text TEXT NOT NULL DEFAULT '';
+"""
+# one for each version
+_MIGRATIONS = (
+    _SCHEMA, leases.SCHEMA, leases.SCHEMA_INTERNAL, catalog.SCHEMA, _SUPERVISION, _READINESS, catalog.SCHEMA_VARIANTS,
+    catalog.SCHEMA_MADE_HERE, leases.SCHEMA_ADDRESS6,
+)  # fmt: skip
 VERSION = len(_MIGRATIONS)
 
 
@@ -92,6 +102,7 @@ class Run:
     how and status: of the last run's end, as events.Exit; how is empty before the first end and while it runs.
     restarts: since somebody started it; failures: starts in a row that did not last. next_start_usec: while restarting.
     stopped_for: why it was stopped, empty where it was not. boot: of the host, in which it was started last.
+    ready, status_text: of a run that goes on.
     """
 
     state: State = State.CREATED
@@ -108,6 +119,8 @@ class Run:
     stopped_for: str = ""
     boot: str = ""
     health: str = ""
+    ready: bool = False
+    status_text: str = ""
 
 
 _RUN = tuple(f.name for f in fields(Run))
@@ -133,6 +146,7 @@ class Store:
         self._ids = ids
         self._witnesses = witnesses
         self._reserve = Reserve(f"{self._directory}/reserve")
+        self._settlement = Settlement(lambda: database.settle(self._path))
         self.told: list[str] = []
         self.restored: frozenset[str] = frozenset()
         self._read_only = bool(last_resort) and database.is_read_only(path)
@@ -209,8 +223,8 @@ class Store:
         self._refuse_if_read_only()
         start = self._ids.choose() if wanted is None else self._ids.check(wanted)
         record = Record(identity, owner_uid, start, created_usec, spec)
-        address = spec.networking.address
-        chosen = [self.leases.choose(n, identity, i, address if i == 0 else "") for i, n in enumerate(networks)]
+        fixed = spec.networking.fixed
+        chosen = [self.leases.choose(n, identity, i, fixed if i == 0 else Fixed()) for i, n in enumerate(networks)]
         values = (
             record.id, spec.name, owner_uid, record.reserved, created_usec, encode(spec), State.CREATED.value,
         )  # fmt: skip
@@ -232,6 +246,7 @@ class Store:
         self._ids.remember(record.reserved)
         for lease in chosen:
             self.leases.taken(lease)
+        self._settlement.tell(*self._copies.places(identity))
         return record
 
     def add_network(self, network: Network) -> None:
@@ -261,21 +276,26 @@ class Store:
             raise self._failed("store the state of container", record.spec.name, error) from error
         if run.how:  # what runs is seen by itself
             self._keep(record)
+            self._settlement.tell(*self._copies.places(record.id))
 
-    def amend(self, record: Record, spec: Spec) -> Record:
-        """The record with `spec` in place of its own. The name cannot change."""
+    def amend(self, record: Record, spec: Spec, change: Callable[[], None] = lambda: None) -> Record:
+        """The record with `spec` in place of its own, and `change` of the leases with it."""
         if record.fault:
             raise Unreadable(f"what is stored of container {record.spec.name!r} cannot be read ({record.fault})")
         self._refuse_if_read_only()
         try:
             with self._transaction():
-                self._database.execute("UPDATE container SET spec = ? WHERE id = ?", (encode(spec), record.id))
+                statement = "UPDATE container SET name = ?, spec = ? WHERE id = ?"
+                self._database.execute(statement, (spec.name, encode(spec), record.id))
+                change()
                 self._copies.keep(record.id)
         except (sqlite3.Error, OSError) as error:
             raise self._failed("store the changes of container", record.spec.name, error) from error
+        self._settlement.tell(*self._copies.places(record.id))
         return replace(record, spec=spec)
 
-    def remove(self, record: Record) -> None:
+    def remove(self, record: Record) -> int:
+        """What to give to wait(): by itself the row may be back after a loss of power."""
         self._refuse_if_read_only()
         try:
             self._copies.drop(record.id)  # first: what has a copy would come back
@@ -285,6 +305,7 @@ class Store:
         self._ids.forget(record.reserved)
         self.leases.freed(record.id)
         self._reserve.put_aside()
+        return self._settlement.tell(*self._copies.places(record.id))
 
     def examine(self) -> str:
         """What is wrong with the database, empty if nothing is. In a thread: it reads all, and SQLite takes turns."""
@@ -295,6 +316,7 @@ class Store:
         return "" if answer == "ok" else str(answer)
 
     def close(self) -> None:
+        self._settlement.close()
         self._database.close()
 
     @contextlib.contextmanager
@@ -328,6 +350,14 @@ class Store:
             self._copies.keep(record.id)
         except OSError as error:
             log.debug("the copy of %s is not the newest: %s", record.spec.name, error)
+
+    def settle(self) -> None:
+        """Slow, from any thread: what has been told is on the disk; by itself that takes a second."""
+        database.settle(self._path)
+
+    def wait(self, told: int) -> None:
+        """As settle(), up to this change, together with others who wait."""
+        self._settlement.wait(told)
 
     def _refuse_if_read_only(self) -> None:
         if self._read_only:

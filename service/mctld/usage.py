@@ -29,3 +29,5 @@ class Usage:
     io_stalled_usec: int | None
     received: int | None
     sent: int | None
+    received_packets: int | None
+    sent_packets: int | None

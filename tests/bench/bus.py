@@ -22,7 +22,8 @@ SECONDS = 120.0
 class Bus:
     """One connection; calls are sent ahead of the replies."""
 
-    def __init__(self, rootfs: Rootfs) -> None:
+    def __init__(self, rootfs: Rootfs, *, bridged: bool = False) -> None:
+        self._networks = ["bridge"] if bridged else []
         self._connection = open_dbus_connection("SYSTEM", enable_fds=True)
         self._root = os.open(rootfs.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._replies: dict[int, Any] = {}
@@ -55,7 +56,7 @@ class Bus:
     def _run(self) -> int:
         options = {
             "Rootfs": ("h", self._root), "Command": ("as", list(TRUE)), "AutoRemove": ("b", True),
-            "Networks": ("as", []),
+            "Networks": ("as", self._networks),
         }  # fmt: skip
         return self._send("RunContainer", "sa{sv}t", "", options, 0)
 

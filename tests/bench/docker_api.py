@@ -20,8 +20,9 @@ SECONDS = 120.0
 class DockerApi:
     """One connection, kept alive."""
 
-    def __init__(self, image: str) -> None:
+    def __init__(self, image: str, network: str) -> None:
         self._image = image
+        self._network = network
         self._connection = UnixConnection()
 
     def __enter__(self) -> DockerApi:
@@ -32,7 +33,8 @@ class DockerApi:
 
     def start(self) -> str:
         """Two calls, as the API wants it: create, start."""
-        wish = {"Image": self._image, "Cmd": list(TRUE), "HostConfig": {"NetworkMode": "none", "AutoRemove": True}}
+        host = {"NetworkMode": self._network, "AutoRemove": True}
+        wish = {"Image": self._image, "Cmd": list(TRUE), "HostConfig": host}
         identity = str(self._post("/containers/create", wish)["Id"])
         self._post(f"/containers/{identity}/start")
         return identity
@@ -50,7 +52,7 @@ class DockerApi:
                 raise
 
     def _start_alone(self) -> str:
-        with DockerApi(self._image) as another:
+        with DockerApi(self._image, self._network) as another:
             return another.start()
 
     def _post(self, path: str, wish: dict[str, Any] | None = None) -> dict[str, Any]:

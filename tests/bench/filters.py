@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import prctl
 
 from mctld import capability
-from mctld.runtime.seccomp import loading, profiles, program
+from mctld.runtime.seccomp import loading, profiles, program, shelf
 from mctld.runtime.seccomp.filters import Filters
 from mctld.runtime.stage import Descriptors
 from unit import bpf
@@ -39,7 +39,7 @@ NEWEST = 450  # of x86-64 in Linux 5.17: 362 numbers
 
 def main(paths: list[str]) -> None:
     texts = {"default": "default", "strict": "strict", **{path: Path(path).read_text() for path in paths}}
-    print(f"libseccomp {program.library_version()}, medians of {RUNS}, processor time")
+    print(f"libseccomp {shelf.library_version()}, medians of {RUNS}, processor time")
     print(f"{'':24} allowed  instructions  compile ms  from file ms  from memory ms  load ms  a call ns (without)")
     for name, text in texts.items():
         report(name, text)

@@ -12,9 +12,11 @@ from machine.image import Image
 if TYPE_CHECKING:
     from pathlib import Path
 
-PEERS = ("crun", "runc", "podman", "netavark", "docker.io", "iptables", "ca-certificates", "systemd-container")
+PEERS = ("crun", "runc", "podman", "netavark", "docker.io", "iptables", "ca-certificates", "systemd-container",
+         "catatonit", "uidmap")
 # Debian 13 has the docker command in a package of its own, which docker.io only recommends.
 ALSO = {"trixie": ("docker-cli",)}
+NETWORK = ("iperf3", "wrk", "nginx-light")
 # Started when they are measured, so that they weigh on nobody else.
 DISABLED = ("docker.service", "docker.socket", "containerd.service", "podman.socket", "podman.service",
             "podman-auto-update.timer", "podman-auto-update.service", "podman-restart.service")  # fmt: skip
@@ -43,8 +45,26 @@ class PeersImage(Image):
         return f"{super()._script()}\nrm -f {wants}"
 
 
-def base(distro: str, *, peers: bool) -> Path:
+class NetworkImage(PeersImage):
+    """Also with what networks are measured by."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return super().packages + NETWORK
+
+    @property
+    def name(self) -> str:
+        return f"network-{super().name}"
+
+    def tree(self) -> Path:
+        return Image.tree(self)  # the other one stays
+
+    def _script(self) -> str:
+        return f"{super()._script()}\nrm -f /etc/systemd/system/*.wants/nginx.service"
+
+
+def base(distro: str, *, peers: bool, network: bool = False) -> Path:
     """The root directory of the base, made now when the cache has none."""
     host.require(host.NSPAWN_TOOLS)
-    image = PeersImage(distro, with_kernel=False) if peers else Image(distro, with_kernel=False)
-    return image.tree()
+    kind = NetworkImage if network else PeersImage if peers else Image
+    return kind(distro, with_kernel=False).tree()

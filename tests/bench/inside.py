@@ -11,7 +11,7 @@ from bench import load, rootfs
 from bench.command import FailedError
 from bench.figures import Report, Row
 from bench.measure import say
-from bench.measures import execution, journal, parallel, running, service, true
+from bench.measures import execution, images, journal, network, parallel, running, service, true
 from bench.peers import docker, oci, ours, podman, systemd
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bench.peer import Peer
 
-PEERS = (ours.Ours, oci.Crun, oci.CrunSystemd, oci.Runc, podman.Podman, docker.Docker, systemd.Nspawn,
+PEERS = (ours.Ours, oci.Own, oci.Crun, oci.CrunSystemd, oci.Runc, podman.Podman, docker.Docker, systemd.Nspawn,
          systemd.SystemdRun)  # fmt: skip
 # In this order: the journal's flood comes last.
 MEASURES: dict[str, Callable[[Sequence[Peer], int], Iterator[Row]]] = {
@@ -28,6 +28,8 @@ MEASURES: dict[str, Callable[[Sequence[Peer], int], Iterator[Row]]] = {
     "service": service.measure,
     "parallel": parallel.measure,
     "running": running.measure,
+    "images": images.measure,
+    "network": network.measure,
     "journal": journal.measure,
 }
 
@@ -35,7 +37,7 @@ MEASURES: dict[str, Callable[[Sequence[Peer], int], Iterator[Row]]] = {
 def main() -> None:
     wish = json.load(sys.stdin)
     machine = load.describe()
-    root = rootfs.make()
+    root = rootfs.make(network="network" in wish["measures"])
     engines: dict[str, dict[str, str]] = {}
     ready = [peer for kind in PEERS for peer in _prepared(kind(root), engines)]
     rows = [row for name in wish["measures"] for row in _measured(name, ready, wish["runs"])]

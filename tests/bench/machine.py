@@ -22,12 +22,13 @@ CODE = "/srv/bench/code"
 class Bench(Nspawn):
     """An nspawn machine whose base image may hold the peers."""
 
-    def __init__(self, distro: str, *, peers: bool) -> None:
+    def __init__(self, distro: str, *, peers: bool, network: bool = False) -> None:
         super().__init__(distro, name=f"bench-{distro}-{os.getpid()}")
         self._peers = peers
+        self._network = network
 
     def _launch(self, base_of_all: Path) -> subprocess.Popen[bytes]:
-        return super()._launch(base(self.distro, peers=True) if self._peers else base_of_all)
+        return super()._launch(base(self.distro, peers=True, network=self._network) if self._peers else base_of_all)
 
     def prepare(self) -> None:
         """Boots, with this tree's package and this directory inside."""

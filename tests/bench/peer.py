@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench import command
@@ -17,6 +18,34 @@ if TYPE_CHECKING:
 
 TRUE = ("/bin/true",)
 SLEEP = ("/bin/sleep", "100000")
+
+
+def published(name: str, port: int) -> tuple[str, ...]:
+    """The flags of Peer.on_bridge(), which all engines have in common."""
+    return ("-d", "--name", name, "-p", f"{port}:80") if name else ("--rm",)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where an engine keeps its images, and the beginnings of its commands about them."""
+
+    directory: str
+    pulling: tuple[str, ...]
+    importing: tuple[str, ...]
+    removing: tuple[str, ...]
+    running: tuple[str, ...]
+
+    def pull(self, name: str) -> list[str]:
+        return [*self.pulling, name]
+
+    def bring(self, archive: str, name: str) -> list[str]:
+        return [*self.importing, archive, name]
+
+    def remove(self, name: str) -> list[str]:
+        return [*self.removing, name]
+
+    def run(self, name: str) -> list[str]:
+        return [*self.running, name, *TRUE]
 
 
 class Peer(ABC):
@@ -50,6 +79,10 @@ class Peer(ABC):
         """The same with an address on the engine's own bridge."""
         return None
 
+    def on_bridge(self, argv: Sequence[str], *, name: str = "", port: int = 0) -> list[str] | None:
+        """Any command there; with a name it goes on in the background, and its port 80 is the host's `port`."""
+        return None
+
     @abstractmethod
     def listing(self) -> list[str] | None: ...
 
@@ -65,8 +98,12 @@ class Peer(ABC):
         """Executes /bin/true in a sleeper."""
         return None
 
-    def service(self) -> Service | None:
-        """A connection to the service that starts its containers."""
+    def store(self) -> Store | None:
+        """Of its images."""
+        return None
+
+    def service(self, *, bridged: bool = False) -> Service | None:
+        """A connection to the service that starts its containers. bridged: with a network."""
         return None
 
     def talker(self, name: str, argv: Sequence[str], *, detached: bool) -> list[str] | None:

@@ -8,12 +8,14 @@ import os
 from typing import TYPE_CHECKING, Any, Self
 
 from bus.polkit import FakePolkit
-from bus.simulation import SimulatedCheckup, SimulatedRegistry
+from bus.simulated_checkup import SimulatedCheckup, SimulatedLogControl
+from bus.simulation import SimulatedRegistry
 from mctld.bus.codec import ALLOW_INTERACTIVE_AUTHORIZATION, Header, Kind
 from mctld.bus.connection import BUS, BUS_PATH, Connection, RemoteError
 from mctld.bus.door import Door, open_door
 from mctld.bus.paths import ROOT, container_path
 from mctld.bus.peers import Credentials
+from mctld.quotas import Quotas
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +30,7 @@ NAME = "org.mctl1"
 MANAGER = "org.mctl1.Manager"
 CONTAINER = "org.mctl1.Container"
 PROPERTIES = "org.freedesktop.DBus.Properties"
+GENEROUS = Quotas(calls=None)  # what a flood does is shown without that bound; test_bounds.py is about it
 ROOT_UID, ALICE, BOB = 0, 1000, 1001
 
 
@@ -98,10 +101,13 @@ class House:
     polkit: FakePolkit
     door: Door
 
-    def __init__(self, address: str, *, polkit: bool = True) -> None:
+    def __init__(self, address: str, *, polkit: bool = True, quotas: Quotas = GENEROUS) -> None:
         self.address = address
         self.registry = SimulatedRegistry()
         self._with_polkit = polkit
+        self.quotas = quotas
+        self.log_control = SimulatedLogControl()
+        self.record: list[dict[str, str | int]] = []  # what the journal would have got
         self._uids: dict[str, int] = {}
         self._clients: list[Client] = []
 
@@ -109,9 +115,8 @@ class House:
         self.connection = await Connection.open(self.address)
         if self._with_polkit:
             self.polkit = await FakePolkit.open(self.address)
-        self.door = await open_door(
-            self.connection, self.registry, SimulatedCheckup(), CONTRACT, identify=self._identify
-        )
+        services = self.registry, SimulatedCheckup(), CONTRACT, self.log_control, self.quotas
+        self.door = await open_door(self.connection, *services, identify=self._identify, send=self._record)
         return self
 
     async def __aexit__(
@@ -124,6 +129,9 @@ class House:
             await self.polkit.connection.close()
         await self.connection.close()
         assert len(asyncio.all_tasks()) == 1, asyncio.all_tasks()
+
+    def _record(self, sentence: str, **fields: str | int) -> None:
+        self.record.append({"MESSAGE": sentence, **fields})
 
     async def client(self, uid: int) -> Client:
         client = Client(await Connection.open(self.address))

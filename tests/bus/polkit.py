@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mctld.bus.codec import Message
 
 NAME = "org.freedesktop.PolicyKit1"
+PATH = "/org/freedesktop/PolicyKit1/Authority"
 YES = (True, False)
 NO = (False, False)
 CHALLENGE = (False, True)
@@ -58,6 +59,15 @@ class FakePolkit:
 
     def answer(self, verdict: tuple[bool, bool]) -> None:
         self._reply(self._prompts.pop(0), verdict)
+
+    def changed(self, receiver: str) -> None:
+        """The rules, or who is logged in. polkitd tells everybody; the service listens to its owner alone."""
+        self.connection.signal(receiver, PATH, f"{NAME}.Authority", "Changed", "", [])
+
+    async def renew(self) -> None:
+        """As a restart of polkitd, which says nothing of rules that have changed meanwhile."""
+        await self.connection.release_name(NAME)
+        await self.connection.request_name(NAME)
 
     def _on_call(self, message: Message) -> None:
         body = message.body()

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 from mctld.configuration import Configuration
 from mctld.errors import Cancelled, ImageInUse, NoSuchImage
-from mctld.image import Image, ImageRoot, Layer, digest_of
+from mctld.image import Image, ImageRoot, Layer, Place, digest_of
 from mctld.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mctld.lifecycle.committing import Configure
     from mctld.lifecycle.images import Listener
     from mctld.lifecycle.transfers import Access
     from mctld.lifecycle.transfers import Listener as TransferListener
     from mctld.platform import Platform
+    from mctld.spec import Spec
 
 LAYER = Layer(f"sha256:{'5' * 64}", 4096, 3, has_root=True)
 
@@ -36,7 +38,7 @@ class SimulatedImages:
         """Called `key`:latest."""
         text = json.dumps({"config": config, "rootfs": {"type": "layers", "diff_ids": [LAYER.diff_id]}, "author": key})
         configuration = Configuration.parse(text)
-        return self._put(
+        return self.put(
             Image(key, digest_of(text), owner_uid, shared, 1, 2, configuration, (LAYER,), (Reference(key),))
         )
 
@@ -65,7 +67,7 @@ class SimulatedImages:
         configuration = Configuration.parse(configure(LAYER.diff_id))
         identity = digest_of(configuration.text)
         made = Image("new", identity, uid, shared, 1, 2, configuration, (LAYER,), tuple(references))
-        return self._put(made), 1
+        return self.put(made), 1
 
     async def load(self, archive: int, uid: int, platform: Platform, *, shared: bool) -> list[Image]:
         """Two images, whatever the archive holds."""
@@ -74,7 +76,7 @@ class SimulatedImages:
         return [self._loaded(key, uid, shared=shared) for key in ("first", "second")]
 
     def _loaded(self, key: str, uid: int, *, shared: bool) -> Image:
-        return self._put(replace(self.add(key, uid), shared=shared))
+        return self.put(replace(self.add(key, uid), shared=shared))
 
     def tag(self, image: Image, uid: int, reference: Reference) -> Image:
         del uid
@@ -85,7 +87,7 @@ class SimulatedImages:
 
     def remove(self, image: Image, *, force: bool) -> None:
         if image.id in self.used and not force:
-            raise ImageInUse("1 containers were made from it")
+            raise ImageInUse("a container was made from it")
         del self.images[image.key]
         for listener in self.listeners:
             listener.removed(image)
@@ -96,10 +98,44 @@ class SimulatedImages:
     async def damaged(self, image: Image) -> list[str]:
         return [LAYER.diff_id] if image.id in self.used else []
 
-    async def save(self, image: Image, output: int) -> None:
+    async def save(self, image: Image, output: int, uid: int) -> None:
         os.write(output, image.key.encode())
 
-    def _put(self, image: Image) -> Image:
+    async def export(self, image: Image, path: str, output: int, uid: int) -> None:
+        os.write(output, f"{image.key} {path}".encode())
+
+    async def resolve(self, image: Image, path: str) -> Place:
+        return Place(f"/{image.key}{path}", "directory", 0o755, 1, 2)
+
+    async def derive(
+        self,
+        base: Image | None,
+        archive: int | None,
+        uid: int,
+        references: Sequence[Reference],
+        configure: Configure,
+        *,
+        private: bool,
+    ) -> tuple[Image, int]:
+        if archive is not None:
+            self.archives.append(os.read(archive, 100))
+        layers = (*(base.layers if base else ()), *((LAYER,) if archive is not None else ()))
+        text = configure(base.configuration.text if base else "", LAYER.diff_id if archive is not None else None, None)
+        configuration = Configuration.parse(text)
+        return self.put(
+            Image("new", digest_of(text), uid, uid == 0 and not private, 1, 2, configuration, layers, tuple(references))
+        ), 0
+
+    async def commit(
+        self, ran: Spec, uid: int, references: Sequence[Reference], configure: Configure, *, private: bool
+    ) -> tuple[Image, int]:
+        """Of a container that has no image, and has left a socket."""
+        made, _ = await self.derive(
+            None, None, uid, references, lambda text, _, __: configure(text, LAYER.diff_id, ran), private=private
+        )
+        return made, 1
+
+    def put(self, image: Image) -> Image:
         self.images[image.key] = image
         for listener in self.listeners:
             listener.added(image)
@@ -130,7 +166,7 @@ class SimulatedJob:
             raise Cancelled("it was cancelled")
         return self.result
 
-    def cancel(self) -> None:
+    async def cancel(self) -> None:
         self.state = "cancelled"
 
 

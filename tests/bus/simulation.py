@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any
 
+from bus.simulated_copies import SimulatedCopies
+from bus.simulated_execs import SimulatedExecs
 from bus.simulated_images import SimulatedImages, SimulatedTransfers
 from bus.simulated_volumes import SimulatedVolumes
-from mctld.errors import AlreadyRunning, InvalidArgs, NameTaken, NoTerminal, NotRunning
-from mctld.lifecycle.check.finding import Finding, Verdict
+from mctld.errors import AlreadyRunning, InvalidArgs, NameTaken, NoSuchNetwork, NoTerminal, NotRunning
 from mctld.lifecycle.events import Events, Exit
-from mctld.networking import Network
+from mctld.networking import DEFAULT, Network
+from mctld.process import Process
 from mctld.runtime.cgroup import differences
 from mctld.spec import Rootfs, Spec
 from mctld.state import State
@@ -24,13 +26,17 @@ from mctld.state import State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from mctld.execution import Execution
+    from mctld.credential import Credentials
+    from mctld.image import Image
+    from mctld.lifecycle.committing import Configure
     from mctld.lifecycle.logs import EventQuery, LogQuery
     from mctld.lifecycle.vitals import Result
-    from mctld.networking import Lease
+    from mctld.networking import Fixed, Lease
     from mctld.ports import Port
+    from mctld.reference import Reference
     from mctld.restart import RestartPolicy
     from mctld.usage import Usage
+    from mctld.volume import Volume
 
 
 @dataclass(eq=False)
@@ -54,6 +60,8 @@ class SimulatedContainer:
     restarts: int = 0
     next_start_usec: int = 0
     health: str = "none"
+    ready: bool = False
+    status_text: str = ""
     health_results: Sequence[Result] = ()
     done: list[tuple[object, ...]] = field(default_factory=list)  # what was called, for tests
     hold: asyncio.Event | None = None  # if set, start waits for it
@@ -91,6 +99,25 @@ class SimulatedContainer:
         self.registry.events.changed(self, "State", "MainPID", "StartTimestamp", "ControlGroup")  # type: ignore[arg-type]
         return self.attach() if attach else ()
 
+    async def export(self, output: int, uid: int, *, pause: bool) -> None:
+        self.done.append(("export", pause))
+        try:
+            if self.hold:
+                await self.hold.wait()
+        except asyncio.CancelledError:
+            self.done.append(("export", "given up"))
+            raise
+        os.write(output, self.name.encode())
+
+    async def list_changes(self, output: int, uid: int) -> None:
+        os.write(output, b"A /new\0C /etc\0D /etc/issue\0")
+
+    async def commit(
+        self, uid: int, references: Sequence[Reference], configure: Configure, *, private: bool, pause: bool
+    ) -> tuple[Image, int]:
+        self.done.append(("commit", pause))
+        return await self.registry.images.commit(self.spec, uid, references, configure, private=private)
+
     def attach(self) -> tuple[int, ...]:
         """Pipes that end at once, or a socket whose other end is in `sockets`."""
         self._refuse_if_not_running()
@@ -119,6 +146,13 @@ class SimulatedContainer:
     async def kill(self, number: int, /, *, everyone: bool) -> None:
         self.done.append(("kill", number, everyone))
         self._refuse_if_not_running()
+
+    async def processes(self) -> list[Process]:
+        self._refuse_if_not_running()
+        return [
+            Process(4242, 1, 77, self.uid_shift + 5, "S", 1_000, 2_000_000, 4096, "sh", ("sh", "-c", "a b")),
+            Process(4243, 9, 4242, 3, "Z", 0, 1, 0, "x\x1b", ()),
+        ]
 
     async def start_in_unit(self) -> None:
         await self.start()
@@ -151,10 +185,21 @@ class SimulatedContainer:
     async def publish(self, *, added: Sequence[Port] = (), removed: Sequence[Port] = ()) -> None:
         self.done.append(("publish", tuple(added), tuple(removed)))
 
+    async def connect(self, network: Network, wanted: Fixed, aliases: tuple[str, ...], /) -> None:
+        self.done.append(("connect", network.name, wanted, *aliases))
+
+    async def disconnect(self, network: Network, /) -> None:
+        self.done.append(("disconnect", network.name))
+
     async def wait(self) -> Exit:
         while self.state.is_active:
             await self.registry.something_ended()
         return self.end or Exit("never-started")
+
+    async def wait_ready(self) -> bool:
+        while self.state.is_active and not self.ready:
+            await self.registry.something_ended()
+        return self.ready
 
     def open_log(self, query: LogQuery, *, reader_uid: int) -> int:
         self.done.append(("open_log", query))
@@ -176,86 +221,6 @@ class SimulatedContainer:
             self.registry.forget(self)
 
 
-@dataclass(frozen=True)
-class SimulatedAbout:
-    container: str
-    container_id: str
-    owner_uid: int
-    by_uid: int
-    command: tuple[str, ...] = ("/bin/true",)
-    user: str = "0:0"
-
-
-@dataclass(eq=False)
-class SimulatedExec:
-    id: str
-    about: SimulatedAbout
-    pid: int = 77
-    end: Exit | None = None
-    signals: list[int] = field(default_factory=list)
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def state(self) -> str:
-        return "exited" if self.end else "running"
-
-    def belongs_to(self, uid: int) -> bool:
-        return uid in (self.about.owner_uid, self.about.by_uid)
-
-    def kill(self, number: int, /) -> None:
-        self.signals.append(number)
-
-    async def wait(self) -> Exit:
-        await self.over.wait()
-        assert self.end
-        return self.end
-
-    def finish(self, end: Exit) -> None:
-        self.pid, self.end = 0, end
-        self.over.set()
-
-
-class SimulatedExecs:
-    def __init__(self, events: Events) -> None:
-        self._events = events
-        self.found: dict[str, SimulatedExec] = {}
-        self.asked: list[tuple[Execution, int, bytes | None, bool]] = []
-
-    def get(self, identity: str) -> SimulatedExec | None:
-        return self.found.get(identity)
-
-    def all(self) -> Iterable[SimulatedExec]:
-        return tuple(self.found.values())
-
-    def add(self, identity: str, container: str, owner_uid: int, by_uid: int, *command: str) -> SimulatedExec:
-        about = SimulatedAbout(container, "c" * 32, owner_uid, by_uid, command or ("/bin/true",))
-        made = self.found[identity] = SimulatedExec(identity, about)
-        self._events.exec_added(made)  # type: ignore[arg-type]
-        return made
-
-    async def start(
-        self, container: SimulatedContainer, execution: Execution, by_uid: int, *, stdin: int | None, attach: bool
-    ) -> tuple[SimulatedExec, tuple[int, ...]]:
-        self.asked.append((execution, by_uid, None if stdin is None else os.read(stdin, 100), attach))
-        made = self.add(f"e{len(self.asked)}", container.name, container.owner_uid, by_uid, *execution.command)
-        if execution.terminal:
-            master, inside = os.openpty()
-            os.close(inside)
-            return made, (master,)
-        pairs = [os.pipe() for _ in range(2 if attach else 0)]
-        for _, writer in pairs:
-            os.close(writer)
-        return made, tuple(reader for reader, _ in pairs)
-
-    def finish(self, made: SimulatedExec, end: Exit) -> None:
-        made.finish(end)
-        self._events.exec_ended(made)  # type: ignore[arg-type]
-
-    def drop(self, made: SimulatedExec) -> None:
-        del self.found[made.id]
-        self._events.exec_removed(made)  # type: ignore[arg-type]
-
-
 class SimulatedNetworks:
     def __init__(self, events: Events) -> None:
         self.found: dict[str, Network] = {}
@@ -266,6 +231,15 @@ class SimulatedNetworks:
 
     def get(self, name: str) -> Network | None:
         return self.found.get(name)
+
+    def find(self, names: Iterable[str], uid: int) -> list[Network]:
+        wanted = tuple(names)
+        if DEFAULT in wanted and DEFAULT not in self.found:
+            self.add(DEFAULT, 0)
+        found = [self.found.get(name) for name in wanted]
+        if not all(network and network.is_visible_to(uid) for network in found):
+            raise NoSuchNetwork("there is no such network")
+        return [network for network in found if network]
 
     def users(self, network: Network) -> int:
         return len(network.name)
@@ -288,6 +262,7 @@ class SimulatedNetworks:
 
 class SimulatedRegistry:
     def __init__(self) -> None:
+        self.copies = SimulatedCopies()
         self.events = Events()
         self.networks = SimulatedNetworks(self.events)
         self.images = SimulatedImages()
@@ -297,8 +272,10 @@ class SimulatedRegistry:
         self.containers: dict[str, SimulatedContainer] = {}
         self.gone: dict[str, tuple[int, Exit]] = {}
         self.stdin: list[bytes] = []
+        self.secrets: dict[str, Credentials] = {}
         self.used: dict[str, Usage] = {}
         self.asked: list[tuple[EventQuery, int]] = []  # for events, by whom
+        self.counted_for: list[int] = []  # uids
         self._ids = itertools.count(1)
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -324,21 +301,29 @@ class SimulatedRegistry:
     async def usage(self, containers: Sequence[SimulatedContainer]) -> list[Usage | None]:
         return [self.used.get(container.name) for container in containers]
 
+    async def disk_use(
+        self, containers: Sequence[SimulatedContainer], volumes: Sequence[Volume], *, uid: int
+    ) -> list[int]:
+        self.counted_for.append(uid)
+        return [len(name) for name in (*(c.name for c in containers), *(v.name for v in volumes))]
+
     def departed(self, name_or_id: str) -> tuple[int, Exit] | None:
         return self.gone.get(name_or_id)
 
     def generate_name(self, rootfs_path: str) -> str:
         return f"{os.path.basename(rootfs_path).lower().replace('_', '-')[:20]}-{len(self.containers)}"
 
-    async def create(self, spec: Spec, owner_uid: int) -> SimulatedContainer:
+    async def create(self, spec: Spec, owner_uid: int, secrets: Credentials) -> SimulatedContainer:
         if spec.name in self.containers:
             raise NameTaken(f"name {spec.name!r} is taken")
+        self.secrets[spec.name] = secrets
         return self._enlist(spec, owner_uid)
 
     async def run(
-        self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool, window: tuple[int, int]
+        self, spec: Spec, owner_uid: int, secrets: Credentials, *,
+        stdin: int | None, attach: bool, window: tuple[int, int],
     ) -> tuple[SimulatedContainer, tuple[int, ...]]:
-        made = await self.create(spec, owner_uid)
+        made = await self.create(spec, owner_uid, secrets)
         return made, await made.start(stdin=stdin, attach=attach, window=window)
 
     def open_events(self, query: EventQuery, *, reader_uid: int) -> int:
@@ -346,6 +331,15 @@ class SimulatedRegistry:
         reader, writer = os.pipe()
         os.close(writer)
         return reader
+
+    async def rename(self, container: SimulatedContainer, name: str) -> None:
+        if name in self.containers:
+            raise NameTaken(f"name {name!r} is taken")
+        self.events.removed(container)  # type: ignore[arg-type]
+        del self.containers[container.name]
+        container.spec = replace(container.spec, name=name)
+        self.containers[name] = container
+        self.events.added(container)  # type: ignore[arg-type]
 
     def forget(self, container: SimulatedContainer) -> None:
         del self.containers[container.name]
@@ -371,14 +365,3 @@ class SimulatedRegistry:
         self.containers[spec.name] = made
         self.events.added(made)  # type: ignore[arg-type]
         return made
-
-
-class SimulatedCheckup:
-    def __init__(self) -> None:
-        self.features = ("cgroup.pids", "userns")
-
-    async def findings(self) -> tuple[Finding, ...]:
-        return (
-            Finding("userns", Verdict.OK, "one was made", "Root inside is nobody outside."),
-            Finding("cgroup.io", Verdict.MISSING, "not offered", "There are no limits.", "install a kernel"),
-        )

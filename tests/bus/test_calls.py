@@ -60,6 +60,7 @@ async def test_create(client: Client, house: House, rootfs: int) -> None:
         AutoRemove=Variant("b", value=True),
         Networks=Variant("as", ["front", "back"]),
         Address=Variant("s", "10.1.2.3"),
+        Address6=Variant("s", "fd00:0:0::9"),
     )
     path, identity = await client.manager("CreateContainer", "sa{sv}t", "web-1", options, 0, fds=[rootfs])
     assert path == "/org/mctl1/container/web_2d1"
@@ -69,7 +70,7 @@ async def test_create(client: Client, house: House, rootfs: int) -> None:
     assert made.spec.command == ("/bin/sh", "-c", "exit 3")
     assert made.spec.environment == ("A=1",)
     assert made.spec.hostname == "host"
-    assert made.spec.networking == Networking(("front", "back"), "10.1.2.3")
+    assert made.spec.networking == Networking(("front", "back"), "10.1.2.3", address6="fd00::9")
     assert str(made.spec.user) == "5:6"
     assert made.spec.labels == (("team", "web"),)
     assert made.spec.limits == Limits(memory_max=64 << 20, memory_swap_max=0, cpu_quota_per_sec_usec=500_000)
@@ -204,7 +205,7 @@ async def test_a_list_tells_what_is_so_now(house: House) -> None:
     changes: list[dict[str, object]] = [
         {}, {"state": State.RUNNING, "main_pid": 7}, {"uid_shift": 9}, {"warnings": ("one",)}, {"created_usec": 2},
         {"started_usec": 3}, {"started_monotonic_usec": 4}, {"exited_usec": 5}, {"exited_monotonic_usec": 6},
-        {"end": Exit("exited", 1)}, {"end": Exit("exited", 2)}, {"leases": (LEASE,)},
+        {"end": Exit("exited", 1)}, {"end": Exit("exited", 2)}, {"leases": (LEASE,)}, {"enabled": True},
         {"spec": replace(container.spec, hostname="other")}, {"owner_uid": ALICE, "state": State.EXITED},
     ]  # fmt: skip
     for change in changes:

@@ -161,7 +161,7 @@ async def test_credentials_are_asked_once_and_forgotten_with_the_peer(bus: str) 
     gone: list[str] = []
     ours.on_peer_gone(gone.append)
     found = await asyncio.gather(*(ours.credentials_of(peer.unique_name) for _ in range(5)))
-    assert found == [Credentials(os.getuid(), frozenset({os.getgid(), *os.getgroups()}))] * 5
+    assert found == [Credentials(os.getuid(), frozenset({os.getgid(), *os.getgroups()}), os.getpid())] * 5
     assert list(ours.peers._credentials) == [peer.unique_name]
     await peer.close()
     with pytest.raises(RemoteError):
@@ -179,7 +179,12 @@ async def test_a_name_has_one_owner(bus: str) -> None:
     await first.request_name("org.example.Name")
     with pytest.raises(BusGone, match="belongs to another process"):
         await second.request_name("org.example.Name")
-    await first.close()
+    with pytest.raises(BusGone, match="belongs to another process"):
+        await second.expect_free("org.example.Name", within=0)
+    waiting = asyncio.create_task(second.expect_free("org.example.Name"))
+    await asyncio.sleep(0)
+    await first.close()  # as one that was killed, of whom the bus has not heard yet
+    await waiting
     await second.close()
 
 

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from dbus_next.signature import Variant
 
-from bus.house import ALICE, MANAGER, ROOT_UID, Client, House
+from bus.house import ALICE, BOB, MANAGER, ROOT_UID, Client, House
 from bus.polkit import NO, YES
 from mctld.bus import openings
 from mctld.bus.paths import ROOT
@@ -22,7 +24,6 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="giving files to other
 
 DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 INVALID = "org.freedesktop.DBus.Error.InvalidArgs"
-NOT_THERE = "org.mctl1.Error.NoSuchRootfs"
 PLEASE, NO_MORE = Variant("b", value=True), Variant("b", value=False)
 CREATE, PRIVILEGED = "org.mctl1.create", "org.mctl1.create-privileged"
 
@@ -54,6 +55,7 @@ async def create(client: Client, opened: list[int], options: dict[str, Variant])
     return ""
 
 
+ON_CALL = Variant("a(ssqqq)", [["tcp", "", 8080, 80, 1]])
 HARMLESS: dict[str, dict[str, Variant]] = {
     "nothing": {},
     "fewer-capabilities": {"DropCapabilities": strings("ALL"), "AddCapabilities": strings("CHOWN")},
@@ -67,6 +69,7 @@ HARMLESS: dict[str, dict[str, Variant]] = {
     "memory": {"Tmpfs": Variant("a{ss}", {"/run": "size=1g"}), "ShmSize": Variant("t", 1 << 30)},
     "own-directory": {"Mounts": Variant("a(hss)", [[1, "/a", ""], [2, "/b", "ro"]])},
     "names": {"Hosts": Variant("a{ss}", {"db": "10.0.0.1"}), "NameServers": strings("1.1.1.1")},
+    "a-port-on-call": {"ActivatedPorts": ON_CALL, "IdleUSec": Variant("t", 10**6), "IdleAction": Variant("s", "stop")},
     "a-user": {"User": Variant("s", "www-data:33")},
 }
 DANGERS: dict[str, tuple[dict[str, Variant], str]] = {
@@ -81,6 +84,10 @@ DANGERS: dict[str, tuple[dict[str, Variant], str]] = {
     "file-of-root": ({"Mounts": Variant("a(hss)", [[3, "/a", "ro"]])}, "files of other users in {}/roots (read-only)"),
     "file-of-a-group": ({"Mounts": Variant("a(hss)", [[4, "/a", ""]])}, "files of other users in {}/group"),
     "root-of-a-group": ({"Rootfs": Variant("h", 4)}, "files of other users in {}/group"),
+    "machine": ({"Machine": PLEASE}, "a place among the host's machines (systemd-machined)"),
+    "a-low-port-on-call": (
+        {"ActivatedPorts": Variant("a(ssqqq)", [["tcp", "", 80, 80, 1]])}, "the host's port 80:80/tcp",
+    ),
     "two": (
         {"Seccomp": Variant("s", "unconfined"), "UserNamespace": Variant("s", "host")},
         "no system call filter; the host's user ids",
@@ -157,6 +164,9 @@ WRONG: dict[str, dict[str, Variant]] = {
     "an address with a line": {"Hosts": Variant("a{ss}", {"a": "1.2.3.4\n1.2.3.4 b"})},
     "a server that is a name": {"NameServers": strings("dns.example")},
     "too many servers": {"NameServers": strings("1.1.1.1", "1.1.1.2", "1.1.1.3", "1.1.1.4")},
+    "a port on call of udp": {"ActivatedPorts": Variant("a(ssqqq)", [["udp", "", 8080, 80, 1]])},
+    "silence of nothing": {"IdleUSec": Variant("t", 10**6)},
+    "a port on call of what is removed": {"ActivatedPorts": ON_CALL, "AutoRemove": PLEASE},
     "a user with a space": {"User": Variant("s", "0 ")},
     "a user of another container": {"User": Variant("s", "65536")},
 }
@@ -171,11 +181,36 @@ async def test_what_nobody_may(house: House, opened: list[int], which: str) -> N
     assert house.registry.containers == {}
 
 
+async def test_a_file_system_that_hangs_holds_up_its_user_alone(
+    house: House, opened: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of a network's does, or one of a user's own laid over the path: whoever looks at the path waits."""
+    house.polkit.decide = lambda _: YES
+    hangs, looked, there = threading.Event(), threading.Event(), os.stat
+
+    def stat(path: Any, **how: Any) -> os.stat_result:
+        if path == str(tmp_path / "root"):
+            looked.set()
+            assert hangs.wait(30)
+        return there(path, **how)
+
+    monkeypatch.setattr(os, "stat", stat)
+    alice, bob = await house.client(ALICE), await house.client(BOB)
+    waiting = asyncio.ensure_future(create(alice, opened, {}))
+    try:
+        assert await asyncio.to_thread(looked.wait, 60)
+        assert await asyncio.wait_for(bob.manager("ListContainers", "a{sv}t", {}, 0), 60) == [[]]
+        assert not waiting.done()
+    finally:
+        hangs.set()
+    assert await waiting == ""
+
+
 async def test_a_pipe_is_no_mount(house: House, opened: list[int]) -> None:
     alice, (reader, writer) = await house.client(ALICE), os.pipe()
     try:
         opened = [opened[0], reader]
-        assert await create(alice, opened, {"Mounts": Variant("a(hss)", [[1, "/a", ""]])}) == NOT_THERE
+        assert await create(alice, opened, {"Mounts": Variant("a(hss)", [[1, "/a", ""]])}) == INVALID
         opened = [opened[0], os.open("/dev/null", os.O_PATH)]
         assert await create(alice, opened, {"Mounts": Variant("a(hss)", [[1, "/a", ""]])}) == INVALID
         os.close(opened[1])

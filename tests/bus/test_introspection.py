@@ -54,7 +54,9 @@ async def test_introspection_is_the_contract(house: House, client: Client) -> No
     basic = {"org.freedesktop.DBus.Peer", INTROSPECTABLE, "org.freedesktop.DBus.Properties"}
     expected = {
         "/": (basic, ["org"]),
-        "/org": (basic, ["mctl1"]),
+        "/org": (basic, ["freedesktop", "mctl1"]),
+        "/org/freedesktop": (basic, ["LogControl1"]),
+        "/org/freedesktop/LogControl1": ({*basic, "org.freedesktop.LogControl1"}, []),
         ROOT: (
             {*basic, "org.mctl1.Manager", "org.freedesktop.DBus.ObjectManager"},
             ["container", "exec", "image", "job", "network", "volume"],

@@ -11,6 +11,7 @@ from dbus_next.signature import Variant
 from bus.house import ALICE, BOB, CONTAINER, MANAGER, PROPERTIES, ROOT_UID, Client, House
 from bus.polkit import NO, YES
 from mctld.bus.paths import NETWORKS, ROOT, container_path, network_path
+from mctld.networking import Fixed
 from mctld.ports import Port
 
 NETWORK = "org.mctl1.Network"
@@ -136,3 +137,34 @@ async def test_bad_ports_are_refused_before_anybody_is_asked(house: House) -> No
     error = await alice.error(path, CONTAINER, "Publish", "a(ssqqq)t", [["icmp", "", 1, 1, 1]], 0)
     assert "protocol 'icmp' is not known" in error.text
     assert house.polkit.asked == []
+
+
+async def test_connecting_is_managing_the_container_by_a_network_that_one_may_use(house: House) -> None:
+    web = house.registry.add("web", ALICE)
+    house.registry.networks.add("front", ROOT_UID)
+    house.registry.networks.add("his", BOB)
+    alice = await house.client(ALICE)
+    house.polkit.decide = lambda _: YES
+    fixed = {"Address": Variant("s", "10.90.0.7"), "Address6": Variant("s", "FD00:0::0:7")}
+    await alice.container("web", "Connect", "sa{sv}t", "front", fixed, 0)
+    await alice.container("web", "Connect", "sa{sv}t", "front", {"Aliases": Variant("as", ["db", "sql"])}, 0)
+    await alice.container("web", "Disconnect", "st", "front", 0)
+    connected = ("connect", "front", Fixed("10.90.0.7", "fd00::7"))
+    done = [connected, ("connect", "front", Fixed(), "db", "sql"), ("disconnect", "front")]
+    assert web.done == done
+    assert [asked.action for asked in house.polkit.asked] == ["org.mctl1.manage-own"] * 3
+    assert house.polkit.asked[0].details["network"] == "front"
+    path = container_path("web")
+    error = await alice.error(path, CONTAINER, "Connect", "sa{sv}t", "his", {}, 0)
+    assert error.name == "org.mctl1.Error.NoSuchNetwork"
+    house.polkit.asked.clear()
+    wrong = (("no/name", "Address", "10.90.0.7"), ("front", "Address", "::1"), ("front", "Ip", "10.90.0.7"),
+             ("front", "Address6", "10.90.0.7"), ("front", "Address6", "fe80::1%eth0"))  # fmt: skip
+    for network, key, value in wrong:
+        given = {key: Variant("s", value)}
+        error = await alice.error(path, CONTAINER, "Connect", "sa{sv}t", network, given, 0)
+        assert error.name == "org.freedesktop.DBus.Error.InvalidArgs"
+    assert house.polkit.asked == []
+    error = await alice.error(path, CONTAINER, "Connect", "sa{sv}t", "front", {"Aliases": Variant("as", ["a b"])}, 0)
+    assert "Aliases 'a b' is not a host name" in error.text
+    assert web.done == done

@@ -75,6 +75,42 @@ async def test_everybody_hears_only_of_what_they_may_see(house: House) -> None:
     assert heard == [3, 3, 0, 3, 0]
 
 
+async def test_who_may_not_see_all_any_more_hears_no_more(house: House) -> None:
+    """polkit tells when its rules have changed; where it was started anew, they may have changed as well."""
+    admin = await house.client(BOB)
+    house.polkit.decide = lambda asked: YES
+    await admin.manager("Subscribe")
+    house.registry.add("one", ALICE)
+    house.polkit.decide = own
+    before = len(house.polkit.asked)
+    house.polkit.changed(house.connection.unique_name)
+    await asked_again(house, before)
+    house.registry.add("two", ALICE)
+    house.polkit.decide = lambda asked: YES
+    before = len(house.polkit.asked)
+    await house.polkit.renew()
+    await asked_again(house, before)
+    house.registry.add("three", ALICE)
+    await admin.settled()
+    assert [body[0] for _, _, body in admin.signals] == [container_path("one"), container_path("three")]
+
+
+async def asked_again(house: House, before: int) -> None:
+    """And the answer has been heard."""
+    while len(house.polkit.asked) == before:
+        await house.polkit.news()
+    herald = house.registry.events._listeners[0]
+    if herald._reconsidering is not None:  # type: ignore[attr-defined]
+        await herald._reconsidering  # type: ignore[attr-defined]
+
+
+async def test_a_change_of_rules_asks_for_nobody_where_nobody_listens(house: House) -> None:
+    alice = await house.client(ALICE)
+    house.polkit.changed(house.connection.unique_name)
+    await alice.settled()
+    assert house.polkit.asked == []
+
+
 async def test_get_managed_objects_subscribes_and_unsubscribe_ends_it(house: House) -> None:
     alice = await house.client(ALICE)
     house.polkit.decide = own

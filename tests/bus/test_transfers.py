@@ -115,7 +115,7 @@ async def test_a_login_is_no_pipe(house: House) -> None:
     error = await root.error(ROOT, MANAGER, "PullImage", "sa{sv}t", *body, fds=[reading])
     os.close(reading)
     os.close(writing)
-    assert error.text == "Authentication is no file: pass a memfd"
+    assert error.text == "Authentication is not a file that is open for reading"
 
 
 async def test_an_image_that_is_not_there(house: House) -> None:

@@ -22,6 +22,7 @@ from mctld.bus.door import checked_contract
 from mctld.bus.paths import container_path, decode_label, encode_label
 from mctld.bus.peers import Credentials
 from mctld.errors import InvalidArgs, NoSuchRootfs
+from mctld.kernel import filesystem
 from mctld.runtime import rootfs
 from mctld.spec import Rootfs
 
@@ -87,7 +88,7 @@ def test_an_option_of_another_type_is_refused(key: str) -> None:
 
 
 def test_unknown_options_are_refused() -> None:
-    with pytest.raises(InvalidArgs, match=r"option 'Memory\\nMax' is not known; known are AddCapabilities, Address, "):
+    with pytest.raises(InvalidArgs, match=r"option 'Memory\\nMax' is not known; known are ActivatedPorts, Add"):
         parse({"Memory\nMax": Variant("t", 1)})
     with pytest.raises(InvalidArgs, match="Stdin"):
         parse({"Stdin": Variant("h", 0)})
@@ -167,7 +168,7 @@ def test_what_is_no_root_directory(tmp_path: Path) -> None:
         (directory(tmp_path / "new\nline"), InvalidArgs, "control character"),
         (directory(tmp_path / "control\x1b[2J"), InvalidArgs, "control character"),
         (os.open(os.fsencode(tmp_path) + b"/\xff", os.O_RDONLY), InvalidArgs, "UTF-8"),
-        (reader, NoSuchRootfs, "does not see"),
+        (reader, NoSuchRootfs, "is not a directory"),
     ]
     for fd, error, words in cases:
         with pytest.raises(error, match=words):
@@ -188,7 +189,7 @@ def test_a_path_that_leads_elsewhere_is_refused(tmp_path: Path, monkeypatch: pyt
 
 def test_a_fuse_directory_of_a_user_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fd = directory(tmp_path)
-    monkeypatch.setattr(openings, "mount_type", lambda _: "fuse.sshfs")
+    monkeypatch.setattr(filesystem, "kind", lambda _: "fuse.sshfs")
     monkeypatch.setattr(openings, "os", None)
     with pytest.raises(NoSuchRootfs, match=r"fuse\.sshfs"):
         openings.rootfs(fd, ALICE)
@@ -198,7 +199,7 @@ def test_a_fuse_directory_of_a_user_is_not_touched(tmp_path: Path, monkeypatch: 
 def test_the_type_of_a_mount(tmp_path: Path) -> None:
     for path in ("/proc", str(tmp_path)):
         fd = directory(path)
-        assert (openings.mount_type(fd) == "proc") == (path == "/proc")
+        assert (filesystem.kind(fd) == "proc") == (path == "/proc")
         os.close(fd)
 
 
@@ -252,7 +253,7 @@ def test_descriptors_are_closed_once() -> None:
         ('<annotation name="org.mctl1.Action" value="org.mctl1.logs"/>', "", "OpenLog declares no org.mctl1.Action"),
         ('value="org.mctl1.logs"', 'value="org.mctl1.other"', "does not know"),
         ('<method name="OpenLog">', '<method name="OpenLogs">', "ContainerObject.open_logs is missing"),
-        ('name="Name" type="s" access="read"', 'name="Name" type="s" access="readwrite"', "writable"),
+        ('name="Name" type="s" access="read"', 'name="Name" type="s" access="readwrite"', "is readwrite"),
         ("</node>", "", "no element found"),
         ('<interface name="org.mctl1.Container">', '<interface name="org.mctl1.Box">', "no XML declares"),
     ],

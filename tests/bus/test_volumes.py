@@ -27,6 +27,20 @@ async def names(client: Client) -> list[str]:
     return sorted(each["Name"].value for each in found)
 
 
+async def test_disk_use_is_told_of_what_is_visible(house: House) -> None:
+    house.polkit.decide = own_only
+    for owner, name in ((ALICE, "hers"), (BOB, "his")):
+        house.registry.volumes.add(name, owner)
+        house.registry.add(f"{name}-web", owner)
+    alice, root = await house.client(ALICE), await house.client(ROOT_UID)
+    (found,) = await alice.manager("GetDiskUsage", "t", 0)
+    assert [(e["Kind"].value, e["Name"].value, e["OwnerUID"].value, e["Size"].value) for e in found] == [
+        ("container", "hers-web", ALICE, 8), ("volume", "hers", ALICE, 4),
+    ]  # fmt: skip
+    assert len((await root.manager("GetDiskUsage", "t", 0))[0]) == 4
+    assert house.registry.counted_for == [ALICE, ROOT_UID]
+
+
 async def test_they_are_their_owners_alone(house: House) -> None:
     house.polkit.decide = own_only
     for name, owner in (("hers", ALICE), ("his", BOB), ("roots", ROOT_UID)):

@@ -61,6 +61,38 @@ def test_a_broken_header_is_refused() -> None:
         decode_header(frame)
 
 
+def message_of(fields: bytes) -> bytes:
+    head = b"l\1\0\1" + bytes(4) + (3).to_bytes(4, "little") + len(fields).to_bytes(4, "little")
+    return head + fields + bytes(-len(fields) % 8)
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        b"\x2a\1y\0\7",
+        b"\x2a\1v\0\1u\0\0\7" + bytes(3),
+        b"\x2a\2as\0" + bytes(3 + 4),
+        b"\x2a\1s\0\1" + bytes(3) + b"x\0",
+        b"\x2a\1u\0\7" + bytes(3),
+    ],
+)
+def test_fields_that_nobody_has_heard_of_are_passed_over(unknown: bytes) -> None:
+    known = b"\1\1o\0" + (2).to_bytes(4, "little") + b"/a\0" + bytes(5)
+    member = b"\3\1s\0" + (1).to_bytes(4, "little") + b"D\0"
+    between = unknown + bytes(-len(unknown) % 8)
+    for fields in (known + between + member, between + known + member, known + member + bytes(6) + unknown):
+        (frame,) = Framer().feed(message_of(fields))
+        assert decode_header(frame) == Header(Kind.CALL, 0, 3, "/a", "", "D")
+
+
+@pytest.mark.parametrize("cut", range(1, 11))
+def test_a_field_that_is_longer_than_the_header_is_refused(cut: int) -> None:
+    whole = b"\1\1o\0" + (2).to_bytes(4, "little") + b"/a\0"
+    (frame,) = Framer().feed(message_of(whole[:-cut]))
+    with pytest.raises(Malformed):
+        decode_header(frame)
+
+
 def test_big_endian() -> None:
     fields = b"\1\1o\0" + (2).to_bytes(4, "big") + b"/a\0" + bytes(5) + b"\3\1s\0" + (1).to_bytes(4, "big") + b"D\0"
     head = b"B\1\0\1" + (0).to_bytes(4, "big") + (3).to_bytes(4, "big") + len(fields).to_bytes(4, "big")

@@ -17,11 +17,12 @@ MAX_LINES, MAX_FUNCTION = 400, 40
 SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 SPECIFICATION = {
-    "errors", "bounds", "capability", "configuration", "cpuset", "dangers", "device", "encoding", "execution", "health",
-    "hidden", "image", "limits", "mounts", "networking", "platform", "ports", "reference", "restart", "security",
-    "spec", "state", "unreadable", "usage", "volume",
+    "activation", "bounds", "capability", "conf", "configuration", "cpuset", "credential", "dangers", "device",
+    "encoding", "errors", "execution", "health", "hidden", "image", "limits", "machine", "mounts",
+    "network_settings", "networking", "platform", "ports", "process", "quotas", "reach", "reference", "restart",
+    "security", "spec", "state", "unreadable", "usage", "volume",
 }  # fmt: skip
-PARTS = {"runtime", "network", "images", "systemd", "store", "settings"}  # they do not know each other
+PARTS = {"runtime", "network", "names", "images", "systemd", "store", "settings"}  # they do not know each other
 FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "__init__": set(),
     "errors": set(),
@@ -29,49 +30,66 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "state": {"errors"},
     "bounds": {"errors"},
     "cpuset": {"errors", "bounds"},
-    "limits": {"errors", "bounds", "cpuset"},
+    "conf": {"bounds"},
+    "quotas": {"errors", "bounds", "conf"},
+    "reach": {"errors", "bounds"},
+    "limits": {"errors", "bounds", "cpuset", "reach"},
     "ports": {"errors", "bounds"},
     "networking": {"errors", "bounds", "ports"},
+    "network_settings": {"conf", "errors", "networking"},
+    "activation": {"errors", "bounds", "ports"},
     "mounts": {"errors", "bounds"},
     "device": {"errors", "bounds"},
+    "machine": {"mounts"},
     "restart": {"errors", "bounds"},
     "health": {"errors", "bounds"},
     "hidden": set(),
+    "process": set(),
     "usage": set(),
     "security": {"capability", "errors", "bounds", "hidden"},
+    "credential": {"errors", "bounds"},
     "reference": {"errors", "bounds"},
     "platform": {"errors", "bounds"},
     "volume": {"errors", "bounds", "mounts"},
     "configuration": {"errors", "bounds", "health"},
     "image": {"errors", "bounds", "configuration", "reference"},
     "spec": {
-        "errors", "bounds", "image", "device", "health", "limits", "mounts", "networking", "restart", "security",
-        "volume",
+        "activation", "errors", "bounds", "credential", "image", "device", "health", "limits", "mounts", "networking",
+        "ports", "restart", "security", "volume",
     },
     "execution": {"errors", "spec"},
     "dangers": {"capability", "image", "mounts", "networking", "security", "spec"},
     "encoding": {
-        "device", "health", "image", "limits", "mounts", "networking", "restart", "security", "spec", "volume",
+        "activation", "device", "health", "image", "limits", "mounts", "networking", "restart", "security", "spec",
+        "volume",
     },
     "unreadable": {"errors", "networking", "spec"},
     "kernel": set(),
     "settings": SPECIFICATION,
+    "chronicle": set(),
+    "reporting": {"chronicle"},
     "leases": SPECIFICATION,
     "catalog": SPECIFICATION,
     "ids": {"errors"},
-    "database": {"errors"},
+    "durable": set(),
+    "settlement": {"durable"},
+    "database": {"durable", "errors"},
     "copies": set(),
     "reserve": set(),
     "rebuilding": {"copies", "encoding", "ids", "unreadable"},
-    "store": {"catalog", "copies", "database", "ids", "leases", "rebuilding", "reserve", *SPECIFICATION},
+    "store": {"catalog", "copies", "database", "ids", "leases", "rebuilding", "reserve", "settlement", *SPECIFICATION},
     "systemd": SPECIFICATION,
     "network": {"kernel", *SPECIFICATION},
-    "images": {"kernel", *SPECIFICATION},
-    "runtime": {"kernel", *SPECIFICATION},
-    "lifecycle": {*PARTS, *SPECIFICATION},
-    "bus": {"lifecycle", *SPECIFICATION, "VERSION"},
-    "daemon": {"bus", "lifecycle", "ids", *PARTS, *SPECIFICATION, "VERSION"},
-    "__main__": {"daemon", "settings", "errors", "VERSION"},
+    "names": set(),  # a program of its own
+    "relaying": set(),  # as well
+    "images": {"durable", "kernel", *SPECIFICATION},
+    "runtime": {"kernel", *SPECIFICATION, "VERSION"},
+    "copying": {"images", "kernel", "runtime", *SPECIFICATION},
+    "oci": {"runtime", "kernel", *SPECIFICATION, "VERSION"},
+    "lifecycle": {"chronicle", "copying", "durable", *PARTS, *SPECIFICATION, "VERSION"},
+    "bus": {"kernel", "chronicle", "lifecycle", "reporting", *SPECIFICATION, "VERSION"},
+    "daemon": {"bus", "chronicle", "lifecycle", "ids", "reporting", *PARTS, *SPECIFICATION, "VERSION"},
+    "__main__": {"daemon", "network_settings", "quotas", "reporting", "settings", "errors", "VERSION"},
 }
 DBUS_NEXT_INSIDE = {"bus/codec.py"}  # the only files that may touch the inner names of dbus-next
 
@@ -161,6 +179,29 @@ def test_one_file_touches_the_inside_of_dbus_next(path: Path) -> None:
     text = path.read_text()
     inside = "dbus_next._private" in text or "SignatureTree" in text
     assert inside == (str(path.relative_to(SERVICE)) in DBUS_NEXT_INSIDE)
+
+
+# What mctl-oci may have loaded when it makes a container: each command pays for it.
+OCI_SPARES = {"collections", "copyreg", "enum", "functools", "json", "keyword", "re", "reprlib", "selectors"}
+OCI_LOADS = SPAWNER_LOADS - OCI_SPARES | {"importlib", "time", "warnings"}
+
+
+def test_the_oci_command_is_light() -> None:
+    prctl = importlib.util.find_spec("prctl")
+    assert prctl is not None
+    assert prctl.origin is not None
+    code = (
+        "import sys; before = {*sys.modules}; sys.path += sys.argv[1:]\n"
+        "import mctld.oci.lean; mctld.oci.lean.load()\n"
+        "import mctld.oci.__main__, mctld.oci.commands.run, mctld.oci.commands.exec, mctld.oci.cgroup.bus\n"
+        "print(*{*sys.modules} - before)"
+    )
+    command = [sys.executable, "-IS", "-c", code, str(SERVICE.parent), str(Path(prctl.origin).parent)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    loaded = result.stdout.split()
+    assert "mctld.oci.creation" in loaded
+    assert {m.split(".")[0] for m in loaded if not m.startswith("_")} <= OCI_LOADS
 
 
 def test_the_spawner_is_light() -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from mctld.bus.ability import CAN, MAKING, STATELESS, STATES
 from mctld.bus.authority import RULES
-from mctld.bus.contract import ACTION, snake
+from mctld.bus.contract import ACTION, Contract, snake
 from mctld.bus.door import checked_contract
 from mctld.bus.standard import MEMBER
 
@@ -97,7 +98,7 @@ def test_the_policy_has_exactly_the_actions_that_are_asked_for() -> None:
 
 def test_every_rule_is_used_by_a_member_or_decided_by_a_question() -> None:
     declared = {notes(m)[ACTION] for kind in ("method", "property") for _, m in members(kind)}
-    found_by_questions = {"create-privileged", "exec-privileged", "publish-privileged"}
+    found_by_questions = {"create-privileged", "exec-privileged", "publish-privileged", "daemon-admin"}
     assert set(RULES) - declared == {f"org.mctl1.{name}" for name in found_by_questions}
     assert MEMBER not in RULES
 
@@ -118,3 +119,21 @@ def test_other_peoples_generators_read_it(file: Path, tmp_path: Path) -> None:
     import subprocess
 
     subprocess.run(["/usr/bin/gdbus-codegen", "--body", "--output", str(tmp_path / "out.c"), str(file)], check=True)
+
+
+def test_every_method_says_in_which_states_it_does_something() -> None:
+    """A new method of org.mctl1.Container goes into STATES or STATELESS of bus/ability.py, for Can."""
+    methods = set(Contract(str(ROOT / "dbus"))["org.mctl1.Container"].methods)
+    assert methods - {CAN} == {*STATES, *STATELESS}
+
+
+def test_what_the_manager_makes_is_asked_as_the_contract_says() -> None:
+    methods = Contract(str(ROOT / "dbus"))["org.mctl1.Manager"].methods
+    assert {name: action for name, (action, _) in MAKING.items()} == {name: methods[name].action for name in MAKING}
+
+
+def test_the_subject_is_never_a_process() -> None:
+    """For polkit: a pid may be somebody else's by now, CVE-2013-4288."""
+    files = sorted((ROOT / "service" / "mctld").rglob("*.py"))
+    assert len(files) > 100
+    assert [file for file in files if "unix-process" in file.read_text()] == []

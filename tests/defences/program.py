@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from defences.networks import NETWORKS
 from defences.table import DEFENCES
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ FAILED = 1  # pytest's exit status where a test failed; others mean that nothing
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    chosen = [defence for defence in DEFENCES if options.k in f"{defence.keeps} {defence.file}"]
+    chosen = [defence for defence in (*DEFENCES, *NETWORKS) if options.k in f"{defence.keeps} {defence.file}"]
     if options.list:
         for defence in chosen:
             print(f"{defence.keeps}\n    {defence.file}, seen by {defence.tests}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kernel.laboratory import NETWORK, SECOND, Namespace, connection
-from mctld.network import kernel_settings
+from mctld.network import conntrack, kernel_settings
 from mctld.network.firewall import Firewall
 from mctld.network.host import Host
 from mctld.network.monitor import Monitor
@@ -44,6 +46,40 @@ ip addr add 192.0.2.2/24 dev outer
 ip addr add 2001:db8::2/64 dev outer nodad
 ip link set outer up
 ip link set lo up
+"""
+
+
+CROWDED = """
+import os, resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (2048, 2048))
+held = [os.dup(0) for _ in range(1100)]
+from mctld.network.firewall import Firewall
+from mctld.network.ruleset import Ruleset
+from kernel.laboratory import NETWORK
+firewall = Firewall()
+firewall.replace(Ruleset((NETWORK,)))
+assert firewall.is_present()
+firewall.replace(Ruleset(()))
+assert not firewall.is_present()
+del firewall
+for descriptor in held:  # the library's socket is not among ours, nor has its end closed one of them
+    os.close(descriptor)
+"""
+
+
+COPIED = """
+import os, time
+held = [os.open("/dev/null", os.O_RDONLY) for _ in range(8)]
+from mctld.kernel import expendable
+from mctld.network.firewall import Firewall
+firewall = Firewall()
+for _ in range(3):
+    gone = os.open("/", os.O_RDONLY)
+    expendable.close([gone])
+    while os.path.exists(f"/proc/self/fd/{gone}"):
+        time.sleep(0.01)
+for descriptor in held:
+    os.close(descriptor)
 """
 
 
@@ -201,6 +237,67 @@ def test_what_is_withdrawn_is_gone(world: World) -> None:
     assert seen(world.a, world.outside, "192.0.2.1", 8080) == ""
 
 
+class Listener:
+    """Takes datagrams at port 80, as syslogd does: it never answers."""
+
+    def __init__(self, there: Namespace) -> None:
+        self.socket: socket.socket = there.do(lambda: listening(socket.AF_INET6, socket.SOCK_DGRAM, 80))
+
+    def hears(self) -> bool:
+        try:
+            return self.socket.recv(1) == b"?"
+        except TimeoutError:
+            return False
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+def test_who_keeps_sending_datagrams_reaches_what_is_published_now(world: World, address: str) -> None:
+    """The kernel asks the rules for the first packet of a flow alone."""
+    port = Port("udp", "", 5140, 80)
+    first, second = Listener(world.a), Listener(world.b)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sending: socket.socket = world.outside.do(lambda: socket.socket(family, socket.SOCK_DGRAM))
+    sending.bind(("", 5555))
+
+    def send() -> None:
+        sending.sendto(b"?", (address, 5140))
+
+    def forgotten() -> int:
+        return int(world.host.do(lambda: conntrack.forget([port, Port("udp", "", 5200, 80, 9)])))
+
+    with sending, first.socket, second.socket:
+        send()  # before anything is published
+        world.publish(port)
+        send()
+        assert not first.hears(), "the kernel must remember: else this test shows nothing"
+        assert forgotten() == 1
+        send()
+        assert first.hears()
+        world.host.do(lambda: world.firewall.remove(_of(port, "a", 2), Ruleset((NETWORK, SECOND))))
+        world.publish(port, to="b", number=3)
+        send()
+        assert first.hears()
+        assert forgotten() == 1
+        send()
+        assert second.hears()
+        assert not first.hears()
+        assert world.host.do(lambda: conntrack.forget([port])) == 1
+
+
+def _of(port: Port, container: str, number: int) -> list[Publication]:
+    return [Publication(port, connection(container, number).lease)]
+
+
+def test_flows_of_others_are_not_forgotten(world: World) -> None:
+    port = Port("udp", "192.0.2.7", 80, 80)
+    assert seen(world.outside, world.a, "192.0.2.2", 80, udp=True)  # out, to such a port elsewhere
+    assert seen(world.host, world.outside, "192.0.2.1", 80, udp=True)
+    assert seen(world.host, world.outside, "192.0.2.1", 81, at=81, udp=True)
+    assert world.host.do(lambda: conntrack.forget([port])) == 0
+    everywhere = [replace(port, address=""), Port("tcp", "", 81, 80)]
+    assert [world.host.do(lambda: conntrack.forget(everywhere)) for _ in range(2)] == [1, 0]
+
+
 def test_the_hosts_loopback_is_not_the_neighbours(world: World) -> None:
     """route_localnet opens it, CVE-2020-8558: our rules close it."""
     world.a.do(lambda: kernel_settings.write("ipv4/conf/all/route_localnet", "1"))
@@ -208,6 +305,18 @@ def test_the_hosts_loopback_is_not_the_neighbours(world: World) -> None:
     assert seen(world.host, world.a, "127.0.0.1", 80) == ""
     world.host.shell("nft flush chain inet mctl early")
     assert seen(world.host, world.a, "127.0.0.1", 80) == "172.20.0.2", "the attack must work without the rule"
+
+
+def test_the_name_server_is_for_containers_and_the_host(world: World) -> None:
+    world.outside.shell("ip route add 172.20.0.0/16 via 192.0.2.1; ip route add fd12:3456:789a::/64 via 2001:db8::1")
+    for address in ("172.20.0.1", "fd12:3456:789a::1"):
+        for udp in (False, True):
+            assert seen(world.host, world.outside, address, 53, at=53, udp=udp) == ""
+            for client in (world.a,) if udp else (world.a, world.c, world.host):  # else its answer has another address
+                assert seen(world.host, client, address, 53, at=53, udp=udp) != ""
+    assert seen(world.host, world.outside, "192.0.2.1", 53, at=53) == "192.0.2.2"
+    world.host.shell("nft flush chain inet mctl early")
+    assert seen(world.host, world.outside, "172.20.0.1", 53, at=53) != "", "it must be reached without the rule"
 
 
 def test_the_hosts_own_firewall_stays_in_charge(world: World) -> None:
@@ -224,7 +333,7 @@ def test_nobody_elses_rules_are_touched(world: World) -> None:
     before = world.host.shell("nft list table inet own; nft list table ip mctl")
     world.publish(Port("tcp", "", 8080, 80))
     world.host.do(lambda: world.firewall.replace(Ruleset((NETWORK,))))
-    world.host.do(world.firewall.take_down)
+    world.host.do(lambda: world.firewall.replace(Ruleset(())))
     assert world.host.shell("nft list ruleset") == before
 
 
@@ -247,6 +356,17 @@ def test_an_element_that_is_there_already_is_no_hindrance(world: World) -> None:
     world.publish(Port("tcp", "", 8080, 81))
     world.publish(Port("tcp", "", 8080, 80))
     assert seen(world.a, world.outside, "192.0.2.1", 8080) == "192.0.2.2"
+
+
+@pytest.mark.parametrize("service", [CROWDED, COPIED], ids=["more-than-select-knows", "copied-to-close"])
+def test_the_descriptors_of_a_service(world: World, service: str) -> None:
+    """select(2) knows 1,024, and glibc aborts a process that goes beyond. What has a copy of the service's memory, and
+    shares its descriptors to close some of them, closes no others.
+    """
+    command = [sys.executable, "-c", service]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = world.host.do(lambda: subprocess.run(command, env=environment, capture_output=True, text=True, check=False))
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_internal_network_has_no_way_out_nor_in(world: World) -> None:

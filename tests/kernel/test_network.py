@@ -10,7 +10,7 @@ import pytest
 
 from kernel.laboratory import NETWORK, SECOND, UPLINK, Namespace, connection, reaches
 from mctld.errors import SubnetInUse
-from mctld.network import kernel_settings
+from mctld.network import kernel_settings, messages
 from mctld.network.host import Host
 
 if TYPE_CHECKING:
@@ -86,6 +86,23 @@ def test_the_last_runs_link_is_no_hindrance(outer: Namespace, inner: Namespace, 
     earlier.close()
 
 
+def test_the_last_runs_link_may_go_just_then(
+    outer: Namespace, inner: Namespace, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel takes a namespace down when it finds the time: here between our two looks at its link."""
+    earlier, delete = Namespace(), messages.delete_link
+    outer.do(lambda: host.connect([connection("a", 9)], earlier.descriptor))
+
+    def too_late(name: str) -> messages.Request:
+        outer.shell(f"ip link delete {name}")
+        return delete(name)
+
+    monkeypatch.setattr(messages, "delete_link", too_late)
+    outer.do(lambda: host.connect([connection("a", 9)], inner.descriptor))
+    assert "eth0" in inner.links()
+    earlier.close()
+
+
 def test_a_lost_bridge_comes_back_with_its_links(outer: Namespace, inner: Namespace, host: Host) -> None:
     other = Namespace()
     outer.do(lambda: host.connect([connection("a", 9)], inner.descriptor))
@@ -140,6 +157,32 @@ def test_after_a_crash_links_of_nobody_go_and_those_of_others_stay(
     assert outer.links()[kept.link]["master"] == "mctl0"
     next_life.close()
     other.close()
+
+
+def test_the_way_out_changes_before_the_interface_goes(
+    outer: Namespace, inner: Namespace, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash in between leaves the container one."""
+    first, second = connection("a", 9), connection("a", 7, SECOND, 1)
+    outer.do(lambda: host.connect([first, second], inner.descriptor))
+    assert "dev eth0" in inner.shell("ip route show default")
+    with monkeypatch.context() as patched:
+        patched.setattr(Host, "cut", None)
+        with pytest.raises(TypeError):
+            outer.do(lambda: host.disconnect(first, second, inner.descriptor))
+    for family in ("-4", "-6"):
+        (route,) = inner.shell(f"ip {family} route show default").splitlines()
+        assert "dev eth1" in route
+    outer.do(lambda: host.disconnect(first, second, inner.descriptor))
+    assert first.link not in outer.links()
+
+
+def test_forwarding_stays_on_for_whoever_came_meanwhile(outer: Namespace, inner: Namespace, host: Host) -> None:
+    outer.do(lambda: host.connect([connection("a", 9)], inner.descriptor))
+    outer.do(lambda: host.remove(SECOND, lambda: False))
+    assert outer.do(lambda: kernel_settings.read("ipv4/ip_forward")) == "1"
+    outer.do(lambda: host.remove(NETWORK, lambda: True))
+    assert outer.do(lambda: kernel_settings.read("ipv4/ip_forward")) == "0"
 
 
 def test_the_host_is_left_as_it_was_found(outer: Namespace, inner: Namespace, host: Host, tmp_path: Path) -> None:

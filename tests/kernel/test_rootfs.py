@@ -163,7 +163,7 @@ def mounts_of(staging: rootfs.Staging) -> tuple[int, int]:
         with open("/proc/thread-self/mountinfo") as file:
             return len(file.readlines())
 
-    return staging._thread.submit(count).result(), count()
+    return staging._threads.submit(count).result(), count()
 
 
 def open_descriptors() -> int:

@@ -21,17 +21,21 @@ if TYPE_CHECKING:
     from machine.guest import Machine
 
 KINDS = ("nspawn", "qemu")
+PEERS = {"engines", "hosts"}  # directories of tests in machines with packages that no other test needs
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("machine")
     group.addoption("--machine", choices=KINDS, default="nspawn", help="how the machine is booted")
     group.addoption("--distro", choices=DISTROS, default=DISTROS[0], help="the Debian inside")
+    group.addoption("--siege", action="store_true", help="also the tests that take minutes")
+    group.addoption("--peers", action="store_true", help="also other engines on mctl-oci, firewalld and resolved")
     group.addoption("--deb", type=Path, help="the package to install; default: build it now")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     for line in ("nspawn: only in systemd-nspawn", "qemu: only in qemu (own kernel, every cgroup controller)",
+                 "siege: takes minutes, only with --siege",
                  "both: in systemd-nspawn and in qemu",
                  "allow_journal(regex, ...): warnings of our services that this test provokes"):  # fmt: skip
         config.addinivalue_line("markers", line)
@@ -40,8 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselects what belongs to the other kind of machine: unmarked tests run in nspawn, the quick one."""
     kind = config.getoption("--machine", default="nspawn")
-    kept = [item for item in items if runs_on(item, kind)]
-    dropped = [item for item in items if not runs_on(item, kind)]
+    siege = config.getoption("--siege", default=False)
+    left_out = set() if config.getoption("--peers", default=False) else PEERS
+    kept = [item for item in items if runs_on(item, kind) and (siege or item.get_closest_marker("siege") is None)]
+    kept = [item for item in kept if item.path.parent.name not in left_out]
+    dropped = [item for item in items if item not in kept]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept

@@ -22,6 +22,8 @@ PACKAGES = (
     "busybox-static", "iproute2", "nftables", "procps", "tini", "util-linux", "libglib2.0-bin", "strace", "man-db",
     "skopeo", "docker-registry", "openssl",
 )  # fmt: skip
+# For those who call from elsewhere or otherwise, and machinectl with systemd-machined.
+SHELLS = ("openssh-server", "openssh-client", "zsh", "fish", "systemd-container")
 KERNEL = ("linux-image-cloud-amd64", "initramfs-tools", "kmod", "udev")
 USERS = (("alice", 1000), ("bob", 1001))
 AGENT = Path(__file__).with_name("agent.py")
@@ -54,7 +56,7 @@ class Image:
 
     @property
     def packages(self) -> tuple[str, ...]:
-        return PACKAGES + KERNEL if self.with_kernel else PACKAGES
+        return PACKAGES + (KERNEL if self.with_kernel else SHELLS)
 
     @property
     def name(self) -> str:
@@ -81,7 +83,7 @@ class Image:
                 file = root / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text)
-            subprocess.run(["chroot", str(root), "sh", "-euc", self._script()], check=True, env=_environment())
+            subprocess.run(["chroot", str(root), "sh", "-euc", self._script()], check=True, env=environment())
             root.rename(target)
 
     def _bootstrap(self, root: Path) -> None:
@@ -91,7 +93,7 @@ class Image:
                    '--aptopt=Acquire::Retries "3"', '--dpkgopt=path-exclude=/usr/share/doc/*',
                    self.distro, str(root)]  # fmt: skip
         with log.open("wb") as output:
-            done = subprocess.run(command, stdout=output, stderr=output, check=False, env=_environment())
+            done = subprocess.run(command, stdout=output, stderr=output, check=False, env=environment())
         if done.returncode:
             raise host.HostError(f"mmdebstrap {self.distro} failed ({done.returncode}):\n{log.read_text()[-4000:]}")
 
@@ -113,6 +115,7 @@ class Image:
         lines += ["passwd -q -d root", ": >/etc/machine-id", "rm -f /var/lib/dbus/machine-id /etc/resolv.conf"]
         if not self.with_kernel:
             lines.append("ln -sf /dev/null /etc/systemd/system/systemd-modules-load.service")
+            lines.append("systemctl -q disable ssh.service ssh.socket")
         if self.with_kernel:
             lines += ["ln -s ../harness-agent.service /etc/systemd/system/sysinit.target.wants",
                       "ln -sf /dev/null /etc/systemd/system/getty@tty1.service"]  # fmt: skip
@@ -120,7 +123,7 @@ class Image:
         return "\n".join(lines)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     keep = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
     return {**keep, "PATH": host.search_path(), "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
 

@@ -22,12 +22,13 @@ SETTLE_SECONDS = 8.0  # within it PID 1 unloads the last scope, the kernel frees
 # What the first use of the service brings and what stays on purpose.
 EXPECTED = {
     "mounts": r"/run/user/\d+ .*|/proc/sys/fs/binfmt_misc .*|/run/credentials/.*",
-    "units": r"(mctld|mctl-spawner)\.(service|socket) .*|mctl\S*\.slice .*",
-    "cgroups": r".*/(mctld|mctl-spawner)\.service(/.*)?",
-    "processes": r".* in \S*/(mctld|mctl-spawner)\.service(/.*)?",
+    "units": r"(mctld|mctl-spawner|mctl-names)\.(service|socket) .*|mctl\S*\.slice .*",
+    "cgroups": r".*/(mctld|mctl-spawner|mctl-names)\.service(/.*)?",
+    "processes": r".* in \S*/(mctld|mctl-spawner|mctl-names)\.service(/.*)?",
     "links": r"mctl0:",  # the bridge of the default network stays
-    "records": r".*:(mctld|mctl-spawner)\.(service|socket)|.*:mctl\S*\.slice",
-    "files": r"/run/mctl/([^/]+\.(sock|socket|lock|pid)|staging(/\d+)?|network(/found)?|seccomp(/[0-9a-f]{64})?)",
+    "records": r".*:(mctld|mctl-spawner|mctl-names)\.(service|socket)|.*:mctl\S*\.slice",
+    "files": r"/run/mctl/([^/]+\.(sock|socket|lock|pid)|staging(/\d+)?|network(/found)?|health"
+    r"|seccomp(/[0-9a-f]{64})?)",
     "failed": r"",
 }
 # A machine in systemd-nspawn has not all controllers; the service says so once at each of its starts.

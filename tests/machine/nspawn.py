@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -155,7 +156,7 @@ class Nspawn(Machine):
         self.leader = self._supervisor = 0
 
     def _launch(self, base: Path) -> subprocess.Popen[bytes]:
-        group = "" if host.under_systemd() else str(_make_group(self.name))
+        group = "" if host.under_systemd() else str(_make_group(self.directory))
         deathsig = [] if self.keep else ["setpriv", "--pdeathsig", "TERM"]
         command = [*deathsig, "unshare", "--mount", "--propagation", "private", "sh", "-c", LAUNCH, "sh",
                    str(self.directory), str(base), group, *self._nspawn()]  # fmt: skip
@@ -225,7 +226,7 @@ def _state(directory: Path) -> dict[str, int] | None:
 
 def _remove(directory: Path) -> None:
     if not host.under_systemd():
-        _remove_group(host.cgroup_mount() / f"mctl-machine-{directory.name}")
+        _remove_group(_group(directory))
     for _ in range(50):  # the kernel drops the last mounts of a dead PID namespace a moment after its init
         shutil.rmtree(directory, ignore_errors=True)
         if not directory.exists():
@@ -234,12 +235,19 @@ def _remove(directory: Path) -> None:
     raise MachineError(f"{directory} cannot be removed")
 
 
-def _make_group(name: str) -> Path:
+def _group(directory: Path) -> Path:
+    """One for each machine, also where two caches have machines of the same name: two PID 1 in one group remove each
+    other's cgroups, and a start fails now and then."""
+    digest = hashlib.sha256(str(directory).encode()).hexdigest()[:8]
+    return host.cgroup_mount() / f"mctl-machine-{directory.name}-{digest}"
+
+
+def _make_group(directory: Path) -> Path:
     mount = host.cgroup_mount()
     controllers = (mount / "cgroup.controllers").read_text().split()
     with contextlib.suppress(OSError):  # busy where this process lives in the root of a container
         (mount / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in controllers))
-    group = mount / f"mctl-machine-{name}"
+    group = _group(directory)
     group.mkdir(exist_ok=True)
     return group
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 SERVICES = ("mctld.service", "mctl-spawner.service")
+NAMES = "/run/mctl/names.sock"
 # directory: how deep to look
 FILES = {"/run/mctl": 3, "/var/lib/mctl/containers": 1, "/run/netns": 1, "/etc/systemd/system": 2}
 JOURNAL_FIELDS = "MESSAGE,PRIORITY,_SYSTEMD_UNIT,UNIT,_PID,SYSLOG_IDENTIFIER"
@@ -89,15 +90,22 @@ def fds() -> dict[str, dict[str, Any]]:
     return found
 
 
+def lines_to_names() -> set[str]:
+    """The other ends of the name server's connections. mctld opens one with the first container that has a network."""
+    lines = [line.split() for line in output("ss", "-xH", "state", "established").splitlines()]
+    return {f"socket:[{line[-1]}]" for line in lines if NAMES in line}
+
+
 def targets(pid: int) -> list[str]:
     """What the descriptors are, without inode numbers: two sockets are the same kind of thing."""
-    found = []
+    found, kept = [], lines_to_names()
     for name in os.listdir(f"/proc/{pid}/fd"):
         try:
             target = os.readlink(f"/proc/{pid}/fd/{name}")
         except OSError:
             continue
-        found.append(target.split(":[")[0])
+        if target not in kept:
+            found.append(target.split(":[")[0])
     return sorted(found)
 
 

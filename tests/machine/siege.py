@@ -77,6 +77,7 @@ class Siege:
         self.kills = kills
         self.done: Counter[str] = Counter()
         self.lies: list[str] = []
+        self.refusals: Counter[str] = Counter()
         self.over = threading.Event()
 
     def worker(self, name: str, seed: int) -> None:
@@ -93,6 +94,8 @@ class Siege:
         verb = chance.choice(verbs.get(before, ["stop", "kill", "force"]))
         status, text = mctl(*(word.format(name) for word in VERBS[verb]))
         self.done[f"{verb} {'done' if status == 0 else 'failed'}"] += 1
+        if status:
+            self.refusals[f"{verb}: {text.strip().replace(name, 'NAME')}"] += 1
         after = self.settled(name)
         if status == 0 and verb in AFTER and after not in AFTER[verb]:
             self.lies.append(f"{name} is {after or 'gone'} after {verb} was answered (it was {before or 'not there'})")
@@ -116,9 +119,18 @@ class Siege:
                 return str(state)
             time.sleep(0.02)
 
+    def await_success(self, count: int) -> None:
+        """A busy machine gets no further between two kills than to start the service again."""
+        deadline = time.monotonic() + PATIENCE
+        while sum(n for what, n in tuple(self.done.items()) if what.endswith("done")) <= count:
+            if self.lies or time.monotonic() > deadline:
+                return
+            time.sleep(0.02)
+
     def killer(self) -> None:
         for number in range(self.kills):
-            time.sleep(self.chance.uniform(0.0, 2.0))
+            self.await_success(number)
+            time.sleep(self.chance.uniform(0.0, 1.0))
             unit = "mctl-spawner.service" if number % 4 == 3 else "mctld.service"
             pid = main_pid(unit)
             if pid:
@@ -139,7 +151,8 @@ class Siege:
                 status, text = mctl("rm", "-f", name)
                 if status:
                     self.lies.append(f"{name} cannot be removed: {text}")
-        return {"done": dict(sorted(self.done.items())), "lies": self.lies}
+        done, refusals = dict(sorted(self.done.items())), dict(self.refusals.most_common())
+        return {"done": done, "lies": self.lies, "refusals": refusals}
 
 
 print(json.dumps(Siege(int(sys.argv[1]), int(sys.argv[2])).run()))

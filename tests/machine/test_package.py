@@ -62,6 +62,14 @@ def test_every_file_of_the_tree_is_installed(machine: Machine, source: str, inst
         assert machine.read(f"{installed}/{name}") == (host.TREE / source / name).read_bytes()
 
 
+def test_the_example_rules_are_in_the_package_and_not_in_force(machine: Machine) -> None:
+    listed = machine.run(["dpkg", "-L", "mctl"]).text.splitlines()
+    names = [path.name for path in (host.TREE / "polkit" / "examples").iterdir()]
+    assert names
+    assert {f"/usr/share/doc/mctl/examples/{name}" for name in names} <= set(listed)
+    assert not [path for path in listed if "/polkit-1/rules.d/" in path]
+
+
 def test_what_is_installed_is_what_was_packed(machine: Machine) -> None:
     differing = machine.run(["dpkg", "--verify", "mctl"], check=False).text.splitlines()
     assert [line for line in differing if "/usr/share/doc/" not in line] == []  # base images go without documentation

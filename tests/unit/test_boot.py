@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from mctld.lifecycle import bootunit, place
 from mctld.limits import Limits
 from mctld.mounts import Bind, HostPath
 from mctld.networking import Networking
+from mctld.quotas import Quotas
 from mctld.restart import RestartPolicy
 from mctld.runtime.launch import Status
 from mctld.spec import Rootfs, Spec
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 ROOT = Rootfs("/srv/web", 1, 2)
 DEFAULTS: dict[str, Any] = {
     "limits": Limits(), "devices": None, "stop_signal": 15, "timeout_stop_usec": 10_000_000,
-    "restart": RestartPolicy(), "paths": (), "networked": False,
+    "restart": RestartPolicy(), "paths": (), "networked": False, "awaited": False, "counted": False,
 }  # fmt: skip
 
 
@@ -43,6 +45,8 @@ def test_the_unit_knows_its_containers_slice_signal_and_time() -> None:
     assert not [line for line in lines if line.startswith(("Wants=", "Restart=", "Memory", "Device"))]
     assert {"TimeoutStopSec=infinity"} <= set(drop_in(timeout_stop_usec=INFINITY))
     assert {"TimeoutStopSec=1us"} <= set(drop_in(timeout_stop_usec=0))  # 0 is no bound at all, systemd.service(5)
+    assert "IPAccounting=yes" in drop_in(counted=True)
+    assert "IPAccounting=yes" not in drop_in()
     assert {"Wants=network-online.target", "After=network-online.target"} <= set(drop_in(networked=True))
 
 
@@ -55,6 +59,11 @@ def test_limits_are_written_as_systemd_reads_them() -> None:
         "MemoryMax=67108864", "CPUQuota=123.45%", "CPUQuotaPeriodSec=50000us", "TasksMax=infinity", "AllowedCPUs=0-1",
         "IOReadBandwidthMax=/dev/vda 1000", "IOReadBandwidthMax=/dev/vdb 2000",
     ]  # fmt: skip
+
+
+def test_a_start_may_wait_for_more_than_the_execution() -> None:
+    assert "ExecStartPost=/usr/libexec/mctl-await web" in drop_in(awaited=True)
+    assert not [line for line in drop_in() if line.startswith("Exec")]
 
 
 def test_devices_are_closed_but_for_those_given() -> None:
@@ -138,11 +147,18 @@ def record(**given: Any) -> Record:
 
 
 def machinery(systemd: FakeSystemd) -> Any:
-    return SimpleNamespace(systemd=systemd, settings=SimpleNamespace(containers="/var/lib/mctl/containers"))
+    settings = SimpleNamespace(containers="/var/lib/mctl/containers", quotas=Quotas())
+    return SimpleNamespace(systemd=systemd, settings=settings)
 
 
 def prepare(systemd: FakeSystemd, **given: Any) -> place.Place:
     return asyncio.run(bootunit.prepare(machinery(systemd), record(**given)))
+
+
+def test_nobody_but_root_holds_up_a_shutdown_for_long() -> None:
+    asked = record(timeout_stop_usec=INFINITY)
+    assert "TimeoutStopSec=600s" in bootunit.settings(machinery(FakeSystemd()), asked).replace("600000000us", "600s")
+    assert "TimeoutStopSec=infinity" in bootunit.settings(machinery(FakeSystemd()), replace(asked, owner_uid=0))
 
 
 @pytest.mark.usefixtures("units")
@@ -263,8 +279,10 @@ def test_a_place_is_known_by_its_cgroup() -> None:
     group = "/mctl.slice/mctl-u1000.slice/"
     found = [place.found(record(), path) for path in (
         f"{group}mctl-web.scope", f"{group}mctl@web.service", "/system.slice/mctl@web.service",
-        f"{group}mctl@other.service", f"{group}mctl-web.scope/x", "/",
+        f"{group}mctl@other.service", f"{group}mctl-other.scope/mctl@web.service", "/",
+        f"{group}mctl-web.scope/init.scope", f"{group}mctl@web.service/a/b",
     )]  # fmt: skip
     assert [None if there is None else there.unit for there in found] == [
         "mctl-web.scope", "mctl@web.service", "mctl@web.service", None, None, None,
+        "mctl-web.scope", "mctl@web.service",
     ]  # fmt: skip

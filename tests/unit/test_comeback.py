@@ -140,3 +140,13 @@ def test_how_long_it_lasted_is_known_or_zero() -> None:
     assert comeback.lasted_usec(RUNNING, 9 * SECOND, "this") == 4 * SECOND
     assert comeback.lasted_usec(RUNNING, 9 * SECOND, "next") == 0
     assert comeback.lasted_usec(replace(RUNNING, state=State.STARTING), 9 * SECOND, "this") == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "after"),
+    [("no", State.EXITED), ("always", State.RESTARTING), ("unless-stopped", State.RESTARTING),
+     ("on-failure", State.RESTARTING)],
+)  # fmt: skip
+def test_without_its_network_it_comes_back_as_its_policy_says(policy: str, after: State) -> None:
+    run = Run(State.STOPPING, 42, boot="this", stopped_for=comeback.NETWORK)
+    assert comeback.concluded(RestartPolicy(policy), run, Exit("exited", 0), (1, 1), "this").state is after

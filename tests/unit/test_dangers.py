@@ -13,6 +13,7 @@ from mctld.dangers import dangers
 from mctld.device import Device
 from mctld.limits import Limits
 from mctld.mounts import Bind, HostPath, Tmpfs
+from mctld.networking import Networking
 from mctld.security import RLIMIT_INFINITY, Security
 from mctld.spec import Rootfs, Spec, User
 
@@ -36,12 +37,20 @@ def ones_own(make_spec: Callable[..., Spec]) -> Callable[..., Spec]:
         {"binds": (Bind(HERS, "/etc", read_only=True),)},
         {"tmpfs": (Tmpfs("/x", 1 << 44, executable=True),), "shm_size": 1 << 40},
         {"read_only": True, "init": True, "user": User("1000")},
-        {"hosts": (("a", "1.2.3.4"),), "name_servers": ("1.1.1.1",)},
+        {"hosts": (("a", "1.2.3.4"),), "name_servers": ("1.1.1.1",), "search_domains": ("a",)},
         {"limits": Limits(memory_max=1 << 40), "auto_remove": True},
     ],
 )
 def test_what_everybody_may(ones_own: Callable[..., Spec], changes: dict[str, Any]) -> None:
     assert dangers(ones_own(**changes)) == ()
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1", "127.0.0.53", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::"])
+def test_the_hosts_loopback_is_asked_by_nobody_unasked(ones_own: Callable[..., Spec], server: str) -> None:
+    spec = ones_own(name_servers=("1.1.1.1", server))
+    assert dangers(spec) == (f"the host's own name server at {server}",)
+    unconnected = replace(spec, networking=Networking(()))  # it may be connected later
+    assert dangers(unconnected) == (f"the host's own name server at {server}",)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +103,10 @@ def test_files_of_others(ones_own: Callable[..., Spec]) -> None:
     )
 
 
+def test_a_machine_is_the_hosts(ones_own: Callable[..., Spec]) -> None:
+    assert dangers(ones_own(machine=True)) == ("a place among the host's machines (systemd-machined)",)
+
+
 def test_devices(ones_own: Callable[..., Spec]) -> None:
     fuse = Device("/dev/fuse", 10, 229, block=False, target="/dev/fuse")
     devices = (fuse, Device("/dev/sda", 8, 0, block=True, target="/dev/x", permissions="r"))
@@ -112,9 +125,11 @@ def test_nothing_of_a_specification_is_forgotten() -> None:
     harmless = {
         "name", "command", "environment", "working_directory", "hostname", "user", "limits", "labels", "terminal",
         "stop_signal", "timeout_stop_usec", "auto_remove", "read_only", "tmpfs", "shm_size", "init", "hosts",
-        "name_servers", "restart", "health", "volumes",
+        "name_servers", "search_domains", "restart", "health", "volumes", "sd_notify", "credentials",
     }  # fmt: skip
-    assert {f.name for f in fields(Spec)} - harmless == {"rootfs", "binds", "devices", "networking", "security"}
+    assert {f.name for f in fields(Spec)} - harmless == {
+        "rootfs", "binds", "devices", "networking", "security", "machine", "activation",
+    }  # fmt: skip
     assert {f.name for f in fields(Security)} == {
         "capabilities", "ambient", "seccomp", "no_new_privileges", "unmask", "user_namespace", "oom_score_adjust",
         "rlimits", "sysctls",

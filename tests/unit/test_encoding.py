@@ -90,7 +90,8 @@ specs = st.builds(
     tmpfs=several(st.builds(Tmpfs, plain.map("/run/".__add__), st.integers(4096, 2**44), st.integers(2, 2**32),
                             st.integers(0, 0o7777), st.booleans(), st.booleans()), lambda tmpfs: tmpfs.target),
     shm_size=st.integers(4096, 2**44),
-    init=st.booleans(),
+    init=st.just(value=False),
+    machine=st.booleans(),
     devices=several(devices, lambda device: device.target),
     hosts=several(st.tuples(plain, addresses)),
     name_servers=several(addresses),
@@ -111,6 +112,6 @@ def test_what_an_earlier_version_did_not_write(make_spec: Callable[..., Spec]) -
     spec = make_spec(networking=Networking(()))
     found = json.loads(encode(spec))
     for key in ("security", "read_only", "binds", "tmpfs", "shm_size", "init", "hosts", "name_servers", "networking",
-                "restart", "health"):
+                "restart", "health", "machine"):
         del found[key]
     assert decode(json.dumps(found)) == spec

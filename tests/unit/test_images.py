@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mctld import catalog as catalog_module
 from mctld.bus.making import completed, configuration_maker
 from mctld.configuration import Configuration, signal_number
 from mctld.encoding import decode, encode
-from mctld.errors import BadImage, InvalidArgs, NoSuchImage
+from mctld.errors import BadImage, InvalidArgs, LimitReached, NoSuchImage
 from mctld.health import HealthCheck
 from mctld.ids import Ids
 from mctld.image import Image, ImageRoot, Layer, digest_of
 from mctld.images.layers import Layers
+from mctld.images.refusal import Refusal
+from mctld.images.skeleton import Writer
+from mctld.lifecycle.committing import new_image
 from mctld.reference import Reference, beginning_of_id
 from mctld.store import Store
 
@@ -44,6 +50,28 @@ LAYERS = [Layer(f"sha256:{digit * 64}", 1000, 3, has_root=digit == "1") for digi
 def test_references(text: str, repository: str, tag: str) -> None:
     assert Reference.parse(text) == Reference(repository, tag)
     assert Reference.parse(str(Reference.parse(text))) == Reference.parse(text)
+
+
+@pytest.mark.parametrize(("text", "name"), [
+    (f"example.org/web@sha256:{'a' * 64}", f"example.org/web@sha256:{'a' * 64}"),
+    (f"docker.io/nginx:1.27@sha256:{'a' * 64}", f"docker.io/library/nginx@sha256:{'a' * 64}"),
+    ("web:1", "web:1"),
+])  # fmt: skip
+def test_names_by_digest(text: str, name: str) -> None:
+    found = Reference.parse_any(text)
+    assert (str(found), found.is_digest) == (name, "@" in text)
+    assert Reference.parse_any(str(found)) == found
+
+
+@pytest.mark.parametrize("text", ["web@sha256:00", f"web@sha512:{'a' * 64}", f"@sha256:{'a' * 64}", "web@", "web@a@b"])
+def test_what_is_no_digest(text: str) -> None:
+    with pytest.raises(InvalidArgs):
+        Reference.parse_any(text)
+
+
+def test_nobody_gives_an_image_a_digest() -> None:
+    with pytest.raises(InvalidArgs, match="is not a name of an image"):
+        Reference.parse(f"web@sha256:{'a' * 64}")
 
 
 def test_registries() -> None:
@@ -211,6 +239,58 @@ def test_the_same_image_again_only_gets_a_name(open_store: Callable[[], Store]) 
     assert len(catalog.all()) == 1
 
 
+def test_what_is_brought_in_is_not_made_here(open_store: Callable[[], Store]) -> None:
+    """Whatever it says of its own history: a build takes only what was made here for what an earlier one has left."""
+    store = open_store()
+    loaded = store.catalog.add(image("a", 1000))
+    built = store.catalog.add(new_image(Configuration.parse(document(Cmd=["b"])), 1000, (LAYERS[0],), shared=False))
+    tagged = store.catalog.add(replace(built, key="c", owner_uid=1001, made_here=False))
+    assert [each.made_here for each in (loaded, built, tagged)] == [False, True, False]
+    assert store.catalog.add(replace(built, key="d", made_here=False)).made_here  # the very same, loaded again
+    before = store.catalog.all()
+    store.close()
+    assert {each.key: each for each in open_store().catalog.all()} == {each.key: each for each in before}
+
+
+def test_an_image_has_so_many_names(open_store: Callable[[], Store]) -> None:
+    catalog = open_store().catalog
+    for owner, most in ((1000, 64), (0, None)):
+        key = f"of-{owner}"
+        there = catalog.add(image(key, owner, 1, *(f"{key}:{number}" for number in range(64))))
+        if most is None:
+            assert len(catalog.add(replace(there, references=(Reference(key, "more"),))).references) == 65
+            continue
+        with pytest.raises(LimitReached, match="would have 65 names, and may have 64: take some away"):
+            catalog.add(replace(there, references=(Reference(key, "more"),)))
+        assert catalog.add(replace(there, references=there.references[:1])).references == there.references
+    with pytest.raises(LimitReached, match="would have 65 names"):
+        catalog.add(image("new", 1000, 1, *(f"new:{number}" for number in range(65))))
+
+
+def test_an_owner_has_so_many_names(open_store: Callable[[], Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog_module, "NAMES_OF_OWNER", 3)
+    catalog = open_store().catalog
+    catalog.add(image("a", 1000, 1, "a:1", "a:2"))
+    catalog.add(image("b", 1001, 1, "a:1", "a:2"))
+    with pytest.raises(LimitReached, match="user 1000 have 2 names, and may have 3: remove some"):
+        catalog.add(image("c", 1000, 1, "c:1", "c:2"))
+    catalog.add(image("c", 1000, 1, "c:1"))
+
+
+def test_a_new_name_is_all_that_is_written(open_store: Callable[[], Store]) -> None:
+    store = open_store()
+    there = store.catalog.add(image("a", 1000, 1, *(f"a:{number}" for number in range(50))))
+    told: list[str] = []
+    store._database.set_trace_callback(told.append)
+    named = store.catalog.add(replace(there, references=(Reference("a", "new"),)))
+    store.catalog.rename(named, there.references)
+    store._database.set_trace_callback(None)
+    assert sum("INTO image_name" in each for each in told) == 1
+    assert sum("DELETE FROM image_name" in each for each in told) == 1
+    store.close()
+    assert set(open_store().catalog.all()[0].references) == set(there.references)
+
+
 def test_layers_are_needed_by_images_and_containers(
     open_store: Callable[[], Store], make_spec: Callable[..., Spec]
 ) -> None:
@@ -258,15 +338,36 @@ def test_a_digest_is_one_before_it_is_a_path(tmp_path: Path, bad: str) -> None:
 def test_a_layer_is_whole_or_not_there(tmp_path: Path) -> None:
     layers = Layers(str(tmp_path / "images"))
     layers.prepare()
-    digest = LAYERS[0].diff_id
+    digest = f"sha256:{hashlib.sha256(b'archive').hexdigest()}"
     first, second, half = layers.begin(), layers.begin(), layers.begin()
     for made, content in ((first, "first"), (second, "second")):
-        (tmp_path / "images/making" / made.rpartition("/")[2] / "tree").mkdir()
-        (tmp_path / "images/making" / made.rpartition("/")[2] / "tree" / content).touch()
-        layers.finish({digest: made})
-    assert [path.name for path in (tmp_path / "images/layers" / ("0" * 64) / "tree").iterdir()] == ["first"]
+        place = tmp_path / "images/making" / made.rpartition("/")[2]
+        for name in ("tree", "replaced"):
+            (place / name).mkdir()
+        (place / "tree" / content).touch()
+        with (place / "skeleton").open("wb") as file:
+            skeleton = Writer(file.write)
+            skeleton.raw(b"archive")
+            skeleton.close()
+        layers.finish({digest: (made, digest)})
+    assert os.listdir(f"{layers.path(digest)}/tree") == ["first"]
     assert layers.present() == {digest}
-    assert sorted(layers.leftovers()) == sorted([second, half])
+    assert sorted(layers.half_made()) == sorted([second, half])
+    with open(f"{layers.path(digest)}/skeleton", "r+b") as file:
+        genuine = file.read()
+        file.seek(0)
+        file.truncate()
+        skeleton = Writer(file.write)
+        skeleton.raw(b"another")
+        skeleton.close()
+    with pytest.raises(Refusal, match=f"what is there .* as the layer {digest} is another one"):
+        layers.finish({digest: (second, digest)})  # who was there first may have had no right to the name
+    with open(f"{layers.path(digest)}/skeleton", "wb") as file:
+        file.write(genuine)
     gone = layers.take_out(digest)
-    assert (layers.present(), layers.leftovers().count(gone)) == (set(), 1)
-    assert layers.take_out(digest) not in layers.leftovers()
+    assert (layers.present(), layers.taken_out()) == (set(), [gone])
+    assert layers.take_out(digest) not in layers.taken_out()
+    assert (layers.bring_back(digest), layers.present()) == (True, {digest})  # a loss of power has undone the removal
+    removed = layers.give_up(layers.take_out(digest))
+    assert (layers.bring_back(digest), layers.present()) == (False, set())
+    assert os.listdir(f"{removed}/tree") == ["first"]

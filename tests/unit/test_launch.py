@@ -96,6 +96,7 @@ def test_who_waits_may_go(slow: SlowSpawner) -> None:
         assert (await last).status == 1
         os.close(writing)
         spawner.close()
+        slow.close()  # its thread has received descriptors too
         assert len(os.listdir("/proc/self/fd")) <= before
 
     asyncio.run(converse())
@@ -117,3 +118,27 @@ def test_a_request_that_cannot_be_kept_harms_no_other(slow: SlowSpawner, monkeyp
         spawner.close()
 
     asyncio.run(converse())
+
+
+def test_one_that_is_gone_is_noticed_before_it_is_asked(tmp_path: Path) -> None:
+    """PID 1 starts another for whoever connects anew, and what the first has still answered counts."""
+
+    async def run() -> None:
+        place = str(tmp_path / "spawner.sock")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(place)
+            listener.listen()
+            spawner = Spawner(place)
+            asked = asyncio.ensure_future(spawner.status("7"))
+            await asyncio.sleep(0)
+            with listener.accept()[0] as first:
+                first.send(answer(json.loads(first.recv(1000))))
+            later = asyncio.ensure_future(spawner.status("8"))  # the event loop has not heard of its end
+            await asyncio.sleep(0)
+            with listener.accept()[0] as second:
+                second.send(answer(json.loads(second.recv(1000))))
+                found = await asyncio.wait_for(asyncio.gather(asked, later), 5)
+            assert [status.status for status in found] == [7, 8]
+            spawner.close()
+
+    asyncio.run(run())

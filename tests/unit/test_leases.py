@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,8 +46,8 @@ def store(path: str) -> Iterator[Store]:
 
 @pytest.fixture
 def add(make_spec: Callable[..., Spec]) -> Callable[..., Record]:
-    def add(store: Store, name: str, *networks: Network, address: str = "") -> Record:
-        spec = make_spec(name=name, networking=Networking(tuple(n.name for n in networks), address))
+    def add(store: Store, name: str, *networks: Network, address: str = "", address6: str = "") -> Record:
+        spec = make_spec(name=name, networking=Networking(tuple(n.name for n in networks), address, address6=address6))
         return store.add(identity=f"id-{name}", owner_uid=0, created_usec=1, spec=spec, networks=networks)
 
     return add
@@ -55,6 +55,10 @@ def add(make_spec: Callable[..., Spec]) -> Callable[..., Record]:
 
 def of(store: Store, record: Record) -> list[str]:
     return [str(lease.address) for lease in store.leases.of(record.id)]
+
+
+def of6(store: Store, record: Record) -> list[str]:
+    return [str(lease.address6) for lease in store.leases.of(record.id)]
 
 
 def test_each_gets_its_own_on_every_network(store: Store, add: Callable[..., Record]) -> None:
@@ -90,6 +94,36 @@ def test_a_fixed_address(store: Store, add: Callable[..., Record]) -> None:
 def test_a_fixed_address_that_is_none_of_the_pools(store: Store, add: Callable[..., Record], address: str) -> None:
     with pytest.raises(InvalidArgs, match=r"those are 172\.20\.0\.2 to 172\.20\.255\.254"):
         add(store, "a", LARGE, address=address)
+
+
+def test_a_fixed_ipv6_address(path: str, store: Store, add: Callable[..., Record]) -> None:
+    """Beside any other address, and never that of two containers, whichever was there first."""
+    first = add(store, "a", SMALL, LARGE, address6="fd00:1::53")
+    assert of6(store, first) == ["fd00:1::53", "fd00:2::2"]
+    add(store, "b", LARGE, address6="fd00:2::4")  # goes with 172.20.0.4, which has not been given away
+    assert of(store, add(store, "c", LARGE)) == ["172.20.0.5"]  # b has .3, and .4 has lost its counterpart
+    with pytest.raises(AddressInUse, match=r"fd00:2::4 of network 'large', which goes with 172\.20\.0\.4, is in use"):
+        add(store, "d", LARGE, address="172.20.0.4")
+    for taken, network in (("fd00:1::53", SMALL), ("fd00:2::2", LARGE), ("fd00:2::4", LARGE)):
+        with pytest.raises(AddressInUse, match=f"address {taken} of network {network.name!r} is in use"):
+            add(store, "d", network, address6=taken)
+    assert of6(store, add(store, "d", LARGE, address="172.20.0.4", address6="fd00:2::dead:beef")) == [
+        "fd00:2::dead:beef"
+    ]
+    store.close()
+    again = opened(path)
+    assert of6(again, first) == ["fd00:1::53", "fd00:2::2"]
+    with pytest.raises(AddressInUse):
+        add(again, "e", SMALL, address6="fd00:1::53")
+    again.remove(first)
+    assert of6(again, add(again, "e", SMALL, address6="fd00:1::53")) == ["fd00:1::53"]
+    again.close()
+
+
+@pytest.mark.parametrize("address6", ["fd00:2::", "fd00:2::1", "fd00:3::2", "2001:db8::1", "::1"])
+def test_an_ipv6_address_that_is_none_of_the_networks(store: Store, add: Callable[..., Record], address6: str) -> None:
+    with pytest.raises(InvalidArgs, match="those are fd00:2::2 to fd00:2::ffff:ffff:ffff:ffff"):
+        add(store, "a", LARGE, address6=address6)
 
 
 def test_nothing_is_taken_when_a_creation_fails(store: Store, add: Callable[..., Record]) -> None:
@@ -135,6 +169,13 @@ def test_the_database_itself_refuses_an_address_twice(store: Store, add: Callabl
     first, second = add(store, "a", SMALL), add(store, "b")
     twice = SMALL.lease(second.id, IPv4Address("10.9.0.2"), 0)
     assert of(store, first) == ["10.9.0.2"]
+    with pytest.raises(Exception, match="UNIQUE constraint failed"):
+        store.leases.insert(twice)
+
+
+def test_the_database_itself_refuses_a_fixed_ipv6_address_twice(store: Store, add: Callable[..., Record]) -> None:
+    add(store, "a", SMALL, address6="fd00:1::53")
+    twice = SMALL.lease(add(store, "b").id, IPv4Address("10.9.0.5"), 0, IPv6Address("fd00:1::53"))
     with pytest.raises(Exception, match="UNIQUE constraint failed"):
         store.leases.insert(twice)
 

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 import pytest
 
 from mctld.errors import InvalidArgs
 from mctld.network.connection import LINK_NAME, Connection
-from mctld.networking import Network, Networking, check_new_network, parse_subnet
+from mctld.networking import Fixed, Network, Networking, check_new_network, parse_subnet, restored
 
 NETWORK = Network("bridge", "mctl0", 0, IPv4Network("172.20.0.0/16"), IPv6Network("fd12::/64"))
 
@@ -33,6 +33,29 @@ NETWORK = Network("bridge", "mctl0", 0, IPv4Network("172.20.0.0/16"), IPv6Networ
 def test_what_is_refused(networks: tuple[str, ...], address: str, sentence: str) -> None:
     with pytest.raises(InvalidArgs, match=sentence):
         Networking(networks, address)
+
+
+@pytest.mark.parametrize(
+    ("networks", "address", "sentence"),
+    [
+        ((), "fd12::9", "Address6 fd12::9 needs a network"),
+        (("a",), "172.20.0.9", "Address6 '172.20.0.9' is not an IPv6 address"),
+        (("a",), "fd12::9%eth0", "Address6 'fd12::9%eth0' must not name an interface: fd12::9 is enough"),
+    ],
+)
+def test_ipv6_addresses_that_are_refused(networks: tuple[str, ...], address: str, sentence: str) -> None:
+    with pytest.raises(InvalidArgs, match=sentence):
+        Networking(networks, address6=address)
+
+
+def test_the_first_network_takes_its_fixed_addresses_along() -> None:
+    both = Networking(("a", "b"), "172.20.0.9", address6="fd12::9")
+    assert both.left("b").fixed == Fixed("172.20.0.9", "fd12::9")
+    assert both.left("a").fixed == Fixed()
+    assert restored(asdict(both)) == both
+    old = asdict(both)
+    del old["address6"]  # of before there was such a field
+    assert restored(old) == replace(both, address6="")
 
 
 def test_the_first_addresses_of_a_network() -> None:

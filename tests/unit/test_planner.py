@@ -13,6 +13,7 @@ from mctld.execution import Execution
 from mctld.kernel import constants as c
 from mctld.mounts import Bind, HostPath, Tmpfs
 from mctld.runtime import capabilities, planner, stage
+from mctld.runtime.given import Given
 from mctld.security import Security
 from mctld.spec import User
 
@@ -24,6 +25,31 @@ if TYPE_CHECKING:
 
 def operations(spec: Spec) -> list[str]:
     return [step.operation for step in planner.plan(spec, last_capability=40).steps]
+
+
+def given_operations(spec: Spec) -> list[str]:
+    given = Given({"LISTEN_FDS": "1"}, credentials=True, sockets=1)
+    return [step.operation for step in planner.plan(spec, last_capability=40, given=given).steps]
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("pivot", "credentials"),  # whose owner the container's own passwd(5) knows
+        ("credentials", "user"),  # nobody else may give them away
+        ("fresh-process", "sockets"),  # which else would be closed
+        ("sockets", "seccomp"),
+    ],
+)
+def test_what_a_unit_gives_has_its_place(make_spec: Callable[..., Spec], first: str, then: str) -> None:
+    found = given_operations(make_spec())
+    assert set(found) <= set(stage.OPERATIONS)
+    assert found.index(first) < found.index(then)
+
+
+def test_a_unit_has_the_last_word_on_its_own_variables(make_spec: Callable[..., Spec]) -> None:
+    plan = planner.plan(make_spec(environment=("LISTEN_FDS=7",)), last_capability=40, given=Given({"LISTEN_FDS": "1"}))
+    assert plan.steps[-1].arguments["environment"]["LISTEN_FDS"] == "1"
 
 
 def test_every_operation_is_known_to_the_stage(make_spec: Callable[..., Spec]) -> None:

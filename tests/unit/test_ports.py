@@ -104,10 +104,8 @@ def test_changes_touch_only_our_table() -> None:
     ]  # fmt: skip
 
 
-def test_the_rules_of_no_network() -> None:
-    text = str(Ruleset(()))
-    assert "set bridges { type ifname; }" in text
-    assert "elements" not in text
+def test_without_networks_there_is_no_table() -> None:
+    assert str(Ruleset(())) == "add table inet mctl\ndelete table inet mctl\n"
 
 
 def free_port() -> int:

@@ -217,6 +217,30 @@ def test_directories_of_nobody_are_left_to_be_swept(house: House) -> None:
     assert not store.has_guesses()
 
 
+@pytest.mark.parametrize("runs", [False, True])
+def test_what_was_being_made_when_the_power_was_lost_is_gone(house: House, *, runs: bool) -> None:
+    """Then there is an empty copy beside a sound database (open(2) and rename(2) outlive what is written)."""
+    kept = house.fill()
+    place = house.directory / "containers" / ("d" * 32)
+    (place / "upper").mkdir(parents=True)
+    (place / "record.json").touch()
+    house.store.close()
+    store = house.open({"d" * 32: Witness("late", 1002, FIRST + 5 * SIZE, 42)} if runs else {})
+    assert {record.spec.name for record, _ in store.load()} == {*kept, *(["late"] if runs else [])}
+    told = f"Container {'d' * 32} was being made when the host lost its power, and is gone"
+    assert store.told == ([] if runs else [told])
+
+
+def test_an_empty_copy_beside_its_row_is_written_anew(house: House) -> None:
+    record = house.fill()["db"]
+    copy = house.directory / "containers" / record.id / "record.json"
+    before = copy.read_text()
+    copy.write_text("")
+    house.store.close()
+    house.open()
+    assert copy.read_text() == before
+
+
 def test_what_was_stored_before_there_were_copies_gets_one(house: House) -> None:
     records = house.fill()
     before = house.everything()

@@ -14,7 +14,7 @@ import pytest
 from mctld import capability
 from mctld.errors import InvalidArgs
 from mctld.runtime.seccomp import filters as filters_module
-from mctld.runtime.seccomp import program, worker
+from mctld.runtime.seccomp import program, shelf, worker
 from mctld.runtime.seccomp.filters import Filters
 from unit import bpf
 
@@ -173,7 +173,7 @@ def test_what_is_kept_is_bounded(
     directory: Path, opened: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(filters_module, "HELD_MAX", 2)
-    monkeypatch.setattr(filters_module, "FILES_MAX", 3)
+    monkeypatch.setattr(shelf, "FILES_MAX", 3)
     service = Filters(str(directory))
     names = sorted(capability.NUMBERS)
     before = len(os.listdir("/proc/self/fd"))
@@ -261,6 +261,6 @@ def test_another_libseccomp_is_another_key(
     opened: Callable[..., bytes], compilations: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened()
-    monkeypatch.setattr(program, "library_version", lambda: "99.0.0")
+    monkeypatch.setattr(shelf, "library_version", lambda: "99.0.0")
     opened()
     assert len(compilations) == 2

@@ -63,6 +63,9 @@ class Played(Supervised):
         self._run = comeback.concluded(self.spec.restart, before, end, (now(), time.monotonic_ns() // 1_000), "this")
         self._follow_up(before, end)
 
+    async def _end_by_signal(self) -> None:
+        self.done.append("signals")
+
     def _tell(self, *changed: str) -> None:
         self.done += [name for name in changed if name == "Warnings"]
 
@@ -87,7 +90,7 @@ def now() -> int:
 @pytest.fixture
 def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     found: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr("mctld.lifecycle.supervise.journal.send", lambda text, **fields: found.append((text, fields)))
+    monkeypatch.setattr("mctld.lifecycle.supervise.chronicle.send", lambda text, **fields: found.append((text, fields)))
     monkeypatch.setattr(time, "time_ns", lambda: now() * 1_000)
     return found
 
@@ -194,6 +197,18 @@ def test_stopped_by_pid_1_it_does_not_come_back(play: Any, noted: list[Any], sta
     assert (made.state, made.done, made._run.stopped_for) == (State.EXITED, [], comeback.ASKED)
 
 
+@pytest.mark.parametrize(("number", "stays"), [(9, True), (15, True), (1, False), (10, False)])
+def test_killed_by_somebody_it_does_not_come_back(play: Any, noted: list[Any], number: int, stays: bool) -> None:  # noqa: FBT001
+    async def work(made: Played) -> None:
+        made._is_being_killed(number)
+        made.end(Exit("killed", number))
+        await asyncio.sleep(100)
+
+    made = play(work, RUNNING, restart=RestartPolicy("always"))
+    assert (made._run.stopped_for == comeback.ASKED) is stays
+    assert bool(made.done) is not stays
+
+
 def test_stopped_by_pid_1_and_over_at_once_it_does_not_come_back_either(play: Any, noted: list[Any]) -> None:
     async def work(made: Played) -> None:
         made.end(Exit("exited", 0))
@@ -208,11 +223,11 @@ def test_a_new_instance_of_the_service_goes_on_where_the_last_one_was(play: Any,
         made.revive()
         await asyncio.sleep(1_000)
 
-    waiting = replace(RUNNING, state=State.RESTARTING, boot="", next_start_usec=1_007 * SECOND, restarts=4, failures=5)
+    waiting = replace(RUNNING, state=State.RESTARTING, boot="", next_start_usec=1_001 * SECOND, restarts=4, failures=5)
     made = play(work, waiting, restart=RestartPolicy("always"))
-    assert (made.done, made.restarts, made.state) == ([7.0], 5, State.RUNNING)
+    assert (made.done, made.restarts, made.state) == ([1.0], 5, State.RUNNING)
     far = replace(waiting, next_start_usec=10**15)  # the clock has been set back by years
-    assert play(work, far, restart=RestartPolicy("always")).done == [60.0]
+    assert play(work, far, restart=RestartPolicy("always")).done == [1.6]  # no more than the fifth has to wait
 
 
 @pytest.mark.parametrize(

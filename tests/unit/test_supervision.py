@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from mctld.errors import SpawnerUnavailable
 from mctld.health import HealthCheck
@@ -20,8 +23,6 @@ from unit.simulated_time import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
 
 class Starts:
@@ -126,9 +127,11 @@ class Patient:
     def _judged(self, vitals: Vitals, result: Result) -> None:
         self.told.append((vitals.health, result.status))
 
-    def checked(self, during: Callable[[Health], Any]) -> Patient:
+    def checked(self, during: Callable[[Health], Any], directory: Path = Path("/dev/null/none")) -> Patient:
+        """directory: where the service keeps what it knows of healths."""
+
         async def work() -> None:
-            machinery: Any = SimpleNamespace(relays=Tasks())
+            machinery: Any = SimpleNamespace(relays=Tasks(), settings=SimpleNamespace(health=str(directory)))
             health = Health(machinery, self, self._judged)  # type: ignore[arg-type]
             health.begin("")
             await during(health)
@@ -217,6 +220,35 @@ def test_after_a_restart_of_the_service_checks_are_spread(monkeypatch: pytest.Mo
         await asyncio.sleep(14)
 
     assert Patient(monkeypatch).checked(during).began == [2.5, 13]
+
+
+def test_what_is_known_survives_the_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With the failures so far: a service that is restarted again and again calls nobody unhealthy too late."""
+    patient = Patient(monkeypatch, retries=3)
+    patient.status = 1
+
+    async def until_killed(health: Health) -> None:
+        await asyncio.sleep(21)
+
+    async def resumed(health: Health) -> None:
+        health.begin("starting", resumed=True)
+        assert (health.vitals, len(health.results)) == (Vitals("starting", 2), 2)
+        await asyncio.sleep(11)
+        assert (health.vitals, len(health.results)) == (Vitals("unhealthy", 3), 3)
+        health.end()
+        assert list((tmp_path / "health").iterdir()) == []
+
+    patient.checked(until_killed, tmp_path / "health").checked(resumed, tmp_path / "health")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"vitals": [1, 2, 3], "results": []}', '{"vitals": ["healthy", 0]}'])
+def test_what_cannot_be_read_is_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    async def resumed(health: Health) -> None:
+        (tmp_path / "id").write_text(text)
+        health.begin("unhealthy", resumed=True)
+        assert (health.vitals, len(health.results)) == (Vitals("unhealthy"), 0)
+
+    Patient(monkeypatch).checked(resumed, tmp_path)
 
 
 def test_what_is_our_fault_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mctld.errors import LimitsExceeded, NotRunning
+from mctld.lifecycle import keeping
 from mctld.lifecycle import terminal as terminal_module
 from mctld.lifecycle import watcher as watcher_module
 from mctld.lifecycle.tasks import Tasks
@@ -39,8 +40,12 @@ class Store:
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     made = Store()
-    monkeypatch.setattr(terminal_module, "notify", made)
+    monkeypatch.setattr(keeping, "notify", made)
     return made
+
+
+def kept() -> keeping.Kept:
+    return keeping.Keeping().of(1000, "abc")
 
 
 class Session:
@@ -51,7 +56,7 @@ class Session:
         self.tasks = Tasks()
         ours, journal = socket.socketpair()
         self.journal = asyncio.ensure_future(asyncio.to_thread(read_all, journal))
-        self.terminal = Terminal("abc", master, ours, (os.getpid(), os.getuid(), os.getgid()), self.tasks)
+        self.terminal = Terminal(kept(), master, ours, (os.getpid(), os.getuid(), os.getgid()), self.tasks)
         self.running = self.tasks.start(self.terminal.run(), "run")
 
     def attach(self) -> socket.socket:
@@ -189,9 +194,9 @@ def test_a_restart_of_the_service_keeps_the_connection(store: Store) -> None:
         client.send(b"meanwhile\n")
 
         ours, journal = socket.socketpair()
-        second = Terminal("abc", master, ours, (os.getpid(), os.getuid(), os.getgid()), Tasks())
-        kept = {name.removeprefix("attached-abc-"): os.dup(fd) for name, fd in store.kept.items()}
-        second.readmit(kept)
+        found = kept()
+        second = Terminal(found, master, ours, (os.getpid(), os.getuid(), os.getgid()), Tasks())
+        second.readmit(found.claim({name: os.dup(fd) for name, fd in store.kept.items()}))
         running = asyncio.ensure_future(second.run())
         await heard(client, b"meanwhile")
         assert os.read(session.inside, 100) == b"meanwhile\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,11 @@ import pytest
 from mctld.bus.making import completed
 from mctld.configuration import Configuration
 from mctld.encoding import decode, encode
-from mctld.errors import InvalidArgs, LimitsExceeded, NameTaken, NoSuchVolume, VolumeInUse
-from mctld.lifecycle import volumes as lifecycle
+from mctld.errors import InvalidArgs, LimitReached, NameTaken, NoSuchVolume, SetupFailed, StoreFailed, VolumeInUse
 from mctld.lifecycle.registry import Registry
 from mctld.lifecycle.volumes import Volumes
 from mctld.runtime import planner
+from mctld.runtime import volumes as files
 from mctld.runtime.volumes import empty
 from mctld.volume import VolumeMount, check_name
 
@@ -48,10 +49,10 @@ class Shop:
         self.users: dict[str, list[str]] = {}
         self.open()
 
-    def open(self) -> Volumes:
+    def open(self, most: int | None = None) -> Volumes:
         """As after a start of the service."""
         disposal: Disposal = self.bin  # type: ignore[assignment]
-        self.volumes = Volumes(str(self.place), disposal, lambda identity: self.users.get(identity, []))
+        self.volumes = Volumes(str(self.place), disposal, lambda identity: self.users.get(identity, []), most)
         self.volumes.recover()
         return self.volumes
 
@@ -105,14 +106,15 @@ def test_removal(shop: Shop) -> None:
     assert shop.open().all() == ()
 
 
-def test_a_user_has_so_many(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "PER_OWNER", 2)
+def test_a_user_has_so_many(shop: Shop) -> None:
+    few = shop.open(most=2)
     for name in ("a", "b"):
-        shop.volumes.create(name, ALICE)
-    with pytest.raises(LimitsExceeded, match="user 1000 has 2 volumes already, the most is 2"):
-        shop.volumes.create("c", ALICE)
+        few.create(name, ALICE)
+    said = r"user 1000 has 2 volumes, and may have 2 \(VolumesPerOwner= in mctld.conf\(5\)\): remove one first"
+    with pytest.raises(LimitReached, match=said):
+        few.create("c", ALICE)
     for name in ("a", "b", "c"):
-        shop.volumes.create(name, 0)
+        few.create(name, 0)
 
 
 def test_settling(shop: Shop, make_spec: Callable[..., Spec]) -> None:
@@ -198,3 +200,99 @@ def test_emptying_follows_no_links(tmp_path: Path) -> None:
     empty(str(data))
     assert os.listdir(data) == []
     assert (outside / "d/f").read_text() == "alive"
+
+
+class Copier:
+    """In place of mounts and copies, which take a container: `seed` is what the image has."""
+
+    def __init__(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shop = shop
+        self.fills = 0
+        self.during: Callable[[], None] = lambda: None
+        monkeypatch.setattr(files, "mounted", lambda *_given, **_named: 7)
+        monkeypatch.setattr(files, "fill", self.fill)
+
+    def fill(self, data: str, _root: int, _target: str, _view: int | None) -> None:
+        self.fills += 1
+        self.put(data, "seed")
+        self.during()
+
+    def put(self, data: str, name: str) -> None:
+        with open(f"{data}/{name}", "x", encoding="utf-8"):
+            pass
+
+    def mount(self, volume: Any) -> int:
+        return self.shop.volumes.mount(VolumeMount("/data", "data", volume=volume.id), -1, None)
+
+    def data(self, volume: Any) -> str:
+        return f"{self.shop.place}/{volume.id}/data"
+
+
+@pytest.fixture
+def copier(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Copier:
+    return Copier(shop, monkeypatch)
+
+
+def test_nobody_writes_into_one_that_the_disk_calls_new(copier: Copier) -> None:
+    """The next instance of the service would empty it."""
+    volume = copier.shop.volumes.create("data", ALICE)
+    obstacle = copier.shop.place / volume.id / "volume.json.new"
+    obstacle.mkdir()  # as a disk that is full
+    for _ in range(2):
+        with pytest.raises(StoreFailed, match="the volume data could not be put to use"):
+            copier.mount(volume)
+    obstacle.rmdir()
+    assert copier.mount(volume) == 7
+    copier.put(copier.data(volume), "mine")
+    copier.shop.open()
+    assert copier.mount(volume) == 7
+    assert (sorted(os.listdir(copier.data(volume))), copier.fills) == (["mine", "seed"], 3)
+    assert sorted(os.listdir(copier.shop.place / volume.id)) == ["data", "volume.json"]
+
+
+def test_a_copy_that_did_not_end_is_begun_again(copier: Copier) -> None:
+    volume = copier.shop.volumes.create("data", ALICE)
+
+    def fails() -> None:
+        copier.put(copier.data(volume), "half")
+        raise SetupFailed("fill", "it was not to be")
+
+    copier.during = fails
+    with pytest.raises(SetupFailed):
+        copier.mount(volume)
+    copier.shop.open()
+    copier.during = lambda: None
+    copier.mount(volume)
+    assert os.listdir(copier.data(volume)) == ["seed"]
+
+
+def test_what_others_have_put_there_stays(copier: Copier) -> None:
+    """As in docker: only an empty volume is filled. A record may be older than what is in the volume."""
+    volume = copier.shop.volumes.create("data", ALICE)
+    copier.put(copier.data(volume), "mine")
+    copier.mount(volume)
+    assert (os.listdir(copier.data(volume)), copier.fills) == (["mine"], 0)
+    assert not copier.shop.open().all()[0].fresh
+
+
+def test_one_that_is_filled_holds_up_no_other(copier: Copier) -> None:
+    filled, other = (copier.shop.volumes.create(name, ALICE) for name in ("filled", "other"))
+    ended, waited = [], threading.Event()
+    second = threading.Thread(target=lambda: ended.append(copier.mount(filled)), daemon=True)
+
+    def twice() -> None:
+        copier.mount(other)
+        copier.mount(other)
+        waited.set()
+
+    def during() -> None:
+        copier.during = lambda: None
+        second.start()
+        threading.Thread(target=twice, daemon=True).start()
+        assert waited.wait(60)
+        assert not ended  # this one waits for the copy
+
+    copier.during = during
+    copier.mount(filled)
+    second.join(60)
+    assert (ended, copier.fills) == ([7], 2)

@@ -22,7 +22,6 @@ VERB = Verb(
         DETACH_KEYS,
     ),
     notes="The exit status is the container's, as with run; 0 after the keys that leave.",
-    descriptors=True,
     failure_status=MCTL_FAILED,
     later=frozenset(("--sig-proxy", "-l", "--latest")),
 )

@@ -11,6 +11,7 @@ from ..client import MANAGER, PROPERTIES, ROOT, Call, unwrapped
 from ..failures import Failure, UsageError
 from ..formats import JSON
 from ..output import printable, put, to_json
+from ..pager import put_long
 from ..parser import Option, Verb
 from ..unreachable import explain, patient
 
@@ -36,11 +37,11 @@ def run(arguments: Arguments, client: Client) -> int:
     findings = asked(client)
     style = arguments.get("json", "off")
     if style != "off":
-        put(to_json(findings, pretty=style == "pretty"))
+        put_long(to_json(findings, pretty=style == "pretty"), arguments)
     elif arguments.get("quiet"):
         put(listing([f for f in findings if f["Verdict"] == "missing"], heads=False))
     else:
-        put(f"{listing(findings, heads=True)}\n{summary(findings)}\n")
+        put_long(f"{listing(findings, heads=True)}\n{summary(findings)}\n", arguments)
     return int(any(finding["Verdict"] == "missing" for finding in findings))
 
 

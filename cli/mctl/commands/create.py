@@ -19,7 +19,6 @@ VERB = Verb(
     options=(Option(("-i", "--interactive"), "accepted for docker's sake: start -i says it"), *OPTIONS),
     notes="Prints the id. `mctl start` starts it.",
     operands_end_options=True,
-    descriptors=True,
     failure_status=125,
     later=LATER,
 )

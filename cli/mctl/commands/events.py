@@ -37,7 +37,6 @@ VERB = Verb(
         Option(("--format",), "a template in place of text, as '{{.Event}} {{.Name}}'", value="TEMPLATE"),
     ),
     notes="Goes on with new ones until it is interrupted, unless --until is given.",
-    descriptors=True,
 )
 
 
@@ -45,7 +44,7 @@ def run(arguments: Arguments, client: Client) -> int:
     if arguments.get("json") and arguments.get("format"):
         raise UsageError("--json and --format exclude each other: give one of them")
     (pipe,) = client.manager("OpenEvents", "a{sv}t", asked_for(arguments), 0)
-    for event in events(pipe.to_raw_fd()):
+    for event in events(pipe):
         put(shown(event, arguments))
     return 0
 

@@ -35,7 +35,6 @@ VERB = Verb(
         "command cannot be executed, 127 if there is none."
     ),
     operands_end_options=True,
-    descriptors=True,
     failure_status=MCTL_FAILED,
     later=frozenset(("--privileged", "--detach-keys", "--preserve-fds", "-l", "--latest")),
 )

@@ -11,6 +11,7 @@ from ..formats import JSON
 from ..images import path_of, properties
 from ..moments import calendar
 from ..output import put, span, table, to_json
+from ..pager import put_long
 from ..parser import Option, Verb
 from ..sizes import readable
 
@@ -40,9 +41,9 @@ def run(arguments: Arguments, client: Client) -> int:
     if arguments.get("quiet"):
         put("".join(f"{step['Layer']}\n" for step in found if step["Layer"]))
     elif style != "off":
-        put(to_json(found, pretty=style == "pretty"))
+        put_long(to_json(found, pretty=style == "pretty"), arguments)
     else:
-        put(table(HEADS, [row(step, whole=bool(arguments.get("no_trunc"))) for step in found]))
+        put_long(table(HEADS, [row(step, whole=bool(arguments.get("no_trunc"))) for step in found]), arguments)
     return 0
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ..client import unwrapped
 from ..failures import UsageError
 from ..formats import JSON
-from ..images import short_id, split
-from ..output import on_terminal, put, render, span, table, to_json
+from ..images import own_size, short_id, split, steps
+from ..output import fields_of, on_terminal, render, span, table, to_json
 from ..owners import owner_name
+from ..pager import put_long
 from ..parser import Option, Verb
 from ..sizes import readable
 
@@ -19,46 +20,59 @@ if TYPE_CHECKING:
     from ..client import Client
     from ..parser import Arguments
 
-HEADS = ("REPOSITORY", "TAG", "ID", "OWNER", "CREATED", "SIZE")
+HEADS = ("REPOSITORY", "TAG", "ID", "OWNER", "CREATED", "SIZE", "UNIQUE")
 NONE = "<none>"
 
 VERB = Verb(
     usage="[OPTION...] [NAME...]",
     options=(
+        Option(("-a", "--all"), "also those that are only steps of others"),
         Option(("-q", "--quiet"), "only ids"),
         Option(("--format",), "table, json, or a template as '{{.Repository}}:{{.Tag}} {{.Size}}'", value="FORMAT"),
         Option(("--no-trunc",), "whole ids"),
         JSON,
     ),
-    notes="Without names all images that you may use. OWNER is followed by a * where all users may use it.",
+    notes="Without names all images that you may use, but not what `mctl build` has left on the way to another one.\n"
+    "OWNER is followed by a * where all users may use it. UNIQUE is how much of SIZE no other one of them has too.",
 )
 
 
 def run(arguments: Arguments, client: Client) -> int:
-    wanted: dict[str, tuple[str, Any]] = {"Names": ("as", arguments.operands)} if arguments.operands else {}
-    images = [unwrapped(each) for each in client.manager("ListImages", "a{sv}t", wanted, 0)[0]]
+    images = every = _listed(client, {})
+    if arguments.operands:
+        images = _listed(client, {"Names": ("as", arguments.operands)})
+    left_out = steps(every)
+    kept = [image for image in every if image not in left_out]
+    if not arguments.operands and not arguments.get("all"):
+        images = kept
     images.sort(key=lambda image: image["ImportTimestamp"], reverse=True)
-    put(listing(images, arguments))
+    put_long(listing(images, kept, arguments), arguments)
     return 0
 
 
-def listing(images: list[dict[str, Any]], arguments: Arguments) -> str:
+def _listed(client: Client, wanted: dict[str, tuple[str, Any]]) -> list[dict[str, Any]]:
+    return [unwrapped(each) for each in client.manager("ListImages", "a{sv}t", wanted, 0)[0]]
+
+
+def listing(images: list[dict[str, Any]], kept: list[dict[str, Any]], arguments: Arguments) -> str:
+    """kept: those whose layers count as somebody else's; what a build has left on the way has none of its own."""
     style, whole = arguments.get("format", "table"), bool(arguments.get("no_trunc"))
     if arguments.get("quiet"):
         return "".join(f"{identity}\n" for identity in dict.fromkeys(short_id(i, whole=whole) for i in images))
     json_style = arguments.get("json", "pretty" if style == "json" else "off")
     if json_style != "off":
         return to_json(images, pretty=json_style == "pretty")
-    rows = [fields for image in images for fields in for_people(image, whole=whole)]
+    rows = [fields for image in images for fields in for_people(image, kept, whole=whole)]
     if style == "table":
-        keys = ("Repository", "Tag", "ID", "Owner", "Created", "Size")
+        keys = ("Repository", "Tag", "ID", "Owner", "Created", "Size", "Unique")
         return table(HEADS, [tuple(fields[key] for key in keys) for fields in rows])
     if "{{" not in style:
         raise UsageError(f"--format {style!r} is neither table nor json nor a template")
+    fields_of(style)  # right or wrong, also where there is no image
     return "".join(on_terminal(render(style, fields)) for fields in rows)
 
 
-def for_people(image: dict[str, Any], *, whole: bool) -> list[dict[str, Any]]:
+def for_people(image: dict[str, Any], kept: list[dict[str, Any]], *, whole: bool) -> list[dict[str, Any]]:
     """A row for each name."""
     created = image["CreateTimestamp"]
     common = {
@@ -67,6 +81,7 @@ def for_people(image: dict[str, Any], *, whole: bool) -> list[dict[str, Any]]:
         "Owner": owner_name(image["OwnerUID"]) + ("*" if image["Shared"] else ""),
         "Created": f"{span(time.time() - created / 1_000_000)} ago" if created else "",
         "Size": readable(image["Size"]),
+        "Unique": readable(own_size(image, kept)),
     }
     names = [split(name) for name in image["Names"]] or [(NONE, NONE)]
     return [{**common, "Repository": repository, "Tag": tag} for repository, tag in names]

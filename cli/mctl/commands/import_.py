@@ -29,7 +29,6 @@ VERB = Verb(
         "An archive is made by tar, plain or compressed by gzip, zstd or xz. Prints the id.\n"
         "--change takes CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR."
     ),
-    descriptors=True,
 )
 
 

@@ -9,7 +9,8 @@ from ..client import CONTAINER, PROPERTIES, Call, unwrapped
 from ..failures import Failure, UsageError
 from ..formats import JSON, truth
 from ..names import call_on, named
-from ..output import complain, on_terminal, put, render, to_json
+from ..output import complain, on_terminal, render, to_json
+from ..pager import put_long
 from ..parser import Option, Verb
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ VERB = Verb(
 def run(arguments: Arguments, client: Client) -> int:
     if not arguments.operands:
         raise UsageError("no container was named; `mctl ps -a` lists them")
-    status = 0
+    status, found = 0, []
     for name in arguments.operands:
         try:
             reply = call_on(client, name, Call("", PROPERTIES, "GetAll", "s", CONTAINER))
@@ -38,7 +39,8 @@ def run(arguments: Arguments, client: Client) -> int:
             complain(named(name, error))
             status = 1
         else:
-            put(shown(unwrapped(reply[0]), arguments))
+            found.append(shown(unwrapped(reply[0]), arguments))
+    put_long("".join(found), arguments)
     return status
 
 

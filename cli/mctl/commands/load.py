@@ -27,7 +27,6 @@ VERB = Verb(
         "The archive is what `docker save`, `podman save`, `skopeo copy` and `mctl save` write, plain or compressed\n"
         "by gzip, zstd or xz. All its images are loaded, or none."
     ),
-    descriptors=True,
 )
 
 

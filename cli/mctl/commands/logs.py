@@ -74,7 +74,6 @@ VERB = Verb(
         Option(("-o", "--output"), "as journalctl prints it: cat, short, json, ...", value="MODE", convert=output_mode),
         Option(("--raw",), "control characters as they are, also to a terminal"),
     ),
-    descriptors=True,
 )
 
 
@@ -213,6 +212,6 @@ class Log:
         return asked
 
     def _open(self, asked: Asked) -> int:
-        (log,) = call_on(self._client, self._name, Call("", CONTAINER, "OpenLog", "a{sv}t", asked, 0))
-        descriptor: int = log.to_raw_fd()
+        descriptor: int
+        (descriptor,) = call_on(self._client, self._name, Call("", CONTAINER, "OpenLog", "a{sv}t", asked, 0))
         return descriptor

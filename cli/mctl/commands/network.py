@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
-from ..client import NETWORK, PROPERTIES, Call, unwrapped
+from ..client import CONTAINER, NETWORK, PROPERTIES, Call, unwrapped
 from ..failures import Failure, UsageError
 from ..formats import JSON
-from ..names import is_name, named, network_path, new_name
+from ..names import call_on, is_name, named, network_path, new_name
+from ..networking import ipv4, ipv6
 from ..output import complain, put, table, to_json
+from ..pager import put_long
 from ..parser import Option, Verb
 
 if TYPE_CHECKING:
@@ -18,17 +21,24 @@ if TYPE_CHECKING:
     from ..client import Client
     from ..parser import Arguments
 
+DEFAULT = "bridge"
 HEADS = ("NAME", "SUBNET", "SUBNET6", "INTERFACE", "OWNER", "CONTAINERS")
 
 VERB = Verb(
-    usage="create|ls|inspect|rm|prune [OPTION...] [NAME...]",
+    usage="create|ls|inspect|rm|prune|connect|disconnect [OPTION...] [NAME...]",
     options=(
         Option(("--subnet",), "create: IPv4 addresses, as 10.90.1.0/24", value="SUBNET"),
         Option(("--internal",), "create: without a way out, or in"),
+        Option(("--ip",), "connect: a fixed IPv4 address", value="ADDRESS", convert=ipv4),
+        Option(("--ip6",), "connect: a fixed IPv6 address", value="ADDRESS", convert=ipv6),
+        Option(("--alias",), "connect: one more name of it there", value="NAME", repeat=True),
         Option(("-q", "--quiet"), "ls: only names"),
         JSON,
     ),
-    notes="prune removes the networks that no container is connected to.",
+    notes=(
+        "prune removes your networks that no container is connected to, but for bridge.\n"
+        "connect and disconnect take a network and a container, which may be running."
+    ),
 )
 
 
@@ -64,9 +74,9 @@ def ls(arguments: Arguments, _: list[str], client: Client) -> int:
     if arguments.get("quiet"):
         put("".join(f"{network['Name']}\n" for network in found))
     elif arguments.get("json", "off") != "off":
-        put(to_json(found, pretty=arguments.get("json") == "pretty"))
+        put_long(to_json(found, pretty=arguments.get("json") == "pretty"), arguments)
     else:
-        put(table(HEADS, [row(network) for network in found]))
+        put_long(table(HEADS, [row(network) for network in found]), arguments)
     return 0
 
 
@@ -91,9 +101,30 @@ def rm(_: Arguments, names: list[str], client: Client) -> int:
     return each(names, lambda name: remove(name, client))
 
 
+def connect(arguments: Arguments, names: list[str], client: Client) -> int:
+    network, container = pair("connect", names)
+    keys = {"ip": ("Address", "s"), "ip6": ("Address6", "s"), "alias": ("Aliases", "as")}
+    options = {bus: (kind, arguments.options[key]) for key, (bus, kind) in keys.items() if key in arguments.options}
+    call_on(client, container, Call("", CONTAINER, "Connect", "sa{sv}t", network, options, 0))
+    return 0
+
+
+def disconnect(_: Arguments, names: list[str], client: Client) -> int:
+    network, container = pair("disconnect", names)
+    call_on(client, container, Call("", CONTAINER, "Disconnect", "st", network, 0))
+    return 0
+
+
+def pair(action: str, names: list[str]) -> tuple[str, str]:
+    if len(names) != 2:
+        raise UsageError(f"network {action} takes a network and a container, but got {', '.join(names)}")
+    return names[0], names[1]
+
+
 def prune(_: Arguments, __: list[str], client: Client) -> int:
-    unused = [str(network["Name"]) for network in listed(client) if not network["Containers"]]
-    return each(unused, lambda name: remove(name, client))
+    """Of the caller's own, who may be root. The one that containers get unasked stays."""
+    mine = [n for n in listed(client) if n["OwnerUID"] == os.getuid() and n["Name"] != DEFAULT]
+    return each([str(n["Name"]) for n in mine if not n["Containers"]], lambda name: remove(name, client))
 
 
 def remove(name: str, client: Client) -> None:
@@ -126,5 +157,7 @@ ACTIONS = {  # what to do, its own options, whether names follow
     "inspect": (inspect, ("json",), True),
     "rm": (rm, (), True),
     "prune": (prune, (), False),
+    "connect": (connect, ("ip", "ip6", "alias"), True),
+    "disconnect": (disconnect, (), True),
 }
-OWN = ("subnet", "internal", "quiet", "json")
+OWN = ("subnet", "internal", "ip", "ip6", "alias", "quiet", "json")

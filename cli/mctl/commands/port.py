@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from ..client import CONTAINER, PROPERTIES, Call
 from ..failures import UsageError
+from ..formats import JSON
 from ..names import call_on
 from ..networking import PROTOCOLS, published
-from ..output import put
+from ..output import put, to_json
 from ..parser import Option, Verb
 from ..ports import line, port_of
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from ..client import Client
     from ..parser import Arguments
     from ..ports import Port
+
+FIELDS = ("Protocol", "Address", "HostPort", "ContainerPort", "Count")
+
 
 def taken_back(flag: str, text: str) -> tuple[str, str]:
     """HOST[/PROTOCOL] as host port and protocol; a range goes by its first port."""
@@ -31,6 +35,7 @@ VERB = Verb(
     options=(
         Option(("-p", "--publish"), "one more", value="[IP:]HOST:CTR[/PROTO]", convert=published, repeat=True),
         Option(("--unpublish",), "one less, by the host's port", value="HOST[/PROTO]", convert=taken_back, repeat=True),
+        JSON,
     ),
     notes="Shows what is published then. No restart is needed, and connections that are open go on.",
 )
@@ -46,8 +51,15 @@ def run(arguments: Arguments, client: Client) -> int:
         call_on(client, name, Call("", CONTAINER, "Unpublish", "a(ssqqq)t", gone, 0))
     if "publish" in arguments.options:
         call_on(client, name, Call("", CONTAINER, "Publish", "a(ssqqq)t", arguments.options["publish"], 0))
-    put("".join(f"{line(port)}\n" for port in ports_of(name, client)))
+    show(ports_of(name, client), arguments.get("json", "off"))
     return 0
+
+
+def show(ports: list[Port], style: str) -> None:
+    if style == "off":
+        put("".join(f"{line(port)}\n" for port in ports))
+    else:
+        put(to_json([dict(zip(FIELDS, port, strict=True)) for port in ports], pretty=style == "pretty"))
 
 
 def ports_of(name: str, client: Client) -> list[Port]:

@@ -6,14 +6,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..client import unwrapped
 from ..failures import UsageError
 from ..formats import JSON
-from ..output import on_terminal, put, render, span, table, to_json
+from ..output import fields_of, on_terminal, render, span, table, to_json
 from ..owners import owner_name
+from ..pager import put_long
 from ..parser import Option, Verb
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..client import Client
     from ..parser import Arguments
 
@@ -22,9 +24,11 @@ HEADS = ("NAME", "ID", "STATE", "OWNER", "IMAGE", "COMMAND", "CREATED", "PORTS")
 # All others are left out of the answer where nobody would see them: that is quicker with many containers.
 IN_IDS = ("Id", "CreateTimestamp")
 IN_TABLE = (
-    *IN_IDS, "Name", "State", "OwnerUID", "Image", "Rootfs", "Command", "Ports", "StartTimestamp", "ExitTimestamp",
-    "ExitHow", "ExitStatus", "Health", "RestartCount", "NextStartTimestamp",
+    *IN_IDS, "Name", "State", "OwnerUID", "Image", "Rootfs", "Command", "Ports", "ActivatedPorts", "StartTimestamp",
+    "Health", "RestartCount", "NextStartTimestamp",
 )  # fmt: skip
+OF_ENDED = ("ExitTimestamp", "ExitHow", "ExitStatus")
+OF_PEOPLE = ("ID", "Names", "Owner", "Status", "Created")  # not the bus's names
 ID_DIGITS = 12
 COMMAND_WIDTH = 30
 ORIGIN_WIDTH = 32
@@ -62,10 +66,9 @@ def run(arguments: Arguments, client: Client) -> int:
         raise UsageError(
             f"ps takes no names, but got {arguments.operands[0]!r}; use --filter name={arguments.operands[0]}"
         )
-    reply = client.manager("ListContainers", "a{sv}t", asked_for(arguments), 0)
-    containers = [unwrapped(each) for each in reply[0]]
+    containers = client.containers(asked_for(arguments))
     containers.sort(key=lambda c: c.get("CreateTimestamp", 0), reverse=True)
-    put(listing(containers, arguments))
+    put_long(listing(containers, arguments), arguments)
     return 0
 
 
@@ -79,15 +82,19 @@ def asked_for(arguments: Arguments) -> dict[str, tuple[str, list[str]]]:
         "States": states,
         "Names": [value for key, value in pairs if key == "name"],
         "Labels": [value for key, value in pairs if key == "label"],
-        "Properties": needed(arguments),
+        "Properties": needed(arguments, states),
     }
     return {key: ("as", value) for key, value in chosen.items() if value}
 
 
-def needed(arguments: Arguments) -> list[str]:
-    """The properties that are shown; none is all of them."""
+def needed(arguments: Arguments, states: list[str]) -> list[str]:
+    """The properties that are shown; none is all of them. states: of the containers; none is any."""
     style = style_of(arguments)
-    return list({"ids": IN_IDS, "table": IN_TABLE}.get(style, ()))
+    in_table = IN_TABLE if states and "exited" not in states else (*IN_TABLE, *OF_ENDED)
+    if style in ("ids", "table", "json"):
+        return list({"ids": IN_IDS, "table": in_table, "json": ()}[style])
+    named = fields_of(style)
+    return [] if "" in named else sorted({*in_table, *named}.difference(OF_PEOPLE))
 
 
 def style_of(arguments: Arguments) -> str:
@@ -121,7 +128,7 @@ def row(container: dict[str, Any], owners: dict[int, str], now: float, *, whole:
         origin, command = shortened(origin, ORIGIN_WIDTH), shortened(command, COMMAND_WIDTH)
     return (
         container["Name"], fields["ID"], fields["Status"], fields["Owner"], origin, command, fields["Created"],
-        published(container.get("Ports", ())),
+        published(container.get("Ports", ()), container.get("ActivatedPorts", ())),
     )  # fmt: skip
 
 
@@ -129,12 +136,13 @@ def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def published(ports: list[Any]) -> str:
-    if not ports:
+def published(ports: Sequence[Any], activated: Sequence[Any] = ()) -> str:
+    if not ports and not activated:
         return ""
     from ..ports import cell, port_of
 
-    return ", ".join(cell(port_of(port)) for port in ports)
+    cells = [cell(port_of(port)) for port in ports]
+    return ", ".join([*cells, *(f"{cell(port_of(port))} on call" for port in activated)])
 
 
 def for_people(container: dict[str, Any], owners: dict[int, str], now: float, *, whole: bool) -> dict[str, str]:

@@ -24,7 +24,6 @@ VERB = Verb(
         Option(("-q", "--quiet"), "no progress, only the id"),
     ),
     notes="The name says which registry, as docker.io/library/nginx: none is guessed. Prints the image's id.",
-    descriptors=True,
 )
 
 

@@ -19,7 +19,6 @@ VERB = Verb(
     usage="[OPTION...] IMAGE [REGISTRY/NAME[:TAG]]",
     options=(*ACCESS, Option(("-q", "--quiet"), "no progress, only the digest")),
     notes="Under its own name if no other is given. Prints the digest that the registry knows it by.",
-    descriptors=True,
 )
 
 

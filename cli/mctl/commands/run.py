@@ -32,7 +32,6 @@ VERB = Verb(
         "command cannot be executed, 127 if there is none. --swap counts memory and swap together."
     ),
     operands_end_options=True,
-    descriptors=True,
     failure_status=MCTL_FAILED,
     later=LATER,
 )

@@ -24,7 +24,6 @@ VERB = Verb(
         DETACH_KEYS,
     ),
     notes="With -a the exit status is the command's own, as with run.",
-    descriptors=True,
 )
 
 

@@ -12,7 +12,7 @@ from ..formats import JSON
 from ..output import complain, on_terminal, put, render, table, to_json
 from ..parser import Option, Verb
 from ..sizes import whole
-from ..usage import HEADS, Sample, for_people, row
+from ..usage import HEADS, NOTHING, Sample, for_people, row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 INTERVAL = 1000  # milliseconds
 SHORTEST, LONGEST = 100, 3_600_000
 FIRST = 500  # the first figures come sooner: rates take two looks
+ABSENT = "there is no container {!r} that you may see; `mctl ps -a` lists them"
+IDLE = "no container {!r} runs that you may see; `mctl ps` lists those that do"
 HOME_AND_CLEAR = "\x1b[H\x1b[J"  # ECMA-48, CUP and ED
 
 
@@ -33,6 +35,7 @@ def milliseconds(flag: str, text: str) -> int:
 VERB = Verb(
     usage="[OPTION...] [NAME...]",
     options=(
+        Option(("-a", "--all"), "also those that do not run"),
         Option(("--no-stream",), "once, and end"),
         Option(("--interval",), "between two looks, 1000 by default", value="MS", convert=milliseconds),
         Option(("--format",), "table, json, or a template as '{{.Name}} {{.CPU}}'", value="FORMAT"),
@@ -45,17 +48,18 @@ VERB = Verb(
 def run(arguments: Arguments, client: Client) -> int:
     names = arguments.operands
     interval = arguments.get("interval", INTERVAL)
-    before = sample(client)
+    everybody = bool(arguments.get("all"))
+    before = sample(client, everybody=everybody)
     missing = [name for name in names if not chosen(before, [name])]
     for name in missing:
-        complain(f"no container {name!r} runs that you may see; `mctl ps` lists those that do")
+        complain((ABSENT if everybody else IDLE).format(name))
     if missing and len(missing) == len(names):
         return 1
     once = bool(arguments.get("no_stream"))
     try:
         time.sleep(min(interval, FIRST) / 1000)
         while True:
-            now = sample(client)
+            now = sample(client, everybody=everybody)
             show(before, now, arguments)
             if once:
                 break
@@ -66,9 +70,12 @@ def run(arguments: Arguments, client: Client) -> int:
     return int(bool(missing))
 
 
-def sample(client: Client) -> Sample:
+def sample(client: Client, *, everybody: bool) -> Sample:
+    """everybody: those that do not run use nothing, which is not to say 0."""
     (found,) = client.manager("GetStats", "a{sv}t", {}, 0)
-    return {each["Id"]: each for each in map(unwrapped, found)}
+    used = {each["Id"]: each for each in map(unwrapped, found)}
+    idle = client.containers({"Properties": ("as", ["Name", "Id", "OwnerUID"])}) if everybody else ()
+    return {each["Id"]: {**each, **NOTHING} for each in idle} | used
 
 
 def chosen(found: Sample, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from ..formats import JSON
 from ..labels import label
 from ..names import named
 from ..output import complain, put, span, table, to_json
+from ..pager import put_long
 from ..parser import Option, Verb
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ def ls(arguments: Arguments, _: list[str], client: Client) -> int:
     if arguments.get("quiet"):
         put("".join(f"{display(volume)}\n" for volume in found))
     elif arguments.get("json", "off") != "off":
-        put(to_json(found, pretty=arguments.get("json") == "pretty"))
+        put_long(to_json(found, pretty=arguments.get("json") == "pretty"), arguments)
     else:
-        put(table(HEADS, [row(volume) for volume in found]))
+        put_long(table(HEADS, [row(volume) for volume in found]), arguments)
     return 0
 
 

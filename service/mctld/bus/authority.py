@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +17,7 @@ from .question import (
     ATTACH,
     CREATE,
     CREATE_PRIVILEGED,
+    DAEMON_ADMIN,
     EXEC,
     EXEC_PRIVILEGED,
     IMAGES,
@@ -34,9 +35,10 @@ from .question import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .question import Call, Question
+    from .turns import Turns
 
 POLKIT = "org.freedesktop.PolicyKit1"
 POLKIT_PATH = "/org/freedesktop/PolicyKit1/Authority"
@@ -44,6 +46,7 @@ POLKIT_INTERFACE = "org.freedesktop.PolicyKit1.Authority"
 ALLOW_USER_INTERACTION = 1
 PROMPT_SECONDS = 120
 ANSWER_SECONDS = 25
+ASKED_AT_ONCE = 2  # questions about one user that polkit alone decides: it takes one after the other, whosever it is
 VALUE_MAX = 256  # characters of what a person is shown
 GETTEXT_DOMAIN = "mctl"
 
@@ -74,8 +77,9 @@ RULES: Mapping[str, Rule | None] = {
     PUBLISH_PRIVILEGED: Rule("org.mctl1.create-privileged", "org.mctl1.create-privileged", "publishing ports of"),
     EXEC: Rule("org.mctl1.exec-own", "org.mctl1.exec", "executing commands in"),
     EXEC_PRIVILEGED: Rule("org.mctl1.exec", "org.mctl1.exec", "executing commands in"),
-    IMAGES: Rule("org.mctl1.images"),
+    IMAGES: Rule("org.mctl1.images", "org.mctl1.images", "making images of"),
     MANAGE_IMAGE: Rule("org.mctl1.manage-own", "org.mctl1.images-admin", "managing"),
+    DAEMON_ADMIN: Rule("org.mctl1.daemon-admin"),
     IMAGES_ADMIN: Rule("org.mctl1.images-admin", "org.mctl1.images-admin", "sharing"),
 }
 
@@ -88,6 +92,13 @@ class Verdict(Enum):
     CHALLENGE = "a person could be asked"
     DENIED = "denied"
     SILENCE = "polkit does not answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    verdict: Verdict
+    why: str  # a sentence for the caller
+    action: str = ""  # of polkit, where it was asked
 
 
 class Bus(Protocol):
@@ -112,20 +123,36 @@ def presentable(value: str) -> str:
 class Authority:
     """Asks polkit about a peer of the bus; root is not asked about."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, note: Callable[[Call, Question, str, Judgement], None], turns: Turns) -> None:
+        """`note` is told of each judgement that something follows from, with the annotation that was judged by."""
         self._bus = bus
+        self._note = note
+        self._turns = turns
+        self._lines: dict[int, asyncio.Semaphore] = {}
         self._cancellations = itertools.count(1)
 
     async def check(self, call: Call, question: Question) -> None:
         """Returns if the call may go on, else raises AccessDenied or InteractiveAuthorizationRequired."""
-        for annotation in question.actions:
-            rule = RULES[annotation]
-            if rule is None:
-                continue
-            if call.uid == 0:
-                log.debug("root: %s %s", question.verb, question.container)
-                continue
-            await self._check(call, question, rule)
+        for annotation, rule in _rules(question):
+            judgement = await self._decide(call, question, rule)
+            self._note(call, question, annotation, judgement)
+            _judge(judgement, call)
+
+    def note_refusal(self, call: Call, question: Question, why: str) -> None:
+        """For the record: polkit has let the call through, and the object itself has refused it."""
+        for annotation, rule in _rules(question)[-1:]:
+            action = rule.own if question.container is None or question.owner == call.uid else rule.other
+            self._note(call, question, annotation, Judgement(Verdict.DENIED, why, action))
+
+    async def foresee(self, call: Call, question: Question) -> Judgement:
+        """What check() would come to now; never asks a person."""
+        call = replace(call, interactive=False)
+        judgement = Judgement(Verdict.GRANTED, "everybody may do this")
+        for _, rule in _rules(question):
+            judgement = await self._decide(call, question, rule)
+            if judgement.verdict is not Verdict.GRANTED:
+                break
+        return judgement
 
     async def sees_all(self, call: Call) -> bool:
         """Whether containers of other users may be listed; never asks a person."""
@@ -134,7 +161,10 @@ class Authority:
         action = "org.mctl1.inspect-all"
         return await self._ask(call, action, {"verb": "list"}, interactive=False) is Verdict.GRANTED
 
-    async def _check(self, call: Call, question: Question, rule: Rule) -> None:
+    async def _decide(self, call: Call, question: Question, rule: Rule) -> Judgement:
+        if call.uid == 0:
+            log.debug("root: %s %s", question.verb, question.container)
+            return Judgement(Verdict.GRANTED, "root may do everything")
         if question.container is None or question.owner == call.uid:
             action, sentence = rule.own, f"this call ({question.verb}) needs authorization"
             verdict = await self._ask(call, action, _details(question), interactive=call.interactive)
@@ -145,7 +175,7 @@ class Authority:
                 f"and {rule.doing} other users' {_THINGS.get(question.noun, 'containers')} needs authorization"
             )
             verdict = await self._ask_blindly(call, action, question)
-        _judge(verdict, f"{sentence} ({action})", call)
+        return Judgement(verdict, _told(verdict, sentence, action), action)
 
     async def _ask_blindly(self, call: Call, action: str, question: Question) -> Verdict:
         """For a container that is another's or nobody's: the caller must not be able to tell which.
@@ -173,18 +203,27 @@ class Authority:
         ]
         try:
             async with asyncio.timeout(PROMPT_SECONDS if interactive else ANSWER_SECONDS):
-                answer = await self._bus.call(
-                    POLKIT, POLKIT_PATH, POLKIT_INTERFACE, "CheckAuthorization", "(sa{sv})sa{ss}us", body
-                )
-        except (asyncio.CancelledError, TimeoutError) as error:
-            self._give_up(cancellation)
-            if isinstance(error, TimeoutError):
-                return Verdict.SILENCE
-            raise
+                if interactive:  # people take their time, and polkit answers others meanwhile
+                    answer = await self._put(body, cancellation)
+                else:
+                    async with self._lines.setdefault(call.uid, asyncio.Semaphore(ASKED_AT_ONCE)):
+                        answer = await self._put(body, cancellation)
+        except TimeoutError:
+            return Verdict.SILENCE
         except MctlError as error:
             log.debug("polkit on %s: %s", action, error)
             return Verdict.SILENCE
+        await self._turns.take(call.uid)
         return _verdict(answer)
+
+    async def _put(self, body: list[object], cancellation: str) -> list[Any]:
+        try:
+            return await self._bus.call(
+                POLKIT, POLKIT_PATH, POLKIT_INTERFACE, "CheckAuthorization", "(sa{sv})sa{ss}us", body
+            )
+        except asyncio.CancelledError:
+            self._give_up(cancellation)
+            raise
 
     def _give_up(self, cancellation: str) -> None:
         """The prompt disappears from the person's screen."""
@@ -205,15 +244,26 @@ def _verdict(answer: list[Any]) -> Verdict:
     return Verdict.SILENCE
 
 
-def _judge(verdict: Verdict, sentence: str, call: Call) -> None:
+def _rules(question: Question) -> list[tuple[str, Rule]]:
+    """By annotation."""
+    return [(annotation, rule) for annotation in question.actions if (rule := RULES[annotation]) is not None]
+
+
+def _told(verdict: Verdict, sentence: str, action: str) -> str:
     match verdict:
         case Verdict.GRANTED:
-            return
-        case Verdict.CHALLENGE if not call.interactive:
-            raise InteractiveAuthorizationRequired(f"{sentence}; allow interaction to be asked for a password")
+            return f"polkit allows it ({action})"
         case Verdict.SILENCE:
-            raise AccessDenied("polkit does not answer, so only root may do this; is polkit.service running?")
-    raise AccessDenied(sentence)
+            return "polkit does not answer, so only root may do this; is polkit.service running?"
+    return f"{sentence} ({action})"
+
+
+def _judge(judgement: Judgement, call: Call) -> None:
+    if judgement.verdict is Verdict.GRANTED:
+        return
+    if judgement.verdict is Verdict.CHALLENGE and not call.interactive:
+        raise InteractiveAuthorizationRequired(f"{judgement.why}; allow interaction to be asked for a password")
+    raise AccessDenied(judgement.why)
 
 
 def _details(question: Question) -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MctlError
@@ -152,6 +153,17 @@ class Connection:
         (answer,) = await self.call(BUS, BUS_PATH, BUS, "RequestName", "su", [name, _DO_NOT_QUEUE])
         if answer not in _OWNER:
             raise BusGone(f"the name {name} belongs to another process")
+
+    async def expect_free(self, name: str, *, within: float = 5.0) -> None:
+        """Raises BusGone where another process has it. `within`: seconds for the bus to hear that one was killed."""
+        deadline = time.monotonic() + within
+        while True:
+            (taken,) = await self.call(BUS, BUS_PATH, BUS, "NameHasOwner", "s", [name])
+            if not taken:
+                return
+            if time.monotonic() > deadline:
+                raise BusGone(f"the name {name} belongs to another process")
+            await asyncio.sleep(0.1)
 
     async def release_name(self, name: str) -> None:
         await self.call(BUS, BUS_PATH, BUS, "ReleaseName", "s", [name])

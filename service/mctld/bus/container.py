@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from ..dangers import dangers
 from ..errors import AccessDenied, UnknownObject
 from ..image import ImageRoot
-from . import entry, openings, options
-from .paths import container_path, exec_path
+from ..networking import check_network_name
+from . import ability, content, copies, entry, openings, options, processes, renaming
+from .paths import container_path, exec_path, image_path
 from .properties import ContainerProperties
 from .publication import publishing
-from .question import ATTACH, INSPECT, Question
+from .question import ATTACH, IMAGES, INSPECT, Question
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
     from dbus_next.signature import Variant
 
     from ..execution import Execution
+    from ..lifecycle.committing import Configure
+    from ..lifecycle.copies import Arrival
     from ..lifecycle.logs import LogQuery
+    from ..networking import Fixed
     from ..ports import Port
+    from ..reference import Reference
     from ..restart import RestartPolicy
     from ..spec import Spec
     from .contract import Interface, Method, Property
@@ -31,12 +36,22 @@ if TYPE_CHECKING:
     from .question import Call
 
 INTERFACE = "org.mctl1.Container"
+# By which rules judge, where it is not the method's own name.
+_VERBS = {
+    "StartAttached": "start", "OpenLog": "logs", "CopyIn": "copy-in", "CopyOut": "copy-out", "ListChanges": "diff",
+}  # fmt: skip
+_ENTERING = frozenset({"Exec", "CopyIn", "CopyOut"})  # who may do one of them may do all
+_FURTHER = {"StartAttached": ATTACH, "Commit": IMAGES}
 
 
-def spec_details(spec: Spec) -> dict[str, str]:
-    """What a polkit rule may judge by."""
+def _actions(method: Method) -> tuple[str, ...]:
+    return (method.action, _FURTHER[method.name]) if method.name in _FURTHER else (method.action,)
+
+
+def spec_details(spec: Spec, shared: str = "") -> dict[str, str]:
+    """What a polkit rule may judge by. shared: what is dangerous about the network that it shares."""
     labels = {f"labels.{key}": value for key, value in spec.labels}
-    found = dangers(spec)
+    found = (*([shared] if shared else ()), *dangers(spec))
     return {
         "image": spec.rootfs.path,
         **({"image_digest": spec.rootfs.image} if isinstance(spec.rootfs, ImageRoot) else {}),
@@ -47,10 +62,17 @@ def spec_details(spec: Spec) -> dict[str, str]:
         "volumes": " ".join(mount.name or mount.target for mount in spec.volumes),
         "privileged": "yes" if found else "no",
         "dangers": "; ".join(found),
-        "network": " ".join(spec.networking.networks) or "none",
+        "network": _network(spec),
         "ports": " ".join(map(str, spec.networking.ports)),
         **labels,
     }
+
+
+def _network(spec: Spec) -> str:
+    networking = spec.networking
+    if networking.host:
+        return "host"
+    return f"container:{networking.container}" if networking.container else " ".join(networking.networks) or "none"
 
 
 def container_details(container: Container) -> dict[str, str]:
@@ -79,8 +101,10 @@ class ContainerObject(ContainerProperties):
         container: Container | None = None,
         *,
         subscribe: Callable[[Call], Awaitable[None]] | None = None,
+        judge: ability.Judge | None = None,
     ) -> None:
         super().__init__(container_path(name), interfaces)
+        self._judge = judge
         self._registry = registry
         self._name = name
         self._subscribe = subscribe
@@ -110,12 +134,27 @@ class ContainerObject(ContainerProperties):
         match method.name, args:
             case "Exec", [list(command), dict(given), int(flags)]:
                 return entry.question(self.ask(call, (), (), "exec"), call, command, given, flags)
+            case "Can", [list(names)]:
+                return Question((method.action,), ability.wanted(names, self.interfaces[INTERFACE].methods), "can")
+            case "Export", [int(output), dict(given), int(flags)]:
+                return content.exporting(self.ask(call, (), (), "export"), call, output, given, flags)
+            case "ListChanges", [int(output), int(flags)]:
+                return content.listing(self.ask(call, (), (), "diff"), call, output, flags)
+            case "Commit", [dict(given), int(flags)]:
+                return content.committing(self.ask(call, (), (), "commit"), given, flags)
+            case "Rename", [str(name), int(flags)]:
+                return renaming.question(self.ask(call, (method.action,), (), "rename"), name, flags)
+            case "CopyIn", [str(path), int(archive), dict(given), int(flags)]:
+                return copies.inwards(self.ask(call, (), (), "copy-in"), call, path, archive, given, flags)
+            case "CopyOut", [str(path), int(output), int(flags)]:
+                return copies.outwards(self.ask(call, (), (), "copy-out"), call, path, output, flags)
         verb, checked = self._checked(call, method, args)
-        attaches = (ATTACH,) if method.name == "StartAttached" else ()
-        question = self.ask(call, (method.action, *attaches), checked, verb)
+        question = self.ask(call, _actions(method), checked, verb)
         match method.name, args:
             case "Update", [dict(given), _]:
                 return replace(question, details={**question.details, **limit_details(given)})
+            case "Connect" | "Disconnect", [str(network), *_]:
+                return replace(question, details={**question.details, "network": network})
             case "Publish", _:
                 return publishing(question)
             case "Attach", _:
@@ -140,7 +179,7 @@ class ContainerObject(ContainerProperties):
             case "StartAttached", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 values = options.parse(given, options.START)
-                return "start", (openings.checked_stdin(call, values), options.terminal_size(values))
+                return _VERBS[method.name], (openings.checked_stdin(call, values), options.terminal_size(values))
             case "Stop" | "Restart", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return method.handler, (options.parse(given, options.STOP).get("TimeoutUSec"),)
@@ -151,19 +190,42 @@ class ContainerObject(ContainerProperties):
                 known = {options.FORCE: "kill it first if it runs", options.VOLUMES: "and its nameless volumes"}
                 options.check_flags(flags, known)
                 return "remove", (bool(flags & options.FORCE), bool(flags & options.VOLUMES))
-            case "Freeze" | "Thaw" | "Enable" | "Disable", [int(flags)]:
+            case "Freeze" | "Thaw" | "Enable" | "Disable" | "GetProcesses", [int(flags)]:
                 options.check_flags(flags, {})
-                return method.handler, ()
+                return method.handler.replace("_", " "), ()
             case "Update", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return "update", options.update(options.parse(given, options.UPDATE))
+            case "Connect", [str(network), dict(given), int(flags)]:
+                options.check_flags(flags, {})
+                return "connect", (check_network_name(network), *options.connection(given))
+            case "Disconnect", [str(network), int(flags)]:
+                options.check_flags(flags, {})
+                return "disconnect", (check_network_name(network),)
             case "Publish" | "Unpublish", [list(given), int(flags)]:
                 options.check_flags(flags, {})
                 return method.name.lower(), (options.ports(given),)
             case "OpenLog", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
-                return "logs", (options.log_query(options.parse(given, options.LOG)),)
+                return _VERBS[method.name], (options.log_query(options.parse(given, options.LOG)),)
         return method.handler.replace("_", " "), tuple(args)
+
+    async def can(self, call: Call, *names: str) -> ability.Answers:
+        assert self._judge is not None  # objects that serve calls have one
+        methods = self.interfaces[INTERFACE].methods
+        questions = ((name, self._foreseen(call, methods[name])) for name in names)
+        return await ability.answers(self._judge, call, questions, lambda member: self._hindrance(call, member))
+
+    def _foreseen(self, call: Call, method: Method) -> Question:
+        """The question behind a call that says no more than it must."""
+        question = self.ask(call, _actions(method), (), _VERBS.get(method.name, method.handler.replace("_", " ")))
+        return replace(question, actions=entry.actions(question, call)) if method.name in _ENTERING else question
+
+    def _hindrance(self, call: Call, member: str) -> tuple[str, str]:
+        if member in _ENTERING and (forbidden := entry.forbidden(self.container, call)):
+            return ability.NO, forbidden
+        hindrance = ability.hindrance(self.container, member)
+        return (ability.NOT_NOW, hindrance) if hindrance else ("", "")
 
     async def get_all(self, call: Call, wanted: Sequence[Property]) -> dict[str, Variant]:
         """So begins every proxy that keeps properties: from now on it hears of their changes."""
@@ -195,6 +257,8 @@ class ContainerObject(ContainerProperties):
 
     async def remove(self, call: Call, force: bool, volumes: bool) -> None:  # noqa: FBT001
         spec = self.container.spec
+        if force:
+            self._registry.copies.give_up(self.container.id)
         await self.container.remove(force=force)
         if volumes:
             self._registry.volumes.discard_nameless(spec)
@@ -206,12 +270,41 @@ class ContainerObject(ContainerProperties):
         stdin: int | None,
         attach: bool,  # noqa: FBT001
     ) -> tuple[str, list[int]]:
-        if call.uid != 0 and not self.container.spec.security.has_user_namespace:
-            raise AccessDenied(f"container {self._name!r} has the host's user ids: only root may execute more in it")
+        if forbidden := entry.forbidden(self.container, call):
+            raise AccessDenied(forbidden)
         opened = None if stdin is None else call.fds.peek(stdin)
         execs = self._registry.execs
         made, streams = await execs.start(self.container, execution, call.uid, stdin=opened, attach=attach)
         return exec_path(made.id), list(streams)
+
+    async def export(self, call: Call, output: int, pause: bool) -> None:  # noqa: FBT001
+        await self.container.export(call.fds.peek(output), call.uid, pause=pause)
+
+    async def list_changes(self, call: Call, output: int) -> None:
+        await self.container.list_changes(call.fds.peek(output), call.uid)
+
+    async def commit(
+        self,
+        call: Call,
+        references: Sequence[Reference],
+        configure: Configure,
+        private: bool,  # noqa: FBT001
+        pause: bool,  # noqa: FBT001
+    ) -> tuple[str, str, list[str]]:
+        made, left_out = await self.container.commit(call.uid, references, configure, private=private, pause=pause)
+        return image_path(made.key), made.id, content.warnings(left_out)
+
+    async def rename(self, call: Call, name: str) -> None:
+        await self._registry.rename(self.container, name)
+
+    async def copy_in(self, call: Call, asked: Arrival, archive: int) -> int:
+        copies.refuse_without_namespace(call, self.container)
+        return await self._registry.copies.copy_in(self.container, asked, call.fds.peek(archive), call.uid)
+
+    async def copy_out(self, call: Call, path: str, output: int, follow: bool) -> int:  # noqa: FBT001
+        copies.refuse_without_namespace(call, self.container)
+        opened = call.fds.peek(output)
+        return await self._registry.copies.copy_out(self.container, path, opened, call.uid, follow=follow)
 
     async def enable(self, call: Call) -> None:
         await self.container.enable()
@@ -228,11 +321,22 @@ class ContainerObject(ContainerProperties):
     async def update(self, call: Call, changes: Mapping[str, Any], policy: RestartPolicy | None) -> None:
         await self.container.update(changes, policy)
 
+    async def connect(self, call: Call, network: str, wanted: Fixed, aliases: tuple[str, ...]) -> None:
+        (found,) = self._registry.networks.find([network], call.uid)
+        await self.container.connect(found, wanted, aliases)
+
+    async def disconnect(self, call: Call, network: str) -> None:
+        (found,) = self._registry.networks.find([network], call.uid)
+        await self.container.disconnect(found)
+
     async def publish(self, call: Call, ports: Sequence[Port]) -> None:
         await self.container.publish(added=ports)
 
     async def unpublish(self, call: Call, ports: Sequence[Port]) -> None:
         await self.container.publish(removed=ports)
+
+    async def get_processes(self, call: Call) -> list[dict[str, Variant]]:
+        return processes.told(self.container, await self.container.processes())
 
     def open_log(self, call: Call, query: LogQuery) -> int:
         return self.container.open_log(query, reader_uid=call.uid)

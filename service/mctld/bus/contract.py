@@ -7,6 +7,7 @@ import os
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from .standard import STANDARD
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 ACTION = "org.mctl1.Action"
+SET_ACTION = "org.mctl1.SetAction"
 EMITS = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 NAME = "org.mctl1"
 
@@ -26,6 +28,7 @@ class ContractError(Exception):
     """The XML and the code do not agree: the daemon must not start."""
 
 
+@cache
 def snake(name: str) -> str:
     """The handler of a member: runs of capitals are one word, and so is USec."""
     return "_".join(_WORD.findall(name)).lower()
@@ -65,6 +68,7 @@ class Property:
     type: str
     access: str
     emits: str  # true, invalidates, const or false
+    set_action: str = ""  # of a writable one
 
     @property
     def handler(self) -> str:
@@ -98,10 +102,11 @@ class Interface:
         return [*self.methods.values(), *self.properties.values()]
 
     def check(self, cls: type) -> None:
-        """Every method and property must have a handler in `cls`."""
-        for member in self.members:
-            if not callable(getattr(cls, member.handler, None)):
-                raise ContractError(f"{cls.__name__}.{member.handler} is missing for {member}")
+        """Every method and property must have a handler in `cls`, and a writable property one more."""
+        writable = [p for p in self.properties.values() if p.set_action]
+        for member, handler in [*((m, m.handler) for m in self.members), *((p, f"set_{p.handler}") for p in writable)]:
+            if not callable(getattr(cls, handler, None)):
+                raise ContractError(f"{cls.__name__}.{handler} is missing for {member}")
 
 
 class Contract:
@@ -146,7 +151,13 @@ def _interface(element: ET.Element, text: str) -> Interface:
     ]
     properties = [
         Property(
-            name, p.attrib["name"], _action(p, name), p.attrib["type"], p.attrib["access"], _note(p, EMITS) or "true"
+            interface=name,
+            name=p.attrib["name"],
+            action=_action(p, name),
+            type=p.attrib["type"],
+            access=p.attrib["access"],
+            emits=_note(p, EMITS) or "true",
+            set_action=_note(p, SET_ACTION),
         )
         for p in element.findall("property")
     ]

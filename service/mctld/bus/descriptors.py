@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgs
+from ..kernel import expendable, filesystem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,13 +31,31 @@ class Descriptors:
             raise InvalidArgs(f"file descriptor {index} did not come with the message, which has {len(self._fds)}")
         return self._fds[index]
 
+    def copied(self) -> Descriptors:
+        """Copies under the same indices, which stay open when the message's are closed."""
+        return Descriptors(duplicates(self._fds))
+
     def take_all(self) -> list[int]:
         fds, self._fds = self._fds, []
         return fds
 
     def close(self) -> None:
+        """Callers may have sent what keeps whoever closes it waiting for ever."""
+        slow = []
         for fd in self.take_all():
-            os.close(fd)
+            if _may_be_slow(fd):
+                slow.append(fd)
+            else:
+                os.close(fd)
+        if slow:
+            expendable.close(slow)
+
+
+def _may_be_slow(fd: int) -> bool:
+    try:
+        return filesystem.is_answered_for_by_a_process(fd)
+    except OSError:  # there is no descriptor left to look with
+        return True
 
 
 def duplicates(fds: Iterable[int]) -> list[int]:

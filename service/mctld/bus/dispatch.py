@@ -12,11 +12,12 @@ import inspect
 import logging
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..errors import Cancelled, InvalidArgs, LimitsExceeded, MctlError, UnknownObject
+from ..errors import AccessDenied, Cancelled, InvalidArgs, LimitsExceeded, MctlError, UnknownObject
 from .bounds import Bounds
 from .codec import ALLOW_INTERACTIVE_AUTHORIZATION, NO_REPLY_EXPECTED, TooLong, Unmarshallable
+from .decoding import Decoding
 from .descriptors import Descriptors
 from .question import CHANGING, Call
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from .authority import Authority
     from .backlog import Backlog
+    from .bounds import Rate
     from .codec import Header, Message
     from .connection import Connection
     from .contract import Method
@@ -32,8 +34,7 @@ if TYPE_CHECKING:
     from .peers import Credentials
     from .question import Question
     from .target import Target
-
-DECODE_IN_THREAD = 64 << 10  # bytes: a dense body of 1 MiB takes a second, and nobody else should wait for it
+    from .turns import Turns
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 _GIVEN_UP = "the service is stopping, or the call was given up"
@@ -64,19 +65,30 @@ class Dispatcher:
         authority: Authority,
         identify: Callable[[str], Awaitable[Credentials]],
         backlog: Backlog,
+        rate: Rate,
+        turns: Turns,
     ) -> None:
+        self._rate = rate
+        self._turns = turns
         self._connection = connection
         self._objects = objects
         self._authority = authority
         self._identify = identify
         self._backlog = backlog
         self._bounds = Bounds()
+        self._decoding = Decoding()
         self._served: dict[asyncio.Task[None], _Served] = {}
         self._closing = False
         connection.on_peer_gone(self._on_peer_gone)
 
     def __call__(self, message: Message) -> None:
-        """Takes over the message."""
+        """Takes over the message. What is too much is refused here: whoever comes after a flood waits for that."""
+        try:
+            self._bounds.admit(message.header.sender, message.frame.size)
+        except LimitsExceeded as error:
+            message.fds.close()
+            self._refuse(message.header, error)
+            return
         task = asyncio.create_task(self._serve(message))
         self._served[task] = _Served(message.header.sender)
         task.add_done_callback(lambda done: self._served_to_the_end(message, done))
@@ -92,9 +104,11 @@ class Dispatcher:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        self._decoding.close()
 
     def _served_to_the_end(self, message: Message, task: asyncio.Task[None]) -> None:
         del self._served[task]
+        self._bounds.leave(message.header.sender, message.frame.size)
         message.fds.close()
         if task.cancelled():  # before its first step: _serve answers all else
             self._refuse(message.header, Cancelled(_GIVEN_UP))
@@ -107,8 +121,7 @@ class Dispatcher:
     async def _serve(self, message: Message) -> None:
         header = message.header
         try:
-            with self._bounds.admit(header.sender, message.frame.size):
-                self._reply(header, await self._answer(message))
+            self._reply(header, await self._answer(message))
         except MctlError as error:
             self._refuse(header, error)
         except asyncio.CancelledError:  # the task ends here anyway; without an answer the caller would wait
@@ -122,20 +135,30 @@ class Dispatcher:
         header = message.header
         target = self._objects.find(header.path)
         method = target.method(header.interface, header.member)
-        args = await _arguments(message, method)
+        _check_signature(message, method)
         caller = await self._identify(header.sender)
+        await self._turns.take(caller.uid)
+        self._rate.take(caller.uid, message.frame.size)
+        args = await self._decoding.body(message, caller.uid)
         await self._backlog.check(header.sender, caller.uid)
         interactive = bool(header.flags & ALLOW_INTERACTIVE_AUTHORIZATION)
-        call = Call(header.sender, caller.uid, caller.groups, interactive, message.fds)
+        call = Call(header.sender, caller.uid, caller.groups, interactive, message.fds, caller.pid)
         question = target.question(call, method, args)
+        if inspect.isawaitable(question):
+            question = await question
+            await self._turns.take(caller.uid)
         await self._authority.check(call, question)
         if question.again() != question.subject:
             raise UnknownObject(f"{question.container or target.path} is not what it was when you asked: ask again")
-        return await self._perform(target, method, call, question)
+        try:
+            return await self._perform(target, method, call, question)
+        except AccessDenied as error:  # what no action allows, as entering a container with the host's ids
+            self._authority.note_refusal(call, question, str(error))
+            raise
 
     async def _perform(self, target: Target, method: Method, call: Call, question: Question) -> _Reply:
         task = asyncio.current_task()
-        if task in self._served and CHANGING.intersection(question.actions):
+        if task in self._served and CHANGING.intersection(question.actions) and not question.ends_with_caller:
             self._served[task].abandonable = False
         result = getattr(target, method.handler)(call, *question.args)
         if inspect.isawaitable(result):
@@ -156,16 +179,13 @@ class Dispatcher:
             self._connection.error(call, error.bus_name, str(error))
 
 
-async def _arguments(message: Message, method: Method) -> list[Any]:
+def _check_signature(message: Message, method: Method) -> None:
     """Only a body of the declared signature is ever decoded."""
     header = message.header
     if header.signature != method.signature:
         raise InvalidArgs(f"{method} takes the signature {method.signature!r}, but {header.signature!r} was given")
     if message.fds_lost:
         raise LimitsExceeded("the file descriptors of the call were lost: the service has too many open")
-    if message.frame.size > DECODE_IN_THREAD:
-        return await asyncio.to_thread(message.body)
-    return message.body()
 
 
 def _typed(method: Method, result: object) -> _Reply:

@@ -6,9 +6,12 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from .. import chronicle
 from . import objects
+from .audit import Audit
 from .authority import RULES, Authority
 from .backlog import Backlog
+from .bounds import Rate
 from .connection import BusGone
 from .contract import NAME, Contract, ContractError
 from .dispatch import Dispatcher
@@ -18,14 +21,16 @@ from .manager import Manager
 from .objects import Objects
 from .signals import Herald
 from .standard import MEMBER
+from .turns import Turns
 from .visible import Visible
 from .volume_signals import VolumeHerald
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ..quotas import Quotas
     from .connection import Connection
-    from .engine import Checkup, Registry
+    from .engine import Checkup, LogControl, Registry
     from .peers import Credentials
 
 GRACE = 5.0  # seconds for calls that are changing something
@@ -34,7 +39,10 @@ GRACE = 5.0  # seconds for calls that are changing something
 class Door:
     """Made by open_door."""
 
-    def __init__(self, connection: Connection, dispatcher: Dispatcher, herald: Herald, backlog: Backlog) -> None:
+    def __init__(
+        self, connection: Connection, dispatcher: Dispatcher, herald: Herald, backlog: Backlog, audit: Audit
+    ) -> None:
+        self._audit = audit
         self._connection = connection
         self._dispatcher = dispatcher
         self._herald = herald
@@ -45,7 +53,8 @@ class Door:
         with contextlib.suppress(BusGone):  # then the name is gone already
             await self._connection.release_name(NAME)
         await self._dispatcher.close(grace)
-        self._herald.flush()
+        self._audit.close()
+        self._herald.close()
         await self._backlog.close()
         await self._connection.drain()
 
@@ -55,27 +64,37 @@ async def open_door(
     registry: Registry,
     checkup: Checkup,
     contract_directory: str,
+    log_control: LogControl,
+    quotas: Quotas,
     *,
     identify: Callable[[str], Awaitable[Credentials]] | None = None,
+    send: Callable[..., object] = chronicle.send,
 ) -> Door:
-    """Raises ContractError before anything is served; the name comes last. `identify` tells who a sender is."""
+    """Raises ContractError before anything is served; the name comes last. `identify` tells who a sender is, `send`
+    takes the record of what was refused and granted.
+    """
     contract = checked_contract(contract_directory)
-    authority = Authority(connection)
+    audit = Audit(send)
+    turns = Turns()
+    authority = Authority(connection, audit.note, turns)
     visible = Visible(registry, authority)
     herald = Herald(connection, contract, registry, authority)
-    manager = Manager(contract, registry, checkup, visible, herald)
+    manager = Manager(contract, registry, checkup, visible, herald, authority)
     backlog = Backlog(connection, herald.unsubscribe)
-    served = Objects(contract, registry, visible, manager)
-    dispatcher = Dispatcher(connection, served, authority, identify or connection.credentials_of, backlog)
+    rate = Rate(quotas.calls)
+    served = Objects(contract, registry, visible, manager, authority, log_control)
+    identify = identify or connection.credentials_of
+    dispatcher = Dispatcher(connection, served, authority, identify, backlog, rate, turns)
     connection.on_sent = backlog.charge
     connection.on_peer_gone(backlog.forget)
     registry.events.subscribe(herald)
     registry.images.listeners.append(ImageHerald(herald, contract, registry.images))
     registry.transfers.listeners.append(JobHerald(herald))
     registry.volumes.listeners.append(VolumeHerald(herald, contract, registry.volumes))
+    await herald.follow(connection)
     connection.on_call = dispatcher
     await connection.request_name(NAME)
-    return Door(connection, dispatcher, herald, backlog)
+    return Door(connection, dispatcher, herald, backlog, audit)
 
 
 def checked_contract(directory: str) -> Contract:
@@ -87,6 +106,6 @@ def checked_contract(directory: str) -> Contract:
             if member.action not in RULES and member.action != MEMBER:
                 raise ContractError(f"{member} declares {member.action}, which the authority does not know")
         for property_ in interface.properties.values():
-            if property_.access != "read":
-                raise ContractError(f"{property_} is writable, which is not served")
+            if (property_.access != "read") != (property_.set_action in RULES):
+                raise ContractError(f"{property_} is {property_.access}, and setting it takes {property_.set_action!r}")
     return contract

@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
     from ..configuration import Configuration
+    from ..credential import Credentials
     from ..execution import Execution
-    from ..image import Image, ImageRoot
+    from ..image import Image, ImageRoot, Place
     from ..lifecycle.check.finding import Finding
+    from ..lifecycle.committing import Configure
+    from ..lifecycle.copies import Arrival
     from ..lifecycle.events import Events, Exit
     from ..lifecycle.images import Listener as ImageListener
     from ..lifecycle.logs import EventQuery, LogQuery
@@ -20,9 +23,10 @@ if TYPE_CHECKING:
     from ..lifecycle.transfers import Listener as TransferListener
     from ..lifecycle.vitals import Result
     from ..lifecycle.volumes import Listener as VolumeListener
-    from ..networking import Lease, Network
+    from ..networking import Fixed, Lease, Network
     from ..platform import Platform
     from ..ports import Port
+    from ..process import Process
     from ..reference import Reference
     from ..restart import RestartPolicy
     from ..spec import Spec
@@ -79,6 +83,10 @@ class Container(Protocol):
     @property
     def health(self) -> str: ...
     @property
+    def ready(self) -> bool: ...
+    @property
+    def status_text(self) -> str: ...
+    @property
     def health_results(self) -> Sequence[Result]: ...
 
     async def start(
@@ -96,11 +104,26 @@ class Container(Protocol):
     async def thaw(self) -> None: ...
     async def update(self, changes: Mapping[str, Any], policy: RestartPolicy | None, /) -> None: ...
     async def remove(self, *, force: bool) -> None: ...
+    async def connect(self, network: Network, wanted: Fixed, aliases: tuple[str, ...], /) -> None: ...
+    async def disconnect(self, network: Network, /) -> None: ...
     async def publish(self, *, added: Sequence[Port] = (), removed: Sequence[Port] = ()) -> None: ...
     async def wait(self) -> Exit: ...
+    async def wait_ready(self) -> bool: ...
     def attach(self) -> tuple[int, ...]: ...
     def resize(self, rows: int, columns: int, /) -> None: ...
+    async def processes(self) -> Sequence[Process]: ...
     def open_log(self, query: LogQuery, *, reader_uid: int) -> int: ...
+    async def export(self, output: int, uid: int, *, pause: bool) -> None:
+        """`output` is borrowed; `uid` is who asks."""
+
+    async def list_changes(self, output: int, uid: int, /) -> None:
+        """`output` is borrowed; `uid` is who asks."""
+
+    async def commit(
+        self, uid: int, references: Sequence[Reference], configure: Configure, *, private: bool, pause: bool
+    ) -> tuple[Image, int]:
+        """And how many devices and sockets were left out."""
+        ...
 
 
 class About(Protocol):
@@ -151,6 +174,9 @@ class Execs(Protocol):
 class Networks(Protocol):
     def all(self) -> Iterable[Network]: ...
     def get(self, name: str) -> Network | None: ...
+    def find(self, names: Iterable[str], uid: int) -> Sequence[Network]:
+        """Those that the user may use; NoSuchNetwork for others."""
+
     def users(self, network: Network) -> int:
         """How many containers are connected."""
 
@@ -180,8 +206,24 @@ class Images(Protocol):
     def remove(self, image: Image, *, force: bool) -> None: ...
     def share(self, image: Image, *, shared: bool) -> None: ...
     async def damaged(self, image: Image) -> Sequence[str]: ...
-    async def save(self, image: Image, output: int) -> None:
-        """`output` is borrowed."""
+    async def save(self, image: Image, output: int, uid: int) -> None:
+        """`output` is borrowed; `uid` is who asks."""
+
+    async def export(self, image: Image, path: str, output: int, uid: int) -> None:
+        """`output` is borrowed; `uid` is who asks."""
+
+    async def resolve(self, image: Image, path: str) -> Place: ...
+    async def derive(
+        self,
+        base: Image | None,
+        archive: int | None,
+        uid: int,
+        references: Sequence[Reference],
+        configure: Configure,
+        *,
+        private: bool,
+    ) -> tuple[Image, int]:
+        """`archive` is borrowed. And how many device nodes were left out."""
 
 
 class Job(Protocol):
@@ -203,7 +245,7 @@ class Job(Protocol):
     def layers(self) -> tuple[int, int]: ...
 
     async def wait(self) -> Mapping[str, str]: ...
-    def cancel(self) -> None: ...
+    async def cancel(self) -> None: ...
 
 
 class Transfers(Protocol):
@@ -229,9 +271,20 @@ class Volumes(Protocol):
     def discard_nameless(self, spec: Spec) -> None: ...
 
 
+class Copies(Protocol):
+    """Archives are borrowed; how many members were left out comes back."""
+
+    async def copy_in(self, container: Any, asked: Arrival, archive: int, uid: int, /) -> int: ...
+    async def copy_out(self, container: Any, path: str, output: int, uid: int, /, *, follow: bool) -> int: ...
+    def give_up(self, identity: str, /) -> None:
+        """Those of the container with that id."""
+
+
 class Registry(Protocol):
     @property
     def events(self) -> Events: ...
+    @property
+    def copies(self) -> Copies: ...
     @property
     def images(self) -> Images: ...
     @property
@@ -249,14 +302,26 @@ class Registry(Protocol):
     async def usage(self, containers: Sequence[Any]) -> Sequence[Usage | None]:
         """In their order; None for one that has ended meanwhile."""
         ...
+    async def disk_use(self, containers: Sequence[Any], volumes: Sequence[Volume], *, uid: int) -> Sequence[int]:
+        """Bytes of the containers, then of the volumes; who asks twice at a time is refused."""
+        ...
     def departed(self, name_or_id: str) -> tuple[int, Exit] | None: ...
     def generate_name(self, rootfs_path: str) -> str: ...
     def open_events(self, query: EventQuery, *, reader_uid: int) -> int: ...
-    async def create(self, spec: Spec, owner_uid: int) -> Container: ...
+    async def create(self, spec: Spec, owner_uid: int, secrets: Credentials, /) -> Container: ...
+    async def rename(self, container: Any, name: str, /) -> None: ...
     async def run(
-        self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool, window: tuple[int, int]
+        self, spec: Spec, owner_uid: int, secrets: Credentials, /, *,
+        stdin: int | None, attach: bool, window: tuple[int, int],
     ) -> tuple[Container, tuple[int, ...]]:
         """`stdin` is borrowed for the time of the call; the streams are the caller's."""
+
+
+class LogControl(Protocol):
+    """Names as in org.freedesktop.LogControl1(5)."""
+
+    level: str
+    target: str
 
 
 class Checkup(Protocol):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dbus_next.signature import Variant
 
     from ..execution import Execution
+    from .engine import Container
     from .question import Call, Question
 
 _EFFECT = "execute $(command) in the container $(container)"
@@ -30,16 +31,28 @@ def question(about: Question, call: Call, command: Sequence[str], given: Mapping
     stdin, attach = openings.checked_stdin(call, values), bool(flags & options.ATTACH)
     _check_terminal(execution, stdin, attach=attach)
     said = {"command": shlex.join(execution.command), "user": str(execution.user) if execution.user else ""}
-    privileged = about.owner == call.uid and about.details.get("privileged") == "yes"
     return replace(
         about,
-        actions=(EXEC_PRIVILEGED if privileged else EXEC,),
+        actions=actions(about, call),
         args=(execution, stdin, attach),
         effect=_EFFECT + (" of user $(owner)" if about.subject else ""),
         details={**about.details, **{key: value for key, value in said.items() if value}},
         said=said,
         blind_effect=_EFFECT,
     )
+
+
+def actions(about: Question, call: Call) -> tuple[str, ...]:
+    """What it takes to execute anything at all there."""
+    privileged = about.owner == call.uid and about.details.get("privileged") == "yes"
+    return (EXEC_PRIVILEGED if privileged else EXEC,)
+
+
+def forbidden(container: Container, call: Call) -> str:
+    """Why nobody can allow it, empty if somebody can."""
+    if call.uid != 0 and not container.spec.security.has_user_namespace:
+        return f"container {container.name!r} has the host's user ids: only root may execute more in it"
+    return ""
 
 
 def _check_terminal(execution: Execution, stdin: int | None, *, attach: bool) -> None:

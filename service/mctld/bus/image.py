@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import UnknownObject
+from ..bounds import check_text, shown
+from ..errors import InvalidArgs, UnknownObject
 from ..reference import Reference
 from . import openings, options
 from .paths import image_path
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 INTERFACE = "org.mctl1.Image"
 SHARED = 1
-LOOKING = ("inspect", "tag", "check", "save")  # what leaves the image as it is
+PATH_BYTES = 4095  # PATH_MAX without the NUL
+LOOKING = ("inspect", "tag", "check", "save", "export", "resolve")  # what leaves the image as it is
 
 
 class ImageObject(Target):
@@ -74,7 +76,7 @@ class ImageObject(Target):
                 return self.ask(call, (method.action,), (Reference.parse(name),), "tag")
             case "Untag", [str(name), int(flags)]:
                 options.check_flags(flags, {})
-                return self.ask(call, (method.action,), (Reference.parse(name),), "untag")
+                return self.ask(call, (method.action,), (Reference.parse_any(name),), "untag")
             case "Remove", [int(flags)]:
                 options.check_flags(flags, {options.FORCE: "also where containers were made from it"})
                 return self.ask(call, (method.action,), (bool(flags & options.FORCE),), "remove")
@@ -85,6 +87,12 @@ class ImageObject(Target):
                 options.check_flags(flags, {})
                 openings.check_output(call.fds.peek(output))
                 return self.ask(call, (method.action,), (output,), "save")
+            case "Export", [int(output), str(path), int(flags)]:
+                options.check_flags(flags, {})
+                openings.check_output(call.fds.peek(output))
+                return self.ask(call, (method.action,), (output, inside(path)), "export")
+            case "Resolve", [str(path)]:
+                return self.ask(call, (method.action,), (inside(path),), "resolve")
             case "Share", [int(flags)]:
                 options.check_flags(flags, {SHARED: "with all users"})
                 return self.ask(call, (IMAGES_ADMIN,), (bool(flags & SHARED),), "share")
@@ -123,7 +131,15 @@ class ImageObject(Target):
         return list(await self._images.damaged(self.image))
 
     async def save(self, call: Call, output: int) -> None:
-        await self._images.save(self.image, call.fds.peek(output))
+        await self._images.save(self.image, call.fds.peek(output), call.uid)
+
+    async def export(self, call: Call, output: int, path: str) -> None:
+        await self._images.export(self.image, path, call.fds.peek(output), call.uid)
+
+    async def resolve(self, call: Call, path: str) -> tuple[str, str, int, int, int]:
+        del call
+        found = await self._images.resolve(self.image, path)
+        return found.path, found.kind, found.mode, found.uid, found.gid
 
     def id(self) -> str:
         return self.image.id
@@ -142,6 +158,9 @@ class ImageObject(Target):
 
     def import_timestamp(self) -> int:
         return self.image.imported_usec
+
+    def made_here(self) -> bool:
+        return self.image.made_here
 
     def size(self) -> int:
         return self.image.size
@@ -190,6 +209,13 @@ class ImageObject(Target):
 
     def configuration(self) -> str:
         return self.image.configuration.text
+
+
+def inside(path: str) -> str:
+    check_text("path", path, PATH_BYTES)
+    if not path.startswith("/"):
+        raise InvalidArgs(f"path {shown(path)} is not absolute: inside the image it begins with /")
+    return path
 
 
 def image_details(image: Image) -> dict[str, str]:

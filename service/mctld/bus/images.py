@@ -10,8 +10,8 @@ from ..bounds import shown
 from ..errors import NoSuchImage
 from ..platform import Platform
 from ..reference import Reference
+from . import content, openings, options
 from . import image as bus_image
-from . import openings, options
 from .image import ImageObject, image_details
 from .making import IMPORT, configuration_maker, host_platform
 from .paths import image_path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dbus_next.signature import Variant
 
     from ..image import Image
+    from ..lifecycle.committing import Configure
     from .contract import Contract, Method
     from .engine import Registry
     from .question import Call
@@ -49,12 +50,15 @@ class ImageManager(VolumeManager):
             case "LoadImages", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return self._load(call, method, options.parse(given, LOAD))
+            case "DeriveImage", [str(base), dict(given), int(flags)]:
+                options.check_flags(flags, {})
+                return self._derivation(call, method, base, given)
             case "GetImage", [str(key)]:
                 return self._seek(call, method, key)
             case "ListImages", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 values = options.parse(given, FILTER)
-                names = [Reference.parse(name) for name in values["Names"]] if "Names" in values else None
+                names = [Reference.parse_any(name) for name in values["Names"]] if "Names" in values else None
                 return self.ask(call, (method.action,), (values.get("OwnerUID"), names), "list")
         return super().ask_own(call, method, args)
 
@@ -109,6 +113,37 @@ class ImageManager(VolumeManager):
         )
         warnings = [f"{dropped} device nodes were left out: containers get their devices from the service"]
         return image_path(made.key), made.id, warnings if dropped else []
+
+    def _derivation(self, call: Call, method: Method, base: str, given: Mapping[str, Variant]) -> Question:
+        names, archive, configure, private = content.deriving(call, given)
+        found = self._images.find(call.uid, base) if base else None
+        return Question(
+            (method.action,),
+            (base, names, archive, configure, private),
+            "derive",
+            "make the image $(reference) from $(image)" if base else "make the image $(reference)",
+            details={
+                **(image_details(found) if found else {"image": base}),
+                "reference": " ".join(map(str, names)),
+                "owner": str(call.uid),
+            },
+        )
+
+    async def derive_image(
+        self,
+        call: Call,
+        base: str,
+        references: Sequence[Reference],
+        archive: int | None,
+        configure: Configure,
+        private: bool,  # noqa: FBT001 (as in the question)
+    ) -> tuple[str, str, list[str]]:
+        found = self._images.find(call.uid, base) if base else None
+        if base and found is None:
+            raise NoSuchImage(f"there is no image {shown(base)} that you may use")
+        opened = None if archive is None else call.fds.peek(archive)
+        made, left_out = await self._images.derive(found, opened, call.uid, references, configure, private=private)
+        return image_path(made.key), made.id, content.warnings(left_out)
 
     def get_image(self, call: Call, key: str) -> str:
         found = self._images.find(call.uid, key)

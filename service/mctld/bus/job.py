@@ -71,9 +71,9 @@ class JobObject(Target):
         key = result.get("Key")
         return image_path(key) if key else "/", result.get("Id", ""), result.get("Digest", "")
 
-    def cancel(self, call: Call) -> None:
+    async def cancel(self, call: Call) -> None:
         del call
-        self.job.cancel()
+        await self.job.cancel()
 
     def id(self) -> str:
         return self.job.id

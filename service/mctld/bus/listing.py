@@ -71,5 +71,5 @@ def _label(text: str) -> tuple[str, str | None]:
 def _properties(names: Iterable[str] | None, known: Mapping[str, Property]) -> tuple[Property, ...]:
     wanted = frozenset(known if names is None else names)
     for name in sorted(wanted - known.keys()):
-        raise InvalidArgs(f"filter Properties {shown(name)} is not known: org.mctl1.Container has no such property")
+        raise InvalidArgs(f"filter Properties {shown(name)} is not known: see org.mctl1.Container in org.mctl1(5)")
     return tuple(each for name, each in known.items() if name in wanted)

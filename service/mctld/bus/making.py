@@ -24,12 +24,13 @@ CONFIG = {
     "Labels": "a{ss}", "ExposedPorts": "as", "Volumes": "as",
 }  # fmt: skip
 IMPORT = {"Archive": "h", "Private": "b", "Author": "s", "Comment": "s", **CONFIG}
-_OCI = {
+OCI = {
     "Entrypoint": "Entrypoint", "Command": "Cmd", "Environment": "Env", "User": "User",
-    "WorkingDirectory": "WorkingDir", "StopSignal": "StopSignal", "Labels": "Labels",
+    "WorkingDirectory": "WorkingDir", "StopSignal": "StopSignal", "Labels": "Labels", "OnBuild": "OnBuild",
+    "Shell": "Shell",
 }  # fmt: skip
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}  # Go's names, as OCI has them
-_NO_LAYER = f"sha256:{'0' * 64}"
+NO_LAYER = f"sha256:{'0' * 64}"
 
 
 def host_platform() -> Platform:
@@ -37,9 +38,13 @@ def host_platform() -> Platform:
     return Platform("linux", _ARCHITECTURES.get(machine, machine), "v7" if machine == "armv7l" else "")
 
 
+def rfc3339(now: float) -> str:
+    return datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def configuration_maker(values: Mapping[str, Any], now: float) -> Callable[[str], str]:
     """From IMPORT options to a function of the layer's digest. InvalidArgs now, not when the layer is there."""
-    created = datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    created = rfc3339(now)
     machine = host_platform()
 
     def configure(diff_id: str) -> str:
@@ -56,14 +61,14 @@ def configuration_maker(values: Mapping[str, Any], now: float) -> Callable[[str]
         )
 
     try:
-        Configuration.parse(configure(_NO_LAYER))
+        Configuration.parse(configure(NO_LAYER))
     except UnicodeEncodeError as error:
         raise InvalidArgs(f"{error.object!r} is not valid UTF-8") from None
     return configure
 
 
 def oci_config(values: Mapping[str, Any]) -> dict[str, Any]:
-    found = {_OCI[key]: value for key, value in values.items() if key in _OCI and value}
+    found = {OCI[key]: value for key, value in values.items() if key in OCI and value}
     for key in ("ExposedPorts", "Volumes"):
         if values.get(key):
             found[key] = {name: {} for name in values[key]}

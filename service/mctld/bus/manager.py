@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbus_next.signature import Variant
 
-from .. import VERSION, device, mounts
+from .. import VERSION, credential, device, mounts
 from ..bounds import shown
 from ..dangers import dangers
 from ..errors import InvalidArgs, NoSuchContainer
+from ..lifecycle.lanes import Lanes
 from ..networking import check_new_network
-from . import container, network, openings, options, stats
+from . import ability, container, diskuse, network, openings, options, sharing, stats
 from . import exec as bus_exec
 from .container import ContainerObject, container_details, spec_details
 from .exec import ExecObject
@@ -28,9 +30,10 @@ from .standard import OBJECT_MANAGER
 from .target import BASIC
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
     from ipaddress import IPv4Network
 
+    from ..credential import Credentials
     from ..image import ImageRoot
     from ..lifecycle.events import Exit
     from ..lifecycle.logs import EventQuery
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from ..spec import Rootfs, Spec
     from .contract import Contract, Method, Property
     from .engine import Checkup, Container, Exec, Registry
+    from .openings import Opened
     from .question import Call
     from .signals import Herald
     from .visible import Visible
@@ -47,7 +51,13 @@ INTERFACE = "org.mctl1.Manager"
 
 class Manager(ImageManager):
     def __init__(
-        self, contract: Contract, registry: Registry, checkup: Checkup, visible: Visible, herald: Herald
+        self,
+        contract: Contract,
+        registry: Registry,
+        checkup: Checkup,
+        visible: Visible,
+        herald: Herald,
+        judge: ability.Judge,
     ) -> None:
         interfaces = [contract[name] for name in (INTERFACE, OBJECT_MANAGER, *BASIC)]
         super().__init__(ROOT, interfaces, contract, registry, visible)
@@ -57,9 +67,11 @@ class Manager(ImageManager):
         self._registry = registry
         self._checkup = checkup
         self._herald = herald
-        self._remembered = Remembered(self._values)
+        self._judge = judge
+        self._remembered = Remembered(self._read)
+        self._lanes = Lanes()
 
-    def ask_own(self, call: Call, method: Method, args: Sequence[object]) -> Question:
+    def question(self, call: Call, method: Method, args: Sequence[object]) -> Question | Awaitable[Question]:
         match method.name, args:
             case "CreateContainer", [str(name), dict(given), int(flags)]:
                 options.check_flags(flags, {})
@@ -67,6 +79,10 @@ class Manager(ImageManager):
             case "RunContainer", [str(name), dict(given), int(flags)]:
                 options.check_flags(flags, {options.ATTACH: "attach"})
                 return self._run(call, name, options.parse(given, options.RUN), attach=bool(flags & options.ATTACH))
+        return super().question(call, method, args)
+
+    def ask_own(self, call: Call, method: Method, args: Sequence[object]) -> Question:
+        match method.name, args:
             case "GetContainer", [str(key)]:
                 return self._lookup(call, method, key)
             case "StartInUnit", [str(key)]:
@@ -74,6 +90,8 @@ class Manager(ImageManager):
                 return replace(self._lookup(call, method, key), verb="start", effect=effect)
             case "WaitContainer", [str(key)]:
                 return self._wait(call, method, key)
+            case "WaitReady", [str(key)]:
+                return self._lookup(call, method, key)
             case "ListContainers", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 wanted = Listing.parse(options.parse(given, FILTER), self._container.properties)
@@ -93,26 +111,29 @@ class Manager(ImageManager):
             case "ListNetworks", [int(flags)]:
                 options.check_flags(flags, {})
                 return self.ask(call, (method.action,), (), "list")
+            case "Can", [list(names)]:
+                return Question((method.action,), ability.wanted(names, (*ability.MAKING, ability.PRIVILEGED)), "can")
         return super().ask_own(call, method, args)
 
     async def children(self, call: Call) -> list[str]:
         del call
         return ["container", "exec", "image", "job", "network", "volume"]
 
-    async def create_container(self, call: Call, spec: Spec) -> tuple[str, str]:
-        made = await self._registry.create(spec, call.uid)
+    async def create_container(self, call: Call, spec: Spec, secrets: Credentials) -> tuple[str, str]:
+        made = await self._registry.create(spec, call.uid, secrets)
         return container_path(made.name), made.id
 
     async def run_container(
         self,
         call: Call,
         spec: Spec,
+        secrets: Credentials,
         stdin: int | None,
         attach: bool,  # noqa: FBT001 (as in the question)
         window: tuple[int, int],
     ) -> tuple[str, str, list[int], list[str]]:
         opened = None if stdin is None else call.fds.peek(stdin)
-        made, streams = await self._registry.run(spec, call.uid, stdin=opened, attach=attach, window=window)
+        made, streams = await self._registry.run(spec, call.uid, secrets, stdin=opened, attach=attach, window=window)
         return container_path(made.name), made.id, list(streams), list(made.warnings)
 
     def get_container(self, call: Call, key: str) -> str:
@@ -123,16 +144,25 @@ class Manager(ImageManager):
 
     async def list_containers(self, call: Call, wanted: Listing) -> Sequence[Mapping[str, Variant]]:
         found = [c for c in await self._visible.all(call) if wanted.has(c)]
-        return [self._remembered.of(c, wanted.properties) for c in found]
+        return self._remembered.of(found, wanted.properties)
 
     async def get_stats(self, call: Call, chosen: Listing) -> list[dict[str, Variant]]:
         running = [c for c in await self._visible.all(call) if c.control_group and chosen.has(c)]
         used = await self._registry.usage(running)
         return [stats.told(c, usage) for c, usage in zip(running, used, strict=True) if usage]
 
+    async def get_disk_usage(self, call: Call) -> list[dict[str, Variant]]:
+        containers = await self._visible.all(call)
+        volumes = [volume for volume in self._volumes.all() if volume.visible_to(call.uid)]
+        sizes = await self._registry.disk_use(containers, volumes, uid=call.uid)
+        return diskuse.told(containers, volumes, sizes)
+
     async def wait_container(self, call: Call, key: str) -> tuple[str, int]:
         end = await self._end(call, key)
         return end.how, end.status
+
+    async def wait_ready(self, call: Call, key: str) -> bool:
+        return await self._find(call, key).wait_ready()
 
     async def create_network(self, call: Call, name: str, subnet: IPv4Network | None, internal: bool) -> str:  # noqa: FBT001
         made = await self._registry.networks.create(name, call.uid, subnet=subnet, internal=internal)
@@ -160,6 +190,10 @@ class Manager(ImageManager):
             for finding in await self._checkup.findings()
         ]
 
+    async def can(self, call: Call, *names: str) -> ability.Answers:
+        questions = ((name, ability.making(call, name)) for name in names)
+        return await ability.answers(self._judge, call, questions, lambda _: ("", ""))
+
     async def subscribe(self, call: Call) -> None:
         await self._herald.subscribe(call)
 
@@ -180,7 +214,8 @@ class Manager(ImageManager):
 
     def interfaces_of(self, found: Container) -> dict[str, dict[str, Variant]]:
         """As ObjectManager tells of it."""
-        return {self._container.name: self._remembered.of(found, tuple(self._container.properties.values()))}
+        (values,) = self._remembered.of((found,), tuple(self._container.properties.values()))
+        return {self._container.name: values}
 
     def _interfaces_of_exec(self, found: Exec) -> dict[str, dict[str, Variant]]:
         there = ExecObject(self._registry, [self._exec], found.id, found)
@@ -196,30 +231,40 @@ class Manager(ImageManager):
     def features(self) -> list[str]:
         return list(self._checkup.features)
 
-    def _values(self, found: Container, properties: Sequence[Property]) -> dict[str, Variant]:
-        return ContainerObject(self._registry, [self._container], found.name, found).values(properties)
+    def _read(self, found: Container, properties: Sequence[Property]) -> list[tuple[str, str, Any]]:
+        return ContainerObject(self._registry, [self._container], found.name, found).read(properties)
 
-    def _run(self, call: Call, name: str, values: Mapping[str, Any], *, attach: bool) -> Question:
+    async def _run(self, call: Call, name: str, values: Mapping[str, Any], *, attach: bool) -> Question:
         stdin, window = openings.checked_stdin(call, values), options.terminal_size(values)
-        return self._creation(call, name, values, "run", stdin, attach, window)
+        return await self._creation(call, name, values, "run", stdin, attach, window)
 
-    def _creation(self, call: Call, name: str, values: Mapping[str, Any], verb: str, *more: object) -> Question:
-        rootfs, values = self._root(call, values)
-        binds, devices = values.get("Mounts", ()), values.get("Devices", ())
-        mounts.check_number(len(binds))  # before each is looked at
-        device.check_number(len(devices))
-        sources = [openings.mount_source(call.fds.peek(fd), call) for fd, _, _ in binds]
-        given = [openings.device(call.fds.peek(fd), call, *words) for fd, *words in devices]
-        spec = options.spec(name or self._registry.generate_name(rootfs.path), values, rootfs, sources, given)
-        origin = "image" if "image_digest" in (details := spec_details(spec)) else "directory"
-        granted = " that has $(dangers)" if dangers(spec) else ""
+    async def _creation(self, call: Call, name: str, values: Mapping[str, Any], verb: str, *more: object) -> Question:
+        credential.check_names(tuple(name for name, _ in values.get("Credentials", ())))
+        mounts.check_number(len(values.get("Mounts", ())))  # before each is looked at
+        device.check_number(len(values.get("Devices", ())))
+        opened = await self._opened(call, values)
+        rootfs, values = self._root(call, values, opened.rootfs)
+        values, shared = sharing.resolved(call, values, self._visible)
+        secrets, found = opened.secrets, (rootfs, opened.sources, opened.devices)
+        spec = options.spec(name or self._registry.generate_name(rootfs.path), values, *found)
+        origin = "image" if "image_digest" in (details := spec_details(spec, shared)) else "directory"
+        granted = " that has $(dangers)" if dangers(spec) or shared else ""
         return Question(
             (CREATE_PRIVILEGED if granted else CREATE,),
-            (spec, *more),
+            (spec, secrets, *more),
             verb,
             f"{verb} a container from the {origin} $(image){granted}",
             details={"container": spec.name, "owner": str(call.uid), **details},
         )
+
+    async def _opened(self, call: Call, values: Mapping[str, Any]) -> Opened:
+        """By copies: the message's descriptors are closed as soon as its caller gives up."""
+        if not call.fds:
+            return openings.opened(call.fds, call, values)
+        copies = call.fds.copied()
+        lent = ExitStack()
+        lent.callback(copies.close)
+        return await self._lanes.run(call.uid, lambda: openings.opened(copies, call, values), lent, lambda _: None)
 
     def _network_creation(self, call: Call, method: Method, name: str, values: Mapping[str, Any]) -> Question:
         subnet, internal = options.subnet(values), bool(values.get("Internal", False))
@@ -231,17 +276,20 @@ class Manager(ImageManager):
             details={"network": name, "owner": str(call.uid), "subnet": str(subnet or "")},
         )
 
-    def _root(self, call: Call, values: Mapping[str, Any]) -> tuple[Rootfs | ImageRoot, Mapping[str, Any]]:
+    def _root(
+        self, call: Call, values: Mapping[str, Any], opened: Rootfs | None
+    ) -> tuple[Rootfs | ImageRoot, Mapping[str, Any]]:
         """What the container is made from, and the options with what an image says for those not given."""
         if "Image" in values:
-            if "Rootfs" in values:
+            if opened:
                 raise InvalidArgs("options Rootfs and Image are both given: a container is made from one of them")
             root, configuration = self._images.root(call.uid, values["Image"])
             return root, completed(values, configuration)
         options.required(values, "Rootfs", "Command")
+        assert opened is not None
         if "Entrypoint" in values:
             raise InvalidArgs("option Entrypoint is for images: a directory has none, Command says it all")
-        return openings.rootfs(call.fds.peek(int(str(values["Rootfs"]))), call), values
+        return opened, values
 
     def _lookup(self, call: Call, method: Method, key: str) -> Question:
         found = self._visible.find(call.uid, key)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import UnknownObject
-from . import container, manager, network
+from . import container, logcontrol, manager, network
 from . import exec as bus_exec
 from . import image as bus_image
 from . import job as bus_job
@@ -15,34 +15,36 @@ from .container import ContainerObject
 from .exec import ExecObject
 from .image import ImageObject
 from .job import JobObject
+from .logcontrol import LogControlObject
 from .network import NetworkObject
 from .paths import CONTAINERS, EXECS, IMAGES, JOBS, NETWORKS, ROOT, VOLUMES, decode_label, encode_label
-from .standard import OBJECT_MANAGER, PEER
+from .standard import LOG_CONTROL, OBJECT_MANAGER, PEER
 from .target import BASIC, Target
 from .volume import VolumeObject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
+    from .ability import Judge
     from .contract import Contract, Interface, Method
-    from .engine import Registry
+    from .engine import LogControl, Registry
     from .manager import Manager
     from .question import Call, Question
     from .visible import Visible
 
-_ABOVE = {"/": "org", "/org": "mctl1"}
+_ABOVE = {"/": ("org",), "/org": ("freedesktop", "mctl1"), "/org/freedesktop": ("LogControl1",)}
 
 
 class Node(Target):
     """A path above the objects: it only tells what lies below."""
 
-    def __init__(self, path: str, interfaces: Sequence[Interface], child: str) -> None:
+    def __init__(self, path: str, interfaces: Sequence[Interface], below: Sequence[str]) -> None:
         super().__init__(path, interfaces)
-        self._child = child
+        self._below = below
 
     async def children(self, call: Call) -> list[str]:
         del call
-        return [self._child]
+        return list(self._below)
 
 
 class Containers(Target):
@@ -114,15 +116,25 @@ class Volumes(Target):
 class Nothing(Target):
     """A path without object: there are no secrets here, only Peer answers (D-Bus specification)."""
 
-    def question(self, call: Call, method: Method, args: Sequence[object]) -> Question:
+    def question(self, call: Call, method: Method, args: Sequence[object]) -> Question | Awaitable[Question]:
         if method.interface == PEER:
             return super().question(call, method, args)
         raise UnknownObject(f"there is no object {self.path}")
 
 
 class Objects:
-    def __init__(self, contract: Contract, registry: Registry, visible: Visible, manager: Manager) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        registry: Registry,
+        visible: Visible,
+        manager: Manager,
+        judge: Judge,
+        log_control: LogControl,
+    ) -> None:
+        self._log_control = LogControlObject(contract, log_control)
         self._registry = registry
+        self._judge = judge
         self._basic = [contract[name] for name in BASIC]
         self._container = [contract[container.INTERFACE], *self._basic]
         self._exec = [contract[bus_exec.INTERFACE], *self._basic]
@@ -143,6 +155,8 @@ class Objects:
     def find(self, path: str) -> Target:
         if path == ROOT:
             return self._manager
+        if path == logcontrol.PATH:
+            return self._log_control
         if path in self._above:
             return self._above[path]
         if path in _ABOVE:
@@ -162,7 +176,8 @@ class Objects:
             if parent == IMAGES:
                 images = self._registry.images
                 return ImageObject(images, self._image, name, subscribe=self._manager.subscribe)
-            return ContainerObject(self._registry, self._container, name, subscribe=self._manager.subscribe)
+            subscribe = self._manager.subscribe
+            return ContainerObject(self._registry, self._container, name, subscribe=subscribe, judge=self._judge)
         return Nothing(path, self._basic)
 
 
@@ -174,6 +189,7 @@ def check(contract: Contract) -> None:
     contract[bus_image.INTERFACE].check(ImageObject)
     contract[bus_job.INTERFACE].check(JobObject)
     contract[bus_volume.INTERFACE].check(VolumeObject)
+    contract[LOG_CONTROL].check(LogControlObject)
     contract[manager.INTERFACE].check(manager.Manager)
     contract[OBJECT_MANAGER].check(manager.Manager)
     for name in BASIC:

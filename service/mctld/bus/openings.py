@@ -6,20 +6,27 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..bounds import shown
+from ..credential import ALL_MAX, Credentials
 from ..device import Device
 from ..errors import InvalidArgs, NoSuchRootfs
+from ..kernel import filesystem
 from ..mounts import HostPath
 from ..spec import Rootfs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .descriptors import Descriptors
     from .question import Call
 
-_SELF_MOUNTS = "/proc/self/mountinfo"
+OF_THE_KERNEL = frozenset((
+    "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "efivarfs", "fusectl", "mqueue", "nsfs",
+    "proc", "pstore", "securityfs", "selinuxfs", "smackfs", "sysfs", "tracefs",
+))  # fmt: skip
 
 
 class Caller(Protocol):
@@ -29,18 +36,24 @@ class Caller(Protocol):
     def groups(self) -> frozenset[int]: ...
 
 
-def mount_type(fd: int) -> str | None:
-    """File system type of the mount that `fd` was opened through; None where it is not one of this namespace.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a container is made of that came by descriptors."""
 
-    Read from proc(5), without touching the file system: a FUSE one belongs to a user, who could let us wait for ever.
-    """
-    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as stream:
-        wanted = next((line.split()[1] for line in stream if line.startswith("mnt_id:")), "")
-    with open(_SELF_MOUNTS, encoding="utf-8", errors="surrogateescape") as stream:
-        for line in stream:
-            if line.split(" ", 1)[0] == wanted:
-                return line.partition(" - ")[2].split(" ", 1)[0]
-    return None
+    rootfs: Rootfs | None
+    sources: tuple[HostPath, ...]
+    devices: tuple[Device, ...]
+    secrets: Credentials
+
+
+def opened(fds: Descriptors, caller: Caller, values: Mapping[str, Any]) -> Opened:
+    """Of options that have been checked. Slow: a file system of the caller's may hang, so this takes a thread."""
+    return Opened(
+        rootfs(fds.peek(values["Rootfs"]), caller) if "Rootfs" in values else None,
+        tuple(mount_source(fds.peek(fd), caller) for fd, _, _ in values.get("Mounts", ())),
+        tuple(device(fds.peek(fd), caller, *words) for fd, *words in values.get("Devices", ())),
+        credentials({name: fds.peek(fd) for name, fd in values.get("Credentials", ())}),
+    )
 
 
 def rootfs(fd: int, caller: Caller) -> Rootfs:
@@ -70,7 +83,7 @@ def device(fd: int, caller: Caller, target: str, permissions: str) -> Device:
 
 
 def _found(fd: int, uid: int, what: str) -> os.stat_result:
-    kind = mount_type(fd)
+    kind = filesystem.kind(fd)
     if kind is None:
         raise NoSuchRootfs(f"{what} lies on a mount that the service does not see: open it outside of other namespaces")
     if uid != 0 and kind.startswith("fuse"):
@@ -106,6 +119,36 @@ def _path(fd: int, found: os.stat_result, what: str) -> str:
     return path
 
 
+def readable_file(fd: int, what: str) -> None:
+    """A file, or memory (memfd_create(2)), that can be read at once: nothing that keeps anybody waiting."""
+    _refuse_answered(fd, what, "copy it into memory, memfd_create(2)")
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    if flags & os.O_PATH or flags & os.O_ACCMODE == os.O_WRONLY or not stat.S_ISREG(filesystem.mode(fd)):
+        raise InvalidArgs(f"{what} is not a file that is open for reading")
+
+
+def _refuse_answered(fd: int, what: str, remedy: str) -> str:
+    """Before anything else is done with it. The type of its file system."""
+    kind = filesystem.kind(fd)
+    if kind is None:
+        raise InvalidArgs(f"{what} lies on a mount that the service does not see: {remedy}")
+    if kind.startswith("fuse"):
+        raise InvalidArgs(f"{what} lies on a {kind} file system, which another process answers for: {remedy}")
+    return kind
+
+
+def credentials(given: Mapping[str, int]) -> Credentials:
+    """Read at once. Only what cannot keep anybody waiting: a file, or memory (memfd_create(2))."""
+    contents, room = {}, ALL_MAX
+    for name, fd in given.items():
+        readable_file(fd, f"Credentials {name}")
+        contents[name] = content = os.pread(fd, room + 1, 0)
+        room -= len(content)
+        if room < 0:
+            raise InvalidArgs(f"Credentials have more than {ALL_MAX} bytes in all")
+    return Credentials(contents)
+
+
 def checked_stdin(call: Call, values: Mapping[str, Any]) -> int | None:
     """The option Stdin, as the index of a descriptor of the message."""
     stdin = values.get("Stdin")
@@ -117,14 +160,13 @@ def checked_stdin(call: Call, values: Mapping[str, Any]) -> int | None:
 
 def check_stdin(fd: int) -> None:
     """The container reads it unseen: it must be nothing that gives more than bytes."""
+    _refuse_answered(fd, "Stdin", "pass it through a pipe")
     flags = fcntl.fcntl(fd, fcntl.F_GETFL)
     if flags & os.O_PATH:
         raise InvalidArgs("Stdin is opened with O_PATH: open it for reading")
     if flags & os.O_ACCMODE == os.O_WRONLY:
         raise InvalidArgs("Stdin is not open for reading")
-    if (mount_type(fd) or "").startswith("fuse"):
-        raise InvalidArgs("Stdin lies on a FUSE file system: pass it through a pipe")
-    mode = os.fstat(fd).st_mode
+    mode = filesystem.mode(fd)
     if stat.S_ISDIR(mode):
         raise InvalidArgs("Stdin is a directory: pass a file, pipe or socket")
     if stat.S_ISBLK(mode):
@@ -135,23 +177,22 @@ def check_stdin(fd: int) -> None:
 
 def check_output(fd: int) -> None:
     """An archive is written to it, by a thread that must not be held up for ever."""
+    if _refuse_answered(fd, "output", "pass it through a pipe") in OF_THE_KERNEL:
+        raise InvalidArgs("output is a file of the kernel's, to which the service would write with its own rights")
     flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-    mode = os.fstat(fd).st_mode
+    mode = filesystem.mode(fd)
     if flags & os.O_PATH or flags & os.O_ACCMODE == os.O_RDONLY:
         raise InvalidArgs("output is not open for writing")
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         raise InvalidArgs("output is no file, pipe or socket")
-    if (mount_type(fd) or "").startswith("fuse"):
-        raise InvalidArgs("output lies on a FUSE file system, which another process answers for: pass it by a pipe")
 
 
 def check_archive(fd: int) -> None:
     """Read by a confined child alone; it must be nothing that could hold the service up, or give more than bytes."""
+    _refuse_answered(fd, "Archive", "pass it through a pipe")
     flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-    mode = os.fstat(fd).st_mode
+    mode = filesystem.mode(fd)
     if flags & os.O_PATH or flags & os.O_ACCMODE == os.O_WRONLY:
         raise InvalidArgs("Archive is not open for reading")
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
         raise InvalidArgs("Archive is no file, pipe or socket")
-    if (mount_type(fd) or "").startswith("fuse"):
-        raise InvalidArgs("Archive lies on a FUSE file system, which another process answers for: pass it by a pipe")

@@ -6,7 +6,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from .. import security
+from .. import machine, reach, security
+from ..activation import Activation
 from ..bounds import check_range, shown
 from ..errors import InvalidArgs
 from ..execution import Execution
@@ -14,7 +15,7 @@ from ..health import HealthCheck
 from ..lifecycle.logs import EventQuery, LogQuery
 from ..limits import Limits, rates
 from ..mounts import Bind, Tmpfs
-from ..networking import Networking, parse_subnet
+from ..networking import Fixed, Networking, check_address, check_address6, check_aliases, parse_subnet
 from ..ports import Port, check_ports
 from ..restart import RestartPolicy
 from ..security import Security
@@ -44,10 +45,12 @@ LIMITS = {
     "CPUQuotaPerSecUSec": "t", "CPUQuotaPeriodUSec": "t", "CPUWeight": "t", "CPUSet": "s", "CPUSetMems": "s",
     "TasksMax": "t", "IOWeight": "t", "IOReadBandwidthMax": "a{st}", "IOWriteBandwidthMax": "a{st}",
     "IOReadIOPSMax": "a{st}", "IOWriteIOPSMax": "a{st}",
+    "IPAddressAllow": "as", "IPAddressDeny": "as", "SocketBindDeny": "as",
 }  # fmt: skip
 _PLAIN = {
     "WorkingDirectory": "s", "Hostname": "s", "StopSignal": "i", "TimeoutStopUSec": "t", "AutoRemove": "b",
-    "ReadOnly": "b", "ShmSize": "t", "Init": "b", "Terminal": "b",
+    "ReadOnly": "b", "ShmSize": "t", "Init": "b", "Terminal": "b", "SdNotify": "s",
+    "Machine": "b",
 }  # fmt: skip
 _SECURITY = {"Seccomp": "s", "NoNewPrivileges": "b", "UserNamespace": "s", "OOMScoreAdjust": "i"}
 UPDATE = {**LIMITS, "RestartPolicy": "s"}
@@ -58,15 +61,18 @@ _HEALTH = {
 CREATION = {
     "Rootfs": "h", "Image": "s", "Entrypoint": "as", "Command": "as", "Environment": "as", "User": "s",
     "Labels": "a{ss}", **_PLAIN, **LIMITS,
-    "Networks": "as", "Address": "s", "Ports": "a(ssqqq)",
+    "Networks": "as", "Address": "s", "Address6": "s", "Ports": "a(ssqqq)",
     "AddCapabilities": "as", "DropCapabilities": "as", "Unmask": "as", "Rlimits": "a{s(tt)}", "Sysctls": "a{ss}",
     **_SECURITY, "Mounts": "a(hss)", "Devices": "a(hss)", "Tmpfs": "a{ss}", "Hosts": "a{ss}", "NameServers": "as",
-    "Volumes": "a(sss)", "RestartPolicy": "s", **_HEALTH,
+    "SearchDomains": "as", "NetworkAliases": "as", "HostNetwork": "b", "NetworkContainer": "s",
+    "Volumes": "a(sss)", "RestartPolicy": "s", "Credentials": "a(sh)", **_HEALTH,
+    "ActivatedPorts": "a(ssqqq)", "IdleUSec": "t", "IdleAction": "s",
 }  # fmt: skip
 START = {"Stdin": "h", "TerminalSize": "(qq)"}
 RUN = {**CREATION, **START}
 STOP = {"TimeoutUSec": "t"}
 EXEC = {"User": "s", "WorkingDirectory": "s", "Environment": "as", "Terminal": "b", **START}
+CONNECT = {"Address": "s", "Address6": "s", "Aliases": "as"}
 NETWORK = {"Subnet": "s", "Internal": "b"}
 EVENTS = {"Follow": "b", "Lines": "t", "Since": "t", "Until": "t", "Names": "as"}
 LOG = {
@@ -86,6 +92,7 @@ _WORDS = {
     "t": "an unsigned 64-bit integer", "as": "an array of strings", "h": "a file descriptor",
     "a{ss}": "a dictionary of strings", "a{st}": "a dictionary of strings to unsigned 64-bit integers",
     "a{s(tt)}": "a dictionary of pairs of unsigned 64-bit integers",
+    "a(sh)": "an array of a name and a file descriptor",
     "a(sss)": "an array of name, path inside and options",
     "a(ssqqq)": "an array of protocol, address, host port, container port and count",
     "a(hss)": "an array of a file descriptor and two strings",
@@ -127,6 +134,8 @@ def spec(
 ) -> Spec:
     """From parsed CREATION options; `sources` and `devices` are what the descriptors of those hold, in order."""
     plain = {snake(key): values[key] for key in _PLAIN if key in values}
+    if values.get("Machine"):
+        plain.setdefault("stop_signal", machine.STOP_SIGNAL)
     return Spec(
         name=name,
         rootfs=rootfs,
@@ -136,6 +145,7 @@ def spec(
         labels=tuple(sorted(values.get("Labels", {}).items())),
         limits=Limits().changed(limit_changes(values)),
         networking=_networking(values),
+        activation=_activation(values),
         security=_security(values),
         binds=tuple(
             Bind.parse(source, target, given)
@@ -145,9 +155,11 @@ def spec(
         tmpfs=tuple(Tmpfs.parse(target, given) for target, given in sorted(values.get("Tmpfs", {}).items())),
         hosts=tuple(sorted(values.get("Hosts", {}).items())),
         name_servers=tuple(values.get("NameServers", ())),
+        search_domains=tuple(values.get("SearchDomains", ())),
         devices=tuple(devices),
         restart=RestartPolicy.parse(values.get("RestartPolicy", "no")),
         health=_health(values),
+        credentials=tuple(name for name, _ in values.get("Credentials", ())),
         **{"hostname": name, **plain},
     )
 
@@ -226,6 +238,20 @@ def check_signal(number: int) -> int:
     return check_range("signal", number, 1, 64)
 
 
+def connection(given: Mapping[str, Variant]) -> tuple[Fixed, tuple[str, ...]]:
+    """Fixed addresses and more names there, from CONNECT options."""
+    values = parse(given, CONNECT)
+    return _fixed(values), check_aliases("Aliases", tuple(values.get("Aliases", ())))
+
+
+def _fixed(values: Mapping[str, Any]) -> Fixed:
+    """From parsed options, each address as it is written."""
+    text, text6 = values.get("Address", ""), values.get("Address6", "")
+    return Fixed(
+        str(check_address("Address", text)) if text else "", str(check_address6("Address6", text6)) if text6 else ""
+    )
+
+
 def subnet(values: Mapping[str, Any]) -> IPv4Network | None:
     """From parsed NETWORK options; None leaves it to the service."""
     return parse_subnet(values["Subnet"]) if "Subnet" in values else None
@@ -238,10 +264,23 @@ def ports(given: Sequence[Sequence[Any]]) -> tuple[Port, ...]:
 
 
 def _networking(values: Mapping[str, Any]) -> Networking:
-    given: dict[str, Any] = {"address": values.get("Address", ""), "ports": ports(values.get("Ports", ()))}
+    fixed = _fixed(values)
+    given: dict[str, Any] = {"address": fixed.address, "address6": fixed.address6}
+    given["ports"] = ports(values.get("Ports", ()))
+    given["aliases"] = tuple(values.get("NetworkAliases", ()))
+    if values.get("HostNetwork", False):
+        given |= {"host": True, "networks": ()}
+    if values.get("NetworkContainer", ""):
+        given |= {"container": values["NetworkContainer"], "networks": ()}
     if "Networks" in values:
         given["networks"] = tuple(values["Networks"])
     return Networking(**given)
+
+
+def _activation(values: Mapping[str, Any]) -> Activation:
+    keys = {"IdleUSec": "idle_usec", "IdleAction": "on_idle"}
+    given = {field: values[key] for key, field in keys.items() if key in values}
+    return Activation(ports(values.get("ActivatedPorts", ())), **given)
 
 
 def _health(values: Mapping[str, Any]) -> HealthCheck:
@@ -272,4 +311,12 @@ def update(values: Mapping[str, Any]) -> tuple[dict[str, Any], RestartPolicy | N
 def limit_changes(values: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of Limits, from parsed LIMITS options."""
     given = {key: values[key] for key in LIMITS if key in values}
-    return {snake(key): rates(value) if isinstance(value, dict) else value for key, value in given.items()}
+    return {snake(key): _limit(key, value) for key, value in given.items()}
+
+
+def _limit(key: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return rates(value)
+    if isinstance(value, list):
+        return reach.subnets(key, value) if key.startswith("IPAddress") else reach.ranges(value)
+    return value

@@ -33,6 +33,7 @@ class Credentials:
 
     uid: int
     groups: frozenset[int] = frozenset()
+    pid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Peers:
         self._credentials: dict[str, asyncio.Task[Credentials]] = {}
         self._subscriptions: list[_Subscription] = []
         self._gone: list[Callable[[str], None]] = []
+        self._succeeded: list[tuple[str, Callable[[], None]]] = []
 
     async def watch(self) -> None:
         """One match for all comings and goings."""
@@ -69,6 +71,10 @@ class Peers:
 
     def on_gone(self, callback: Callable[[str], None]) -> None:
         self._gone.append(callback)
+
+    def on_new_owner(self, name: str, callback: Callable[[], None]) -> None:
+        """Of a name that on_signal() knows: it was started, or started anew."""
+        self._succeeded.append((name, callback))
 
     async def credentials_of(self, sender: str) -> Credentials:
         """Asked once and known until the peer leaves; a unique name is never used twice."""
@@ -113,6 +119,9 @@ class Peers:
     def _name_owner_changed(self, name: str, old: str, new: str) -> None:
         if name in self._watched:
             self._owners[name] = new
+            for wanted, tell in self._succeeded:
+                if wanted == name and new:
+                    tell()
         if old == name and not new:
             self._credentials.pop(name, None)
             for callback in self._gone:
@@ -121,7 +130,8 @@ class Peers:
     async def _ask_credentials(self, sender: str) -> Credentials:
         (found,) = await self._bus.call(BUS, BUS_PATH, BUS, "GetConnectionCredentials", "s", [sender])
         groups = found["UnixGroupIDs"].value if "UnixGroupIDs" in found else ()
-        return Credentials(int(found["UnixUserID"].value), frozenset(groups))
+        pid = found["ProcessID"].value if "ProcessID" in found else 0
+        return Credentials(int(found["UnixUserID"].value), frozenset(groups), int(pid))
 
     def _forget_failure(self, sender: str, task: asyncio.Task[Credentials]) -> None:
         if task.cancelled() or task.exception() is not None:

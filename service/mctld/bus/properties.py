@@ -11,6 +11,9 @@ from ..security import SECCOMP_PROFILES
 from .target import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..ports import Port
     from .engine import Container
 
 
@@ -71,10 +74,16 @@ class ContainerProperties(Target):
         return [[lease.network, str(lease.address), str(lease.address6)] for lease in self.container.leases]
 
     def ports(self) -> list[list[str | int]]:
-        return [
-            [port.protocol, port.address, port.host, port.container, port.count]
-            for port in self.container.spec.networking.ports
-        ]
+        return _listed(self.container.spec.networking.ports)
+
+    def activated_ports(self) -> list[list[str | int]]:
+        return _listed(self.container.spec.activation.ports)
+
+    def idle_usec(self) -> int:
+        return self.container.spec.activation.idle_usec
+
+    def idle_action(self) -> str:
+        return self.container.spec.activation.on_idle
 
     def auto_remove(self) -> bool:
         return self.container.spec.auto_remove
@@ -179,6 +188,9 @@ class ContainerProperties(Target):
     def init(self) -> bool:
         return self.container.spec.init
 
+    def machine(self) -> bool:
+        return self.container.spec.machine
+
     def terminal(self) -> bool:
         return self.container.spec.terminal
 
@@ -216,11 +228,47 @@ class ContainerProperties(Target):
         found = self.container.health_results
         return [[result.started_usec, result.ended_usec, result.status, result.output] for result in found]
 
+    def credentials(self) -> list[str]:
+        return list(self.container.spec.credentials)
+
+    def sd_notify(self) -> str:
+        return self.container.spec.sd_notify
+
+    def ready(self) -> bool:
+        return self.container.ready
+
+    def status_text(self) -> str:
+        return self.container.status_text
+
     def hosts(self) -> dict[str, str]:
         return dict(self.container.spec.hosts)
 
+    def ip_address_allow(self) -> list[str]:
+        return list(self.container.spec.limits.ip_address_allow)
+
+    def ip_address_deny(self) -> list[str]:
+        return list(self.container.spec.limits.ip_address_deny)
+
+    def socket_bind_deny(self) -> list[str]:
+        return list(self.container.spec.limits.socket_bind_deny)
+
     def name_servers(self) -> list[str]:
         return list(self.container.spec.name_servers)
+
+    def search_domains(self) -> list[str]:
+        return list(self.container.spec.search_domains)
+
+    def host_network(self) -> bool:
+        return self.container.spec.networking.host
+
+    def network_container(self) -> str:
+        return self.container.spec.networking.container
+
+    def connection_aliases(self) -> dict[str, list[str]]:
+        return {network: list(names) for network, names in self.container.spec.networking.aliases_on}
+
+    def network_aliases(self) -> list[str]:
+        return list(self.container.spec.networking.aliases)
 
     def warnings(self) -> list[str]:
         return list(self.container.warnings)
@@ -263,3 +311,7 @@ class ContainerProperties(Target):
 
     def exit_status(self) -> int:
         return self.container.end.status if self.container.end else 0
+
+
+def _listed(ports: Iterable[Port]) -> list[list[str | int]]:
+    return [[port.protocol, port.address, port.host, port.container, port.count] for port in ports]

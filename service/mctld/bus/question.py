@@ -28,12 +28,13 @@ EXEC_PRIVILEGED = "org.mctl1.exec-privileged"
 IMAGES = "org.mctl1.images"
 MANAGE_IMAGE = "org.mctl1.manage-image"
 IMAGES_ADMIN = "org.mctl1.images-admin"
+DAEMON_ADMIN = "org.mctl1.daemon-admin"
 
-# A call that changes nothing ends with its caller.
+# A call that changes nothing ends with its caller, and one whose question says so.
 CHANGING = frozenset(
     {
         MANAGE, SET_LIMITS, CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED, NETWORKS, PUBLISH_PRIVILEGED,
-        MANAGE_IMAGE, IMAGES_ADMIN, MANAGE_UNITS,
+        MANAGE_IMAGE, IMAGES_ADMIN, MANAGE_UNITS, DAEMON_ADMIN,
     }
 )  # fmt: skip
 
@@ -47,6 +48,7 @@ class Call:
     groups: frozenset[int]
     interactive: bool
     fds: Descriptors
+    pid: int = 0  # as the bus was told when the peer connected; for the record only
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +66,5 @@ class Question:
     again: Callable[[], object] = lambda: None  # looks the subject up anew; after authorization it must be the same
     noun: str = "container"  # what `container` is; else the name of another kind of object
     said: Mapping[str, str] = field(default_factory=dict)  # of the details: what the caller said
+    ends_with_caller: bool = False  # whatever its actions: nobody else has anything of it
     blind_effect: str = ""  # in place of `effect` where only what the caller said may be shown

@@ -12,6 +12,7 @@ from . import container as bus_container
 from . import exec as bus_exec
 from . import manager
 from . import network as bus_network
+from .authority import POLKIT, POLKIT_INTERFACE, POLKIT_PATH
 from .container import ContainerObject
 from .exec import ExecObject
 from .network import NetworkObject
@@ -36,8 +37,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Subscriber:
-    uid: int
+    call: Call  # by which it has subscribed
     sees_all: bool
+
+    @property
+    def uid(self) -> int:
+        return self.call.uid
 
     def may_see(self, owners: frozenset[int] | None) -> bool:
         """None: everybody may."""
@@ -58,11 +63,34 @@ class Herald:
         self._subscribers: dict[str, _Subscriber] = {}
         self._changes: dict[str, tuple[Container, dict[str, None]]] = {}
         self._loop = asyncio.get_running_loop()
+        self._reconsidering: asyncio.Task[None] | None = None
+        self._again = False
         connection.on_peer_gone(self.unsubscribe)
 
     async def subscribe(self, call: Call) -> None:
-        """What others' containers are concerned, as polkit says now, without asking anybody."""
-        self._subscribers[call.sender] = _Subscriber(call.uid, await self._authority.sees_all(call))
+        """What others' containers are concerned, as polkit says, without asking anybody."""
+        self._subscribers[call.sender] = _Subscriber(call, await self._authority.sees_all(call))
+
+    async def follow(self, connection: Connection) -> None:
+        """polkit's rules have changed, or its sessions: what was said at the subscription may not hold any more."""
+        await connection.on_signal(POLKIT, POLKIT_INTERFACE, "Changed", lambda *_: self._reconsider(), POLKIT_PATH)
+        connection.peers.on_new_owner(POLKIT, self._reconsider)
+
+    def _reconsider(self) -> None:
+        self._again = bool(self._subscribers)
+        if self._again and self._reconsidering is None:
+            self._reconsidering = self._loop.create_task(self._ask_again())
+
+    async def _ask_again(self) -> None:
+        try:
+            while self._again:
+                self._again = False
+                for sender, subscriber in list(self._subscribers.items()):
+                    sees_all = await self._authority.sees_all(subscriber.call)
+                    if self._subscribers.get(sender) is subscriber:
+                        self._subscribers[sender] = _Subscriber(subscriber.call, sees_all)
+        finally:
+            self._reconsidering = None
 
     def unsubscribe(self, sender: str) -> None:
         self._subscribers.pop(sender, None)
@@ -122,6 +150,12 @@ class Herald:
     def _exec_values(self, found: Exec, *names: str) -> dict[str, Variant]:
         there = ExecObject(self._registry, [self._exec], found.id, found)
         return there.values([self._exec.properties[name] for name in names])
+
+    def close(self) -> None:
+        """What has happened is told."""
+        self.flush()
+        if self._reconsidering is not None:
+            self._reconsidering.cancel()
 
     def flush(self) -> None:
         for container, _ in list(self._changes.values()):

@@ -11,6 +11,8 @@ INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 
+LOG_CONTROL = "org.freedesktop.LogControl1"
+
 MEMBER = "org.mctl1.member"
 
 STANDARD = """\
@@ -67,6 +69,22 @@ STANDARD = """\
       <arg name="object" type="o"/>
       <arg name="interfaces" type="as"/>
     </signal>
+  </interface>
+  <interface name="org.freedesktop.LogControl1">
+    <property name="LogLevel" type="s" access="readwrite">
+      <annotation name="org.mctl1.Action" value="public"/>
+      <annotation name="org.mctl1.SetAction" value="org.mctl1.daemon-admin"/>
+      <annotation name="org.freedesktop.DBus.Property.EmitsChangedSignal" value="false"/>
+    </property>
+    <property name="LogTarget" type="s" access="readwrite">
+      <annotation name="org.mctl1.Action" value="public"/>
+      <annotation name="org.mctl1.SetAction" value="org.mctl1.daemon-admin"/>
+      <annotation name="org.freedesktop.DBus.Property.EmitsChangedSignal" value="false"/>
+    </property>
+    <property name="SyslogIdentifier" type="s" access="read">
+      <annotation name="org.mctl1.Action" value="public"/>
+      <annotation name="org.freedesktop.DBus.Property.EmitsChangedSignal" value="const"/>
+    </property>
   </interface>
 </node>
 """

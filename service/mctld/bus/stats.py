@@ -28,6 +28,8 @@ NUMBERS = {
     "IOPressureUSec": "io_stalled_usec",
     "NetworkReceivedBytes": "received",
     "NetworkSentBytes": "sent",
+    "NetworkReceivedPackets": "received_packets",
+    "NetworkSentPackets": "sent_packets",
     "TimestampMonotonic": "monotonic_usec",
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from typing import TYPE_CHECKING, Any
 
 from ..bounds import shown
@@ -14,7 +13,7 @@ from ..image import compact
 from ..lifecycle.transfers import Access
 from ..platform import Platform
 from ..reference import Reference
-from . import options
+from . import openings, options
 from .image import image_details
 from .making import host_platform
 from .paths import job_path
@@ -46,7 +45,7 @@ class TransferManager(Target):
         match method.name, args:
             case "PullImage", [str(name), dict(given), int(flags)]:
                 options.check_flags(flags, {})
-                return self._pull(call, method, Reference.parse(name), options.parse(given, PULL))
+                return self._pull(call, method, Reference.parse_any(name), options.parse(given, PULL))
             case "PushImage", [str(key), str(name), dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return self._push(call, method, key, Reference.parse(name), options.parse(given, ACCESS))
@@ -113,8 +112,7 @@ def _authentication(descriptor: int, registry: str) -> str:
     """One entry of a containers-auth.json(5), for this registry alone. Nothing else of such a file gets to skopeo: it
     may name programs to execute.
     """
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise InvalidArgs("Authentication is no file: pass a memfd")
+    openings.readable_file(descriptor, "Authentication")
     try:
         found = json.loads(os.pread(descriptor, AUTHENTICATION_MAX, 0))
     except (OSError, ValueError, RecursionError):

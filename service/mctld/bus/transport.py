@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
 QUEUE_MAX = 64 << 20  # bytes that may wait for the bus daemon before droppable messages are dropped
-_READ_SIZE = 64 << 10
+_READ_SIZE = 16 << 10  # a hundred short messages
 _FDS_MAX = 253  # SCM_MAX_FD, the kernel's bound of one sendmsg(2)
 
 

@@ -45,7 +45,7 @@ class VolumeManager(TransferManager):
                 return self._volume_creation(call, method, name, check_labels(labels))
             case "GetVolume", [str(key)]:
                 return self._seek_volume(call, method, key)
-            case "ListVolumes", [int(flags)]:
+            case "ListVolumes" | "GetDiskUsage", [int(flags)]:
                 options.check_flags(flags, {})
                 return self.ask(call, (method.action,), (), "list")
         return super().ask_own(call, method, args)

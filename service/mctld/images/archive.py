@@ -50,9 +50,12 @@ class Archive:
         raise Refusal(f"the archive has more than {bounds.ENTRIES} members")
 
     def skip_padding(self, entry: Entry) -> None:
-        """What fills the last block of a content up."""
-        stored = sum(size for _, size in entry.segments)
-        if rest := stored % BLOCK:
+        """What fills the last block of a content up. `umoci insert` ends without it, and Go's reader takes that.
+
+        Whether the archive may end here is for the next header to say.
+        """
+        rest = sum(size for _, size in entry.segments) % BLOCK
+        if rest and not self._source.is_at_end():
             self._read(BLOCK - rest)
 
     def _read(self, size: int) -> bytes:
@@ -197,12 +200,12 @@ def _bounded(size: int, name: bytes) -> int:
 
 def _is_right(header: bytes) -> bool:
     """The sum of all bytes, those of the sum itself taken as spaces; once some added signed ones up, pax(1)."""
-    body = header[:148] + b" " * 8 + header[156:]
-    signed = sum(body) - 256 * sum(byte > 127 for byte in body)
+    total = sum(header) - sum(header[148:156]) + 8 * ord(" ")
     try:
-        return _number(header[148:156]) in (sum(body), signed)
+        told = _number(header[148:156])
     except Refusal:
         return False
+    return told == total or told == total - 256 * sum(byte > 127 for byte in header[:148] + header[156:])
 
 
 def _number(field: bytes) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import os
 from typing import TYPE_CHECKING
@@ -38,31 +39,26 @@ class Assembly:
 
     def __iter__(self) -> Iterator[bytes]:
         """Refusal or OSError where the layer is not what it was."""
-        places = self._places()
+        moves = self._moves()
         flags = os.O_PATH | os.O_DIRECTORY
         roots = {name: files.open_beneath(self._directory, name, flags) for name in (TREE, REPLACED)}
         try:
-            for record in self._records():
+            for number, record in enumerate(self._records()):
                 if isinstance(record, bytes):
                     yield record
                 elif isinstance(record, Content):
-                    root, path = next(places)
+                    root, path = moves.place(record.path, number)
                     yield from _content(roots[root], path, record)
         finally:
             for root_descriptor in roots.values():
                 os.close(root_descriptor)
 
-    def _places(self) -> Iterator[tuple[str, bytes]]:
-        """Where each content lies now: what was moved aside later is elsewhere than it was written."""
-        contents: list[tuple[str, bytes]] = []
-        here: dict[bytes, list[int]] = {}
-        for record in self._records():
-            if isinstance(record, Content):
-                here.setdefault(record.path, []).append(len(contents))
-                contents.append((TREE, record.path))
-            elif isinstance(record, Moved):
-                _move(contents, here, record)
-        return iter(contents)
+    def _moves(self) -> _Moves:
+        found = _Moves()
+        for number, record in enumerate(self._records()):
+            if isinstance(record, Moved):
+                found.add(number, record)
+        return found
 
     def _records(self) -> Iterator[skeleton.Record]:
         opened = files.open_beneath(self._directory, SKELETON, os.O_RDONLY)
@@ -70,12 +66,35 @@ class Assembly:
             yield from skeleton.read(iter(lambda: file.read(PIECE), b""))
 
 
-def _move(contents: list[tuple[str, bytes]], here: dict[bytes, list[int]], moved: Moved) -> None:
-    """The file at the path, or all below it: a directory, which an archive may replace a bounded number of times."""
-    gone = [moved.path] if moved.path in here else [p for p in here if p.startswith(moved.path + b"/")]
-    for path in gone:
-        for number in here.pop(path):
-            contents[number] = (REPLACED, b"%d" % moved.number + path[len(moved.path) :])
+class _Moves:
+    """Where a content lies now: what was moved aside later is elsewhere than it was written.
+
+    Only moves are remembered, which are few: contents are as many as the pieces of all sparse files.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[bytes, list[tuple[int, int]]] = {}  # by path: which record it is, and where to
+
+    def add(self, record: int, moved: Moved) -> None:
+        self._of.setdefault(moved.path, []).append((record, moved.number))
+
+    def place(self, path: bytes, record: int) -> tuple[str, bytes]:
+        """Of what that record has written: its own move or that of a directory above, whichever came first."""
+        first: tuple[int, int, int] | None = None
+        for length in _lengths(path) if self._of else ():
+            moves = self._of.get(path[:length], [])
+            at = bisect.bisect(moves, (record, 0))
+            if at < len(moves) and (first is None or moves[at][0] < first[0]):
+                first = (*moves[at], length)
+        return (TREE, path) if first is None else (REPLACED, b"%d" % first[1] + path[first[2] :])
+
+
+def _lengths(path: bytes) -> Iterator[int]:
+    """Of the path and of those of the directories above."""
+    length = len(path)
+    while length > 0:
+        yield length
+        length = path.rfind(b"/", 0, length)
 
 
 def _content(root: int, path: bytes, record: Content) -> Iterator[bytes]:

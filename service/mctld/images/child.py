@@ -32,7 +32,7 @@ def main() -> None:
         report = {"made": asdict(_unpack(end_required=end_required == "yes"))}
         text = json.dumps(report)
         if len(text) > REPORT_MAX:
-            raise Refusal("the archive has too many opaque directories")
+            raise Refusal("the archive has too many directories that are opaque or that it does not name")
     except Refusal as error:
         text = json.dumps({"refused": str(error)})
     except (OSError, MemoryError) as error:

@@ -13,6 +13,7 @@ import json
 import os
 import resource
 import signal
+from typing import TYPE_CHECKING
 
 import prctl
 
@@ -20,12 +21,15 @@ from ..kernel import constants as c
 from ..kernel import mount, process
 from . import bounds
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 DESCRIPTORS = 256
 OOM_SCORE = 500  # mctld's own is negative: it shall outlive this child
 # CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETFCAP: capabilities(7)
 CAPABILITIES = sum(1 << number for number in (0, 1, 3, 4, 31))
 
-_CALLS = (
+CALLS = (
     "brk", "clock_gettime", "clock_nanosleep", "close", "dup", "exit", "exit_group", "fadvise64", "fallocate", "fchmod",
     "fchown", "fchownat", "fcntl", "fsetxattr", "fstat", "fstatfs", "fstatvfs", "ftruncate", "futex", "getdents64",
     "getegid", "geteuid", "getgid", "getpid", "getrandom", "gettid", "getuid", "linkat", "lseek", "madvise", "mkdirat",
@@ -35,23 +39,25 @@ _CALLS = (
     "sigaltstack", "statfs", "statx", "symlinkat", "unlinkat", "utimensat", "write", "writev",
 )  # fmt: skip
 CLONE_THREAD = 0x00010000
-FILTER = json.dumps(
-    {
-        "defaultAction": "SCMP_ACT_ERRNO",
-        "defaultErrnoRet": 38,  # ENOSYS: glibc then tries an older call
-        "architectures": ["SCMP_ARCH_NATIVE"],
-        "syscalls": [
-            {"names": sorted(_CALLS), "action": "SCMP_ACT_ALLOW"},
-            {
-                "names": ["clone"],
-                "action": "SCMP_ACT_ALLOW",
-                "args": [
-                    {"index": 0, "value": CLONE_THREAD, "valueTwo": CLONE_THREAD, "op": "SCMP_CMP_MASKED_EQ"},
-                ],
-            },
-        ],
-    }
-)
+
+
+def profile(calls: Iterable[str]) -> str:
+    """One that allows these system calls, and threads."""
+    thread = {"index": 0, "value": CLONE_THREAD, "valueTwo": CLONE_THREAD, "op": "SCMP_CMP_MASKED_EQ"}
+    return json.dumps(
+        {
+            "defaultAction": "SCMP_ACT_ERRNO",
+            "defaultErrnoRet": 38,  # ENOSYS: glibc then tries an older call
+            "architectures": ["SCMP_ARCH_NATIVE"],
+            "syscalls": [
+                {"names": sorted(calls), "action": "SCMP_ACT_ALLOW"},
+                {"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [thread]},
+            ],
+        }
+    )
+
+
+FILTER = profile(CALLS)
 
 
 def confine(place: str, tree: int, user_namespace: int, program: int) -> None:

@@ -19,3 +19,9 @@ def check_room(place: int | str) -> None:
             f"the file system of the images has {free >> 20} MiB left: the last {floor >> 20} MiB are not for images; "
             "make room"
         )
+    floor = min(found.f_files // bounds.SPACE_SHARE, bounds.SPACE_INODES)
+    if found.f_favail < floor:  # both are 0 where there is no table of them: btrfs
+        raise Refusal(
+            f"the file system of the images can hold {found.f_favail} more files: the last {floor} are not for images; "
+            "remove files (df -i)"
+        )

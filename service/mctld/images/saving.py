@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ..image import Image
+    from ..reference import Reference
     from .layers import Layers
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -31,8 +32,8 @@ BLOCK = 512
 def save(image: Image, layers: Layers, write: Callable[[bytes], None]) -> None:
     """Slow. Each layer's digest is proved on the way: where it is another, Refusal, and the archive has no end."""
     configuration = image.configuration.text.encode()
-    unique = dict.fromkeys(layer.diff_id for layer in image.layers)
-    sizes = {diff_id: _size(layers, diff_id) for diff_id in unique}
+    unique = {layer.diff_id: layer.key for layer in image.layers}
+    sizes = {diff_id: _size(layers, key) for diff_id, key in unique.items()}
     manifest = _json(
         {
             "schemaVersion": 2,
@@ -44,26 +45,26 @@ def save(image: Image, layers: Layers, write: Callable[[bytes], None]) -> None:
     _put(write, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
     _put(write, _blob(image.id), configuration)
     _put(write, _blob(_digest(manifest)), manifest)
-    for diff_id in unique:
+    for diff_id, key in unique.items():
         write(_header(_blob(diff_id), sizes[diff_id]))
-        _put_layer(layers, diff_id, write)
+        _put_layer(layers, diff_id, key, write)
         write(bytes(-sizes[diff_id] % BLOCK))
     _put(write, "index.json", _index(image, manifest))
     _put(write, "manifest.json", _docker_manifest(image))
     write(bytes(2 * BLOCK))
 
 
-def digest_of_layer(layers: Layers, diff_id: str) -> str:
+def digest_of_layer(layers: Layers, key: str) -> str:
     """What the layer's files make now. Slow."""
-    opened = layers.open_directory(diff_id)
+    opened = layers.open_directory(key)
     try:
         return Assembly(opened).digest()
     finally:
         os.close(opened)
 
 
-def _put_layer(layers: Layers, diff_id: str, write: Callable[[bytes], None]) -> None:
-    opened = layers.open_directory(diff_id)
+def _put_layer(layers: Layers, diff_id: str, key: str, write: Callable[[bytes], None]) -> None:
+    opened = layers.open_directory(key)
     try:
         found = hashlib.sha256()
         for piece in Assembly(opened):
@@ -75,8 +76,8 @@ def _put_layer(layers: Layers, diff_id: str, write: Callable[[bytes], None]) -> 
         raise Refusal(f"the layer {diff_id} is damaged: its files make {found.hexdigest()}")
 
 
-def _size(layers: Layers, diff_id: str) -> int:
-    opened = layers.open_directory(diff_id)
+def _size(layers: Layers, key: str) -> int:
+    opened = layers.open_directory(key)
     try:
         return Assembly(opened).size()
     finally:
@@ -94,9 +95,14 @@ def _index(image: Image, manifest: bytes) -> bytes:
                 "org.opencontainers.image.ref.name": str(reference) if number else reference.tag,
             },
         }
-        for number, reference in enumerate(image.references)
+        for number, reference in enumerate(_tags(image))
     ]
     return _json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": named or [entry]})
+
+
+def _tags(image: Image) -> list[Reference]:
+    """A digest is of the manifest in a registry: here is another."""
+    return [reference for reference in image.references if not reference.is_digest]
 
 
 def _docker_manifest(image: Image) -> bytes:
@@ -104,7 +110,7 @@ def _docker_manifest(image: Image) -> bytes:
         [
             {
                 "Config": _blob(image.id),
-                "RepoTags": [str(reference) for reference in image.references],
+                "RepoTags": [str(reference) for reference in _tags(image)],
                 "Layers": [_blob(layer.diff_id) for layer in image.layers],
             }
         ]

@@ -13,7 +13,8 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .refusal import Refusal
+from . import bounds
+from .refusal import Refusal, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -46,6 +47,7 @@ class Writer:
         self._write = write
         self._packer = zlib.compressobj(LEVEL)
         self._gathered = bytearray()
+        self._segment_paths = self._replaced_paths = 0
 
     def raw(self, data: bytes) -> None:
         self._gathered += data
@@ -53,9 +55,17 @@ class Writer:
             self._flush()
 
     def content(self, path: bytes, offset: int, size: int) -> None:
+        self._segment_paths += len(path)
+        if self._segment_paths > bounds.SEGMENT_PATHS:
+            raise Refusal(f"the files up to {shown(path)} have too many pieces: {_most(bounds.SEGMENT_PATHS)}")
         self._put(_CONTENT.pack(b"C", offset, size, len(path)) + path)
 
     def moved(self, path: bytes, number: int) -> None:
+        self._replaced_paths += len(path)
+        if self._replaced_paths > bounds.REPLACED_PATHS:
+            raise Refusal(
+                f"the archive replaces too much of its own up to {shown(path)}: {_most(bounds.REPLACED_PATHS)}"
+            )
         self._put(_MOVED.pack(b"M", number, len(path)) + path)
 
     def close(self) -> None:
@@ -75,6 +85,10 @@ class Writer:
     def _pack(self, record: bytes) -> None:
         if packed := self._packer.compress(record):
             self._write(packed)
+
+
+def _most(most: int) -> str:
+    return f"their paths may have {most} bytes in all"
 
 
 def read(pieces: Iterable[bytes]) -> Iterator[Record]:

@@ -42,6 +42,7 @@ class Tree:
         self._parents: OrderedDict[Path, int] = OrderedDict()
         self._directories: dict[Path, Entry] = {}
         self.opaque: dict[Path, None] = {}
+        self.implied: dict[Path, None] = {}  # made because something is below them
         self.dropped_devices = 0
 
     # What archives ask for
@@ -50,6 +51,7 @@ class Tree:
         """Its owner, mode and times are set at the end: until then things are made in it."""
         if entry.path:
             self._make_directory(self.parent(entry.path), entry.path, replace=True)
+            self.implied.pop(entry.path, None)
         self._directories[entry.path] = entry
 
     def file(self, entry: Entry) -> int:
@@ -150,7 +152,8 @@ class Tree:
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 raise
-            self._make_directory(self.parent(above), above, replace=False)
+            if not self._make_directory(self.parent(above), above, replace=False):
+                self.implied[above] = None
             found = self._open(above, os.O_PATH | os.O_DIRECTORY)
         self._parents[above] = found
         if len(self._parents) > PARENTS:
@@ -160,15 +163,18 @@ class Tree:
     def _open(self, path: Path, flags: int) -> int:
         return files.open_beneath(self._root, joined(path) or b".", flags | os.O_NOFOLLOW)
 
-    def _make_directory(self, parent: int, path: Path, *, replace: bool) -> None:
-        """Whatever else has the name gives way if the archive names the directory itself, else only a whiteout does."""
+    def _make_directory(self, parent: int, path: Path, *, replace: bool) -> bool:
+        """Whatever else has the name gives way if the archive names the directory itself, else only a whiteout does.
+
+        Whether a whiteout did: lower layers have nothing there then.
+        """
         try:
             os.mkdir(path[-1], IMPLIED, dir_fd=parent)
-            return
+            return False
         except FileExistsError:
             there = self._existing(parent, path)
         if there is None or stat.S_ISDIR(there.st_mode):
-            return
+            return False
         hidden = _is_whiteout(there)
         if not (hidden or replace):
             raise Refusal(f"a path of the archive leads through {shown(joined(path))}, which is no directory")
@@ -176,6 +182,7 @@ class Tree:
         os.mkdir(path[-1], IMPLIED, dir_fd=parent)
         if hidden:
             self.opaque[path] = None
+        return hidden
 
     def _remove(self, parent: int, path: Path, there: os.stat_result) -> None:
         """What has content goes aside, so that the archive can be put together again."""
@@ -197,6 +204,7 @@ class Tree:
     def _forget_below(self, path: Path) -> None:
         depth = len(path)
         self.opaque = {found: None for found in self.opaque if found[:depth] != path}
+        self.implied = {found: None for found in self.implied if found[:depth] != path}
         self._directories = {found: entry for found, entry in self._directories.items() if found[:depth] != path}
 
     def _forget_parents(self) -> None:

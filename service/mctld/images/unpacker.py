@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import json
 import logging
 import os
 import re
+import signal
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadImage, LimitsExceeded, SetupFailed, StoreFailed
 from ..kernel import constants as c
 from ..kernel import files, mount
+from ..kernel.handle import Handle
 from .child import REPLACED, REPORT_MAX, TREE
 from .unpacking import Unpacked
 
@@ -48,11 +49,12 @@ async def unpack(directory: str, archive: int, *, user_namespace: int, program: 
         )  # fmt: skip
     finally:
         os.close(tree)
+    handle = Handle(child.pid)
     try:
         report = await _report(child)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
+        handle.send(signal.SIGKILL)
+        handle.close()
         await child.wait()
     made = _judged(report)
     await asyncio.to_thread(_mark_opaque, directory, made.opaque)
@@ -113,9 +115,11 @@ def _judged(report: bytes) -> Unpacked:
 
 
 def _made(made: dict[str, Any]) -> Unpacked:
-    found = Unpacked(**{**made, "opaque": tuple(made["opaque"])})
+    found = Unpacked(**{**made, "opaque": tuple(made["opaque"]), "implied": tuple(made["implied"])})
     numbers = (found.size, found.entries, found.dropped_devices)
     if not (_DIGEST.fullmatch(found.diff_id) and all(isinstance(n, int) and n >= 0 for n in numbers)):
+        raise ValueError(made)
+    if not all(isinstance(path, str) for path in (*found.opaque, *found.implied)):
         raise ValueError(made)
     return found
 

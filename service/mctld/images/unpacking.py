@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
 SPACE_EVERY = 64 << 20  # bytes written between two looks at what is free
+ENTRIES_EVERY = 4096  # the same, of entries
 
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """diff_id: the digest of the plain archive. size: bytes of all files. opaque: what shall hide lower layers."""
+    """diff_id: the digest of the plain archive. size: bytes of all files. opaque: what shall hide lower layers.
+
+    implied: directories that the archive does not name, but what is below them.
+    """
 
     diff_id: str
     size: int
@@ -34,6 +38,7 @@ class Unpacked:
     dropped_devices: int
     has_root: bool
     opaque: tuple[str, ...]
+    implied: tuple[str, ...]
 
 
 class Unpacking:
@@ -61,13 +66,15 @@ class Unpacking:
         for entry in self._archive:
             self._take(entry)
             entries += 1
+            if not entries % ENTRIES_EVERY:
+                check_room(self._root)
         if not entries:
             raise Refusal("the archive is empty")
         self._tree.close()
         self._skeleton.close()
         return Unpacked(
             self._source.digest, self._size, entries, self._tree.dropped_devices, self._tree.has_root,
-            tuple(os.fsdecode(joined(path)) for path in self._tree.opaque),
+            *(tuple(os.fsdecode(joined(path)) for path in paths) for paths in (self._tree.opaque, self._tree.implied)),
         )  # fmt: skip
 
     def _take(self, entry: Entry) -> None:

@@ -33,7 +33,7 @@ BPF_PROG_TYPE_CGROUP_DEVICE = 15
 ALLOW_ALL = bytes([0xB7, 0, 0, 0, 1, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0])  # r0 = 1; exit: what systemd tries too
 
 
-class _ProgramLoad(ctypes.Structure):
+class ProgramLoad(ctypes.Structure):
     """The beginning of union bpf_attr; the kernel takes the rest for zeros."""
 
     _fields_ = (
@@ -63,7 +63,7 @@ def load_device_program() -> None:
         raise NotImplementedError(machine)
     program = ctypes.create_string_buffer(ALLOW_ALL, len(ALLOW_ALL))
     licence = ctypes.create_string_buffer(b"GPL")
-    wanted = _ProgramLoad(
+    wanted = ProgramLoad(
         BPF_PROG_TYPE_CGROUP_DEVICE, len(ALLOW_ALL) // 8, ctypes.addressof(program), ctypes.addressof(licence)
     )
     bpf = call(BPF[machine], "bpf", Int, Pointer, ULong)

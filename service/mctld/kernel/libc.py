@@ -26,8 +26,8 @@ class Path(ctypes.c_char_p):
     """A str, bytes or None given to C."""
 
     @classmethod
-    def from_param(cls, value: str | bytes | None) -> Path:
-        return cls(None if value is None else os.fsencode(value))
+    def from_param(cls, value: str | bytes | None) -> bytes | None:  # type: ignore[override]  # ctypes takes these too
+        return None if value is None else os.fsencode(value)
 
 
 def _checker(name: str) -> Callable[[int, object, tuple[object, ...]], int]:

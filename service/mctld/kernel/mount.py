@@ -101,8 +101,21 @@ def set_attributes(
     The mount becomes private: a copy is in the peer group of what it was copied from, and what is mounted upon one
     would appear upon the other (mount_namespaces(7)).
     """
+    change_attributes(mount, attributes, propagation=c.MS_PRIVATE, user_namespace=user_namespace, recursive=recursive)
+
+
+def change_attributes(
+    mount: int,
+    added: int = 0,
+    removed: int = 0,
+    *,
+    propagation: int = 0,
+    user_namespace: int | None = None,
+    recursive: bool = False,
+) -> None:
+    """mount_setattr(2). propagation: MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE; 0 leaves it as it is."""
     if user_namespace is not None:
-        attributes |= c.MOUNT_ATTR_IDMAP
-    fields = (attributes, 0, c.MS_PRIVATE, 0 if user_namespace is None else user_namespace)
+        added |= c.MOUNT_ATTR_IDMAP
+    fields = (added, removed, propagation, 0 if user_namespace is None else user_namespace)
     packed = b"".join(n.to_bytes(8, "little") for n in fields)
     _mount_setattr(mount, "", c.AT_EMPTY_PATH | (c.AT_RECURSIVE if recursive else 0), packed, len(packed))

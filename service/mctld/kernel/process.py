@@ -10,15 +10,19 @@ from . import constants as c
 from .libc import Bytes, Int, Pointer, Size, ULong, call, function
 
 _clone3 = call(435, "clone3", Pointer, Size, holds_gil=True)  # the child must come back holding the GIL
+_pidfd_getfd = call(438, "pidfd_getfd", Int, Int, ctypes.c_uint)
 _close_range = call(436, "close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
 _setns = function("setns", Int, Int)  # os.setns came with Python 3.12
 _unshare = function("unshare", Int)
 _keyctl = call(c.SYS_KEYCTL, "keyctl", Int, Pointer)
 _sethostname = function("sethostname", Bytes, Size)
+_setdomainname = function("setdomainname", Bytes, Size)
 _capget = function("capget", Pointer, Pointer)
 _capset = function("capset", Bytes, Bytes)
 _ioprio_set = call(c.SYS_IOPRIO_SET, "ioprio_set", Int, Int, Int)
+_sched_setattr = call(c.SYS_SCHED_SETATTR, "sched_setattr", Int, Pointer, ctypes.c_uint)
 _personality = function("personality", ULong)
+_seccomp = call(c.SYS_SECCOMP, "seccomp", ctypes.c_uint, ctypes.c_uint, Pointer)
 _prctl = function("prctl", Int, ULong, ULong, ULong, ULong)
 
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -50,6 +54,12 @@ def clone_for_parent(namespaces: int, cgroup: int) -> tuple[int, int]:
     return _clone(namespaces | c.CLONE_PARENT | c.CLONE_INTO_CGROUP, cgroup=cgroup)
 
 
+def clone_sharing_descriptors() -> int:
+    """Like fork(2), with one table of descriptors for both: the pid, 0 in the child. Whoever waits says __WALL."""
+    arguments = _CloneArguments(flags=c.CLONE_FILES)
+    return _clone3(ctypes.addressof(arguments), ctypes.sizeof(arguments))
+
+
 def _clone(flags: int, **more: int) -> tuple[int, int]:
     pidfd = ctypes.c_int(-1)
     arguments = _CloneArguments(flags=flags | c.CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), **more)
@@ -57,13 +67,21 @@ def _clone(flags: int, **more: int) -> tuple[int, int]:
     return pid, pidfd.value if pid else -1
 
 
-def clone_sibling(cgroup: int) -> int:
+def clone_sibling(cgroup: int | None, namespaces: int = 0) -> int:
     """Like fork(2), but a child of our own parent, whose exit signal it inherits, and from birth in `cgroup`.
 
-    `cgroup` is an open directory of the cgroup v2 hierarchy. The pid, as we see it, in the caller; 0 in the child.
+    `cgroup` is an open directory of the cgroup v2 hierarchy; None: ours. The pid, as we see it, in the caller; 0 in
+    the child.
     """
-    arguments = _CloneArguments(flags=c.CLONE_PARENT | c.CLONE_INTO_CGROUP, cgroup=cgroup)
+    into = {} if cgroup is None else {"cgroup": cgroup}
+    flags = namespaces | c.CLONE_PARENT | (0 if cgroup is None else c.CLONE_INTO_CGROUP)
+    arguments = _CloneArguments(flags=flags, **into)
     return _clone3(ctypes.addressof(arguments), ctypes.sizeof(arguments))
+
+
+def take_descriptor(process: int, number: int) -> int:
+    """A close-on-exec copy of what the process that the pidfd means has open under that number, pidfd_getfd(2)."""
+    return _pidfd_getfd(process, number, 0)
 
 
 def enter_namespaces(process: int, namespaces: int) -> None:
@@ -88,9 +106,47 @@ def set_hostname(name: str) -> None:
     _sethostname(encoded, len(encoded))
 
 
+def set_domainname(name: str) -> None:
+    encoded = name.encode()
+    _setdomainname(encoded, len(encoded))
+
+
+def set_io_priority(number_class: int, level: int) -> None:
+    """IOPRIO_CLASS_* of linux/ioprio.h and 0 to 7, ioprio_set(2), for this process."""
+    _ioprio_set(c.IOPRIO_WHO_PROCESS, 0, number_class << 13 | level)
+
+
+class _Scheduling(ctypes.Structure):
+    """struct sched_attr of linux/sched/types.h, as Linux 3.14 had it first"""
+
+    _fields_ = (
+        ("size", ctypes.c_uint32), ("policy", ctypes.c_uint32), ("flags", ctypes.c_uint64), ("nice", ctypes.c_int32),
+        ("priority", ctypes.c_uint32), ("runtime", ctypes.c_uint64), ("deadline", ctypes.c_uint64),
+        ("period", ctypes.c_uint64),
+    )  # fmt: skip
+
+
+def set_scheduling(
+    policy: int, flags: int, nice: int, priority: int, runtime: int, deadline: int, period: int
+) -> None:
+    """SCHED_* and SCHED_FLAG_* of linux/sched.h, times in nanoseconds: sched_setattr(2), for this thread."""
+    size = ctypes.sizeof(_Scheduling)
+    wanted = _Scheduling(size, policy, flags, nice, priority, runtime, deadline, period)
+    _sched_setattr(0, ctypes.addressof(wanted), 0)
+
+
+def set_personality(domain: int) -> None:
+    _personality(domain)
+
+
 def close_on_exec(first: int) -> None:
     """Mark every descriptor from `first` on close-on-exec, those of C libraries included."""
     _close_range(first, 0xFFFFFFFF, c.CLOSE_RANGE_CLOEXEC)
+
+
+def leave_descriptors(first: int) -> None:
+    """The calling thread alone has descriptors of its own from now on: of ours a copy of those below `first`."""
+    _close_range(first, 0xFFFFFFFF, c.CLOSE_RANGE_UNSHARE)
 
 
 def permitted_capabilities() -> int:
@@ -116,9 +172,27 @@ class _FilterProgram(ctypes.Structure):
 
 def set_filter(program: bytes) -> None:
     """PR_SET_SECCOMP is seccomp(2) without flags, and the same call on every architecture."""
-    instructions = ctypes.create_string_buffer(program, len(program))
-    described = _FilterProgram(len(program) // c.SIZEOF_SOCK_FILTER, ctypes.addressof(instructions))
+    instructions, described = _described(program)
     _prctl(c.PR_SET_SECCOMP, c.SECCOMP_MODE_FILTER, ctypes.addressof(described), 0, 0)
+    del instructions
+
+
+def set_flagged_filter(program: bytes, flags: int) -> int:
+    """SECCOMP_FILTER_FLAG_* of seccomp(2).
+
+    With NEW_LISTENER it is a close-on-exec descriptor by which another process answers for SECCOMP_RET_USER_NOTIF,
+    seccomp_unotify(2); else 0.
+    """
+    instructions, described = _described(program)
+    listener = _seccomp(c.SECCOMP_SET_MODE_FILTER, flags, ctypes.addressof(described))
+    del instructions
+    return listener
+
+
+def _described(program: bytes) -> tuple[object, _FilterProgram]:
+    """The first must live as long as the second, which points into it."""
+    instructions = ctypes.create_string_buffer(program, len(program))
+    return instructions, _FilterProgram(len(program) // c.SIZEOF_SOCK_FILTER, ctypes.addressof(instructions))
 
 
 def reset_attributes() -> None:

@@ -6,11 +6,14 @@ from __future__ import annotations
 import ctypes
 import os
 
-from .attempt import BPF
+from .attempt import BPF, BPF_PROG_LOAD, BPF_PROG_TYPE_CGROUP_DEVICE, ProgramLoad
 from .libc import Int, Pointer, ULong, call
 
+BPF_PROG_ATTACH = 8
 BPF_PROG_QUERY = 16
-BPF_CGROUP_DEVICE = 6
+INGRESS, EGRESS, DEVICE, BIND4, BIND6 = 0, 1, 6, 8, 9  # BPF_CGROUP_*, linux/bpf.h
+BPF_F_ALLOW_MULTI = 2
+INSTRUCTION = 8  # bytes
 
 
 class _Query(ctypes.Structure):
@@ -26,11 +29,47 @@ class _Query(ctypes.Structure):
     )
 
 
-def count_device_programs(cgroup: int) -> int | None:
-    """How many are attached to the open cgroup directory; None where the call's number is not known."""
+def count(cgroup: int, kind: int) -> int | None:
+    """How many of a kind are attached to the open cgroup directory; None where the call's number is not known."""
     number = BPF.get(os.uname().machine)
     if number is None:
         return None
-    query = _Query(target_fd=cgroup, attach_type=BPF_CGROUP_DEVICE)
+    query = _Query(target_fd=cgroup, attach_type=kind)
     call(number, "bpf", Int, Pointer, ULong)(BPF_PROG_QUERY, ctypes.addressof(query), ctypes.sizeof(query))
     return int(query.prog_cnt)
+
+
+class _Attach(ctypes.Structure):
+    """The beginning of union bpf_attr, linux/bpf.h."""
+
+    _fields_ = (
+        ("target_fd", ctypes.c_uint32),
+        ("attach_bpf_fd", ctypes.c_uint32),
+        ("attach_type", ctypes.c_uint32),
+        ("attach_flags", ctypes.c_uint32),
+    )
+
+
+def _bpf(command: int, attributes: ctypes.Structure) -> int:
+    machine = os.uname().machine
+    if machine not in BPF:
+        raise NotImplementedError(machine)
+    return call(BPF[machine], "bpf", Int, Pointer, ULong)(
+        command, ctypes.addressof(attributes), ctypes.sizeof(attributes)
+    )
+
+
+def load_device_program(program: bytes) -> int:
+    """A descriptor of it. The answer in register 0 says whether a device may be opened or made."""
+    instructions = ctypes.create_string_buffer(program, len(program))
+    licence = ctypes.create_string_buffer(b"GPL")
+    wanted = ProgramLoad(
+        BPF_PROG_TYPE_CGROUP_DEVICE, len(program) // INSTRUCTION, ctypes.addressof(instructions),
+        ctypes.addressof(licence),
+    )  # fmt: skip
+    return _bpf(BPF_PROG_LOAD, wanted)
+
+
+def attach_device_program(program: int, cgroup: int) -> None:
+    """Beside others, such as PID 1's: all of them must allow."""
+    _bpf(BPF_PROG_ATTACH, _Attach(cgroup, program, DEVICE, BPF_F_ALLOW_MULTI))

@@ -37,7 +37,7 @@ def attach(name: str, relays: Sequence[Relay]) -> tuple[int, ...]:
     if found:
         return (found.attach().detach(),)
     if any(relay.watched >= WATCHERS_MAX for relay in relays):
-        raise LimitsExceeded(f"{WATCHERS_MAX} are attached to container {name!r} already, which is the most")
+        raise LimitsExceeded(f"{WATCHERS_MAX} are attached to container {name!r} already, the most: one must leave")
     return tuple(_watch(relay) for relay in relays)
 
 

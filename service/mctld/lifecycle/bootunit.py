@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidArgs, MctlError, SetupFailed
 from ..runtime import remains
 from ..runtime.launch import Status
-from ..spec import Rootfs
-from ..systemd import notify, service
-from . import devices, place
+from ..spec import BY_EXECUTION, Rootfs
+from ..systemd import notify, overrides, service
+from . import devices, place, traffic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -43,10 +43,12 @@ def settings(machinery: Machinery, record: Record) -> str:
         limits=spec.limits,
         devices=spec.devices if devices.are_ruled(spec) else None,
         stop_signal=spec.stop_signal,
-        timeout_stop_usec=spec.timeout_stop_usec,
+        timeout_stop_usec=machinery.settings.quotas.patience(spec.timeout_stop_usec, record.owner_uid),
         restart=spec.restart,
         paths=paths,
         networked=bool(spec.networking.networks),
+        awaited=spec.sd_notify != BY_EXECUTION,
+        counted=traffic.is_counted(spec),
     )
 
 
@@ -88,6 +90,7 @@ async def forget(machinery: Machinery, name: str) -> None:
     """There is no such container any more."""
     if owns(name) or service.is_enabled(name):
         await machinery.systemd.stop_rest(service.unit_name(name))  # it may be about to be restarted
+        overrides.remove(service.unit_name(name))
         await disable(machinery, name, keep=False)
         await machinery.systemd.reset_failed(service.unit_name(name))
 

@@ -27,6 +27,7 @@ ASKED = "asked"  # by a person or a program
 HOST = "host"  # the host is shutting down
 UNHEALTHY = "unhealthy"
 RESTART = "restart"  # unhealthy, and to be started again
+NETWORK = "network"  # that of another container, which has ended
 
 
 def concluded(policy: RestartPolicy, run: Run, end: Exit, ended: tuple[int, int], boot: str) -> Run:
@@ -36,7 +37,7 @@ def concluded(policy: RestartPolicy, run: Run, end: Exit, ended: tuple[int, int]
     """
     over = replace(
         run, state=State.EXITED, main_pid=0, how=end.how, status=end.status, exited_usec=ended[0],
-        exited_monotonic_usec=ended[1], health="",
+        exited_monotonic_usec=ended[1], health="", ready=False, status_text="",
     )  # fmt: skip
     if not of_this_boot(run, boot) or not _goes_on(policy, run, failed=end != Exit("exited", 0)):
         return over
@@ -95,7 +96,7 @@ def of_this_boot(run: Run, boot: str) -> bool:
 
 def _goes_on(policy: RestartPolicy, run: Run, *, failed: bool) -> bool:
     if run.stopped_for:
-        return run.stopped_for == RESTART
+        return run.stopped_for == RESTART or (run.stopped_for == NETWORK and policy.policy != NO)
     if policy.policy == ON_FAILURE:
         return failed and not exhausted(policy, run)
     return policy.policy in (ALWAYS, UNLESS_STOPPED)

@@ -1,81 +1,47 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One container, from its creation to its removal."""
+"""One container, from its creation to its removal: what can be done with it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import os
-import signal
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import (
-    AlreadyRunning,
-    MctlError,
-    Paused,
-    SetupFailed,
-    SpawnerUnavailable,
-    StoreFailed,
-)
-from ..runtime import cgroup
+from ..errors import AlreadyRunning, InvalidArgs
+from ..runtime import cgroup, processes
 from ..runtime.planner import NO_WINDOW
-from ..runtime.rootfs import boot_id
 from ..state import State
-from ..store import Run
-from ..systemd import notify
-from . import attachment, bootunit, comeback, freezer, lastword, limits, start, supervise, witnesses
-from .events import Exit
-from .health import Health
-from .observation import Observation
-from .place import Place, in_scope, units
-from .readiness import is_readable
-from .relay import drain, kept_name
-from .serviced import Serviced
-from .stdio import open_for_start
-from .supervised import WAITING
-from .vitals import STARTING
+from . import activation, attachment, bootunit, changes, comeback, committing, freezer, limits
+from .place import in_scope, units
+from .running import Running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from ..networking import Lease
+    from ..image import Image
+    from ..networking import Fixed, Network
     from ..ports import Port
+    from ..process import Process
+    from ..reference import Reference
     from ..restart import RestartPolicy
-    from ..store import Record
+    from ..store import Record, Run
+    from .committing import Configure
+    from .events import Exit
     from .logs import LogQuery
     from .machinery import Machinery
-    from .relay import Relay
     from .start import Window
 
-log = logging.getLogger(__name__)
+    # The container with its last end, and with what its removal is to the store.
+    Removed = Callable[["Container", Exit | None, int], None]
 
-KILL_TIMEOUT = 10.0  # seconds a killed process may take to die: longer means stuck in the kernel
 
-
-class Container(Serviced):
+class Container(Running):
     """`removed` is called once, when nothing of it is left to be found."""
 
-    def __init__(
-        self, record: Record, run: Run, machinery: Machinery, removed: Callable[[Container, Exit | None], None]
-    ) -> None:
+    def __init__(self, record: Record, run: Run, machinery: Machinery, removed: Removed) -> None:
         super().__init__(record, run, machinery)
         self._removed = removed
-        self._ended = asyncio.Event()
-        self._pidfd = -1
-        self._observation: Observation | None = None
-        self._relays: list[Relay] = []
-        self._health = Health(machinery, self, self._judge)
-        if not run.state.is_active:
-            self._ended.set()
-
-    @property
-    def leases(self) -> tuple[Lease, ...]:
-        return self._machinery.networks.leases(self.record)
-
-    # What can be done with it
 
     async def start(
         self, *, stdin: int | None = None, attach: bool = False, window: Window = NO_WINDOW
@@ -94,44 +60,6 @@ class Container(Serviced):
                 return await self._start_anew(in_scope(self.record), stdin, window, attach=attach)
         await bootunit.start(self._machinery, self.name, attach=attach)
         return ()
-
-    async def _start(
-        self, place: Place, beginning: Run, stdin: int | None, window: Window, *, attach: bool
-    ) -> tuple[int, ...]:
-        """beginning: what the run inherits of those before it."""
-        self.place = place
-        before, beginning = self._run, replace(beginning, boot=boot_id())
-        wanted = replace(before, restarts=beginning.restarts, failures=beginning.failures, stopped_for="")
-        self._become(replace(wanted, state=State.STARTING, next_start_usec=0, boot=beginning.boot), "State")
-        try:
-            stdio = open_for_start(self.record, self.unit, self._machinery.relays, stdin, attach=attach)
-            try:
-                done = await start.start(self._machinery, self.record, place, stdio, window)
-            except OSError as error:  # no descriptors, no memory, no room in /run: whatever a start needs of the host
-                stdio.abandon()
-                raise SetupFailed("prepare the start", error.strerror or error) from error
-            except BaseException:
-                stdio.abandon()
-                raise
-        except BaseException:
-            self._must_become(before, "State")
-            self._machinery.retirement.add([self.unit])
-            raise
-        self._pidfd, self.warnings = done.pidfd, done.warnings
-        notify.keep(kept_name(self.id, lastword.KEPT), done.pidfd)
-        self.relay(stdio.relays((done.pid, self.uid_shift, self.uid_shift), done.terminal))
-        stdio.close_payload()
-        self._must_become(
-            replace(
-                beginning, state=State.RUNNING, main_pid=done.pid, health=STARTING if self.spec.health else "",
-                started_usec=usec(time.time_ns()), started_monotonic_usec=usec(time.monotonic_ns()),
-            ),
-            *WAITING, "MainPID", "Unit", "ControlGroup", "StartTimestamp", "StartTimestampMonotonic", "ExitHow",
-            "ExitStatus", "Warnings", "Health",
-        )  # fmt: skip
-        self._watch(done.observation)
-        supervise.note_started(self, done.pid, self.restarts)
-        return stdio.watchers
 
     async def stop(self, *, timeout_usec: int | None = None, why: str = comeback.ASKED) -> None:
         """The stop signal, then, after the timeout, SIGKILL; returns when nothing runs any more.
@@ -163,6 +91,7 @@ class Container(Serviced):
     async def kill(self, number: int, *, everyone: bool = False) -> None:
         self._refuse_if_gone()
         self._refuse_if_not_running()
+        self._is_being_killed(number)
         if everyone:
             await self._machinery.systemd.kill(self.unit, number)
         else:
@@ -203,18 +132,61 @@ class Container(Serviced):
 
     async def publish(self, *, added: Sequence[Port] = (), removed: Sequence[Port] = ()) -> None:
         """In force when it returns, without a restart; where it fails, all is as before."""
-        async with self._lock:
-            self._refuse_if_gone()
-            self._refuse_if_unreadable()
+        async with self._reached_otherwise("Ports"):
             self.record = await self._machinery.networks.change_ports(
                 self.record, added, removed, running=self.state.is_active
             )
-            self._machinery.events.changed(self, "Ports")
+
+    async def connect(self, network: Network, wanted: Fixed, aliases: tuple[str, ...]) -> None:
+        """In force when it returns, without a restart; where it fails, all is as before."""
+        async with self._reached_otherwise("Networks", "Addresses", "ConnectionAliases"):
+            networks = self._machinery.networks
+            self.record = await networks.connect(self.record, network, wanted, aliases, self.main_pid)
+
+    async def disconnect(self, network: Network) -> None:
+        async with self._reached_otherwise("Networks", "Addresses", "ConnectionAliases"):
+            self.record = await self._machinery.networks.disconnect(self.record, network, self.main_pid)
+
+    @contextlib.asynccontextmanager
+    async def _reached_otherwise(self, *changed: str) -> AsyncIterator[None]:
+        """If it ends meanwhile nothing leads to it, however far the change has come."""
+        async with self._lock:
+            self._refuse_if_gone()
+            self._refuse_if_unreadable()
+            try:
+                yield
+            finally:
+                if not self.state.is_active:
+                    self._machinery.networks.detached(self.record)
+            self._machinery.events.changed(self, *changed)
+
+    async def export(self, output: int, uid: int, *, pause: bool = True) -> None:
+        """What its root file system shows, as an archive into a file, pipe or socket of the caller's."""
+        self._refuse_if_gone()
+        self._refuse_if_unreadable()
+        await committing.export(self._machinery, self, output, uid, pause=pause)
+
+    async def list_changes(self, output: int, uid: int) -> None:
+        """What it has changed of that, as a list into a file, pipe or socket of the caller's."""
+        self._refuse_if_gone()
+        self._refuse_if_unreadable()
+        await changes.list_changes(self._machinery, self, output, uid)
+
+    async def commit(
+        self, uid: int, references: Sequence[Reference], configure: Configure, *, private: bool, pause: bool = True
+    ) -> tuple[Image, int]:
+        """An image of `uid`'s, and how many devices and sockets it lacks."""
+        self._refuse_if_gone()
+        self._refuse_if_unreadable()
+        return await committing.commit(
+            self._machinery, self, uid, references, configure, private=private, pause=pause
+        )
 
     async def remove(self, *, force: bool = False) -> None:
         """Returns when its name is free; what lies on disk is removed behind the caller's back."""
         self._refuse_if_gone()
         if self.state.is_active and force:
+            await activation.deafen(self._machinery, self.record)  # else the next caller starts it again
             async with self._lock:
                 self._run = replace(self._run, stopped_for=comeback.ASKED)  # a start that is under way ends first
             by_unit = self.place.is_service and self.state.can_be_signalled
@@ -223,23 +195,30 @@ class Container(Serviced):
             if self._gone:  # removed itself at its end
                 return
             if not self.state.can_remove:
-                raise AlreadyRunning(f"container {self.name!r} is {self.state.value}: stop it first, or use force")
+                raise AlreadyRunning(
+                    f"container {self.name!r} is {self.state.value}: stop it first, or `mctl rm -f {self.name}`"
+                )
             await bootunit.forget(self._machinery, self.name)
+            await activation.deafen(self._machinery, self.record)
             self._forget()
+        await activation.hang_up(self._machinery, self.record)
 
-    def open_process(self) -> int:
-        """A pidfd of the first process, for the caller to close."""
-        self._refuse_if_gone()
-        self._refuse_if_unreadable()
-        self._refuse_if_not_running()
-        if self.state is State.PAUSED:
-            raise Paused(f"container {self.name!r} is paused: what is executed in it would be frozen too")
-        return os.dup(self._pidfd)
-
-    async def wait(self) -> Exit:
-        """The end of the current run, or of the last."""
-        await self._ended.wait()
-        return self.end or Exit("never-started")
+    @contextlib.asynccontextmanager
+    async def nameless(self) -> AsyncIterator[None]:
+        """Nothing of it bears its name meanwhile: no scope, no unit of PID 1's, no entry of a name server."""
+        async with self._lock:
+            self._refuse_if_gone()
+            self._refuse_if_unreadable()
+            if not self.state.can_start or self.state is State.RESTARTING:
+                what = f"container {self.name!r} is {self.state.value}, and its unit has its name"
+                raise AlreadyRunning(f"{what}: stop it first")
+            if self.spec.activation:
+                unit = f"mctl-activate@{self.name}.socket"
+                raise InvalidArgs(f"container {self.name!r} is started by connections to {unit}, which has its name")
+            if self.enabled or bootunit.owns(self.name):
+                unit = f"mctl@{self.name}.service"
+                raise InvalidArgs(f"container {self.name!r} is started at boot by {unit}: `mctl disable` it first")
+            yield
 
     def attach(self) -> tuple[int, ...]:
         """For the caller to close: a socket to its terminal, or the reading ends of what it prints from now on."""
@@ -250,148 +229,23 @@ class Container(Serviced):
         self._refuse_if_not_running()
         attachment.terminal(self.name, self._relays).resize(rows, columns)
 
+    async def processes(self) -> list[Process]:
+        """In a thread: the kernel may have to wait for one that is stuck."""
+        self._refuse_if_gone()
+        self._refuse_if_not_running()
+        return await asyncio.to_thread(processes.read, self.control_group)
+
     def open_log(self, query: LogQuery, *, reader_uid: int) -> int:
         return self._machinery.logs.open(query, self.id, units(self.record), reader_uid=reader_uid)
 
-    # How it ends
-
-    def adopt(self, place: Place, pid: int, pidfd: int) -> None:
-        """Take over a run that an earlier instance of the service has started."""
-        self.place = place
-        if self._run.main_pid == pid:
-            self._run = replace(self._run, state=State.RUNNING)
-        else:  # its start was not written down any more, or the store has forgotten it
-            started = replace(
-                Run(State.RUNNING, pid, *witnesses.started(pid), restarts=self._run.restarts, boot=self._run.boot),
-                failures=self._run.failures, health=STARTING if self.spec.health else "",
-            )  # fmt: skip
-            self._must_become(started, "State")
-        self._pidfd = pidfd
-        self._watch(Observation(self._machinery.watch, self.control_group), resumed=True)
-
-    async def conclude(self, kept: int = -1) -> None:
-        """The run is over: say how it ended, to everybody and for good. kept: a descriptor of its process."""
-        self._pidfd = max(self._pidfd, kept)
-        kills = self._observe_no_more()
-        await drain(self._machinery.tasks, self._relays)
-        try:
-            status = await lastword.status(self._machinery, self, self._pidfd)
-            end = supervise.judge(status, oom_kills=kills)
-        except MctlError:
-            end = Exit("unknown")
-        if self._settle(end) and self._machinery.store.lasts:
-            with contextlib.suppress(SpawnerUnavailable):  # it is gone, and what it knew with it
-                await self._machinery.spawner.forget(self.id)
-
-    def _settle(self, end: Exit) -> bool:
-        """Whether it is written down: if not, the spawner has to remember for the next instance of the service."""
-        self._release()
-        self._machinery.networks.detached(self.record)
-        before, now = self._run, (usec(time.time_ns()), usec(time.monotonic_ns()))
-        stored = self._must_become(
-            comeback.concluded(self.policy, before, end, now, boot_id()),
-            *WAITING, "MainPID", "ControlGroup", "ExitTimestamp", "ExitTimestampMonotonic", "ExitHow", "ExitStatus",
-            "Health",
-        )  # fmt: skip
-        self._machinery.retirement.add([self.unit])
-        self._machinery.events.exited(self, end)
-        try:
-            if self.spec.auto_remove and not self._kept:
-                self._forget()
-        except StoreFailed as error:
-            log.error("%s", error)  # it stays, as one that has exited
-        self._ended.set()
-        supervise.note(self, end, comeback.lasted_usec(before, now[1], boot_id()))
-        self._follow_up(before, end)
-        return stored
-
-    def _watch(self, observation: Observation, *, resumed: bool = False) -> None:
-        self._ended.clear()
-        self._observation = observation
-        self._health.begin(self._run.health, resumed=resumed)
-        observation.on_frozen(self._follow_freezer)
-        asyncio.get_running_loop().add_reader(self._pidfd, self._on_exit)
-
-    def _observe_no_more(self) -> int:
-        """How many processes have been killed for want of memory."""
-        self._health.end()
-        if self._observation is None:  # it ended before this instance of the service began
-            return 0
-        self._observation.close()
-        kills, self._observation = self._observation.kills, None
-        return kills
-
-    def _follow_freezer(self) -> None:
-        """Also where an administrator has frozen or thawed the scope, or a slice above it."""
-        frozen = self._observation is not None and self._observation.frozen
-        before, after = (State.RUNNING, State.PAUSED) if frozen else (State.PAUSED, State.RUNNING)
-        if self.state is before:
-            self._must_become(replace(self._run, state=after), "State")
-            (self._health.freeze if frozen else self._health.thaw)()
-
-    def _on_exit(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._pidfd)
-        self._machinery.tasks.start(self.conclude(), f"conclude {self.name}")
-
-    def relay(self, relays: list[Relay]) -> None:
-        """PID 1 keeps the reading ends too: when the service ends, the payload waits instead of failing."""
-        self._relays = relays
-        for relay in relays:
-            notify.keep(kept_name(self.id, relay.name), relay.source)
-            self._machinery.relays.start(self._pump(relay), f"relay {self.name}")
-
-    async def _pump(self, relay: Relay) -> None:
-        await relay.run()
-        notify.drop(kept_name(self.id, relay.name))
-
-    def _release(self) -> None:
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            notify.drop(kept_name(self.id, lastword.KEPT))
-        self._pidfd, self._relays = -1, []
-
     def _forget(self) -> None:
-        self._machinery.store.remove(self.record)
+        told = self._machinery.store.remove(self.record)
         self._machinery.restarts.cancel(self.id)
         self._gone = True
-        self._removed(self, self.end)
-
-    # The small change
+        self._removed(self, self.end, told)
 
     def _tell(self, *changed: str) -> None:
         self._machinery.events.changed(self, *changed)
 
-    def _look_at_freezer(self) -> None:
-        """The event loop has not come to it yet."""
-        if self._observation is not None:
-            self._observation.look()
-
-    def _signal(self, number: int) -> None:
-        """To the first process, by its pidfd: no other can ever be hit."""
-        try:
-            signal.pidfd_send_signal(self._pidfd, number)
-        except ProcessLookupError:  # it has just ended, which is about to be told
-            return
-
-    async def _kill_now(self) -> None:
-        """The kernel ends a PID namespace with its first process, pid_namespaces(7)."""
-        if self.state.is_active:
-            self._signal(signal.SIGKILL)
-        if not await self._ends_within(KILL_TIMEOUT):
-            raise MctlError(f"container {self.name!r} does not end: a process of it is stuck in the kernel (state D)")
-
-    async def _concluded(self) -> None:
-        if self._pidfd >= 0 and is_readable(self._pidfd):
-            await self._ended.wait()
-
-    async def _ends_within(self, seconds: float) -> bool:
-        try:
-            await asyncio.wait_for(self._ended.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
-
-
-def usec(nanoseconds: int) -> int:
-    return nanoseconds // 1_000
+    def _tell_end(self, end: Exit) -> None:
+        self._machinery.events.exited(self, end)

@@ -10,6 +10,13 @@ import shutil
 import subprocess
 import threading
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # What is to be done before it is removed; tells where it is then, if that is another place.
+    Before = Callable[[str], str | None]
 
 log = logging.getLogger(__name__)
 
@@ -22,26 +29,26 @@ class Disposal:
 
     def __init__(self, pause: float = 1.0) -> None:
         self._pause = pause  # seconds
-        self._directories: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+        self._directories: queue.SimpleQueue[tuple[str, Before | None, int]] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="disposal", daemon=True).start()
 
-    def add(self, directory: str) -> None:
-        self._directories.put((directory, TRIES))
+    def add(self, directory: str, before: Before | None = None) -> None:
+        self._directories.put((directory, before, TRIES))
 
     def _work(self) -> None:
         while True:
-            directory, tries = self._directories.get()
+            directory, before, tries = self._directories.get()
             try:
-                discard(directory)
+                discard((before(directory) if before else None) or directory)
             except Exception as error:  # no descriptors, no processes: the thread must outlive such times
-                self._try_later(directory, tries - 1, error)
+                self._try_later(directory, before, tries - 1, error)
 
-    def _try_later(self, directory: str, tries: int, error: Exception) -> None:
+    def _try_later(self, directory: str, before: Before | None, tries: int, error: Exception) -> None:
         if not tries:
             log.warning("%s is left behind until the service starts anew: %s", directory, error)
             return
         time.sleep(self._pause)
-        self._directories.put((directory, tries))
+        self._directories.put((directory, before, tries))
 
 
 def discard(directory: str) -> None:

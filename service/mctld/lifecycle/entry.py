@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ..errors import NotRunning, Paused, SetupFailed, SpawnerUnavailable
 from ..runtime import planner
 from . import terminal
+from .place import control_group_of
 from .readiness import readable
 from .resources import open_filter
 from .start import inherited
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from ..runtime.launch import Stage
     from ..runtime.plan import Plan
     from ..spec import Spec
-    from .container import Container
     from .exec import Exec
     from .machinery import Machinery
+    from .running import Running
 
 HIERARCHY = "/sys/fs/cgroup"
 TIMEOUT = 30.0  # seconds: a container may be frozen meanwhile, or have next to no processor time
@@ -46,7 +47,7 @@ class Entered:
 
 
 async def enter(
-    machinery: Machinery, container: Container, execution: Execution, made: Exec, *, stdin: int | None, attach: bool
+    machinery: Machinery, container: Running, execution: Execution, made: Exec, *, stdin: int | None, attach: bool
 ) -> Entered:
     """Returns when the command executes. `stdin` is borrowed."""
     try:
@@ -58,7 +59,7 @@ async def enter(
 
 
 async def _enter(
-    machinery: Machinery, container: Container, execution: Execution, made: Exec, *, stdin: int | None, attach: bool
+    machinery: Machinery, container: Running, execution: Execution, made: Exec, *, stdin: int | None, attach: bool
 ) -> Entered:
     spec = execution.inside(container.spec)
     plan = planner.exec_plan(spec, last_capability=machinery.last_capability, window=execution.window)
@@ -87,16 +88,16 @@ def _owned(opened: ExitStack, descriptor: int) -> int:
     return descriptor
 
 
-def _open_stdio(container: Container, spec: Spec, stdin: int | None, *, attach: bool) -> Stdio:
+def _open_stdio(container: Running, spec: Spec, stdin: int | None, *, attach: bool) -> Stdio:
     """For a terminal nothing goes in: it is made inside."""
     if spec.terminal:
         return Stdio({})
     return open_for_exec(container.record, container.unit, stdin=stdin, attach=attach)
 
 
-def _open_cgroup(container: Container) -> int:
-    """The scope's directory. Nothing would come of a process in a frozen one before somebody thaws it."""
-    directory = os.open(f"{HIERARCHY}{container.control_group}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def _open_cgroup(container: Running) -> int:
+    """Nothing would come of a process in a frozen one before somebody thaws it."""
+    directory = os.open(f"{HIERARCHY}{_control_group(container)}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         events = os.open("cgroup.events", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
         with os.fdopen(events, encoding="ascii") as file:
@@ -106,6 +107,16 @@ def _open_cgroup(container: Container) -> int:
         os.close(directory)
         raise
     return directory
+
+
+def _control_group(container: Running) -> str:
+    """The unit's; with an operating system the one of its first process: who divides a cgroup among others can have no
+    process in it any more (Linux cgroup-v2.rst, No Internal Process Constraint)."""
+    group = container.control_group
+    if not container.spec.machine:
+        return group
+    inner = control_group_of(container.main_pid)
+    return inner if inner.startswith(f"{group}/") else group
 
 
 async def _executed(stage: Stage, plan: Plan) -> None:
@@ -133,7 +144,7 @@ async def _buried(machinery: Machinery, made: Exec, pidfd: int) -> None:
         await machinery.spawner.forget(made.name)
 
 
-async def _explained(container: Container, error: SetupFailed) -> Exception:
+async def _explained(container: Running, error: SetupFailed) -> Exception:
     """What failed in a container that is ending, failed because of that: kernels answer ESRCH, ENOMEM or ENODEV."""
     try:
         await asyncio.wait_for(container.wait(), GRACE)

@@ -9,7 +9,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from ..errors import LimitsExceeded, MctlError, SpawnerUnavailable
+from ..errors import LimitReached, LimitsExceeded, MctlError, SpawnerUnavailable
 from .entry import enter
 from .exec import About, Exec
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PER_CONTAINER = 64
-PER_USER = 256  # root excepted
 IN_ALL = 1_024
 LINGER = 30.0  # seconds after its end in which a late question finds the answer
 LINGERING_MAX = 1_024
@@ -93,12 +92,16 @@ class Execs:
         active = [e for e in self._all.values() if e.end is None]
         here = sum(e.about.container_id == container.id for e in active)
         if here >= PER_CONTAINER:
-            raise LimitsExceeded(f"{here} commands are executed in container {container.name!r}, which is the most")
+            raise LimitsExceeded(f"{here} commands are executed in container {container.name!r}: wait for one to end")
         asked = sum(e.about.by_uid == by_uid for e in active)
-        if by_uid != ROOT_UID and asked >= PER_USER:
-            raise LimitsExceeded(f"user {by_uid} has {asked} commands executed in containers, which is the most")
+        most = self._machinery.settings.quotas.execs
+        if by_uid != ROOT_UID and most is not None and asked >= most:
+            raise LimitReached(
+                f"user {by_uid} has {asked} commands executed in containers, and may have {most}"
+                " (ExecsPerUser= in mctld.conf(5)): end one first"
+            )
         if len(active) >= IN_ALL:
-            raise LimitsExceeded(f"{len(active)} commands are executed in containers, which is the most")
+            raise LimitsExceeded(f"{len(active)} commands are executed in containers: wait for one to end")
 
     def _ended(self, found: Exec) -> None:
         self._machinery.events.exec_ended(found)

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 from ..state import State
 from . import probe
+from .healthlog import HealthLog
 from .probe import Probe
 from .vitals import STARTING, Vitals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .container import Container
     from .machinery import Machinery
+    from .running import Running
     from .vitals import Result
 
 log = logging.getLogger(__name__)
@@ -31,13 +32,14 @@ class Health:
     """Of a run, from begin() to end(). `judged` is called with each result that counts, and what it makes of it."""
 
     def __init__(
-        self, machinery: Machinery, container: Container, judged: Callable[[Vitals, Result], None]
+        self, machinery: Machinery, container: Running, judged: Callable[[Vitals, Result], None]
     ) -> None:
         self.vitals = Vitals()
         self.results: deque[Result] = deque(maxlen=RESULTS_KEPT)
         self._machinery = machinery
         self._container = container
         self._judged = judged
+        self._log = HealthLog(machinery.settings.health, container.id)
         self._timer: asyncio.TimerHandle | None = None  # of the next check, or of the one that is under way
         self._probe: Probe | None = None
         self._over = True
@@ -48,9 +50,14 @@ class Health:
             return
         self.vitals, self._over, self._probe = Vitals(health or STARTING), False, None
         self.results.clear()
+        if resumed and (known := self._log.read()) and known[0].health == self.vitals.health:
+            self.vitals = known[0]
+            self.results.extend(known[1])
         self._arm(random.random() if resumed else 1)  # so that not all of them are checked in the same moment
 
     def end(self) -> None:
+        if not self._over:
+            self._log.remove()
         self._over = True
         self._disarm()
 
@@ -99,4 +106,5 @@ class Health:
             return
         self.results.append(result)
         self.vitals = self.vitals.after(self._container.spec.health, good=result.status == 0, age_usec=age)
+        self._log.write(self.vitals, self.results)
         self._judged(self.vitals, result)

@@ -16,14 +16,19 @@ if TYPE_CHECKING:
     from .machinery import Machinery
 
 
+def open_trees(machinery: Machinery, image: ImageRoot) -> list[int]:
+    """The layers' root directories, the lowest first, for the caller to close."""
+    try:
+        return machinery.images.layers.open_trees(image.layers)
+    except FileNotFoundError as error:
+        missing = f"a layer is missing on the disk: {error.filename}"
+        raise SetupFailed(f"use the image {image.path}", missing) from error
+
+
 def open_root(machinery: Machinery, record: Record, image: ImageRoot, directory: str, view: int | None) -> int:
     """One detached mount: the image's layers, idmapped, below the container's own. The working directory is there."""
     with ExitStack() as opened:
-        try:
-            trees = machinery.images.layers.open_trees(image.layers)
-        except FileNotFoundError as error:
-            missing = f"a layer is missing on the disk: {error.filename}"
-            raise SetupFailed(f"use the image {image.path}", missing) from error
+        trees = open_trees(machinery, image)
         for tree in trees:
             opened.callback(os.close, tree)
         rootfs.make_layers(directory, trees[image.root_layer], record.uid_shift, owned=False)

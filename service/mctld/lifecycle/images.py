@@ -15,32 +15,38 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..bounds import shown
 from ..configuration import Configuration
-from ..errors import BadImage, ImageInUse, InvalidArgs, LimitsExceeded, NoSuchImage, StoreFailed
-from ..image import Image, ImageRoot, Layer, digest_of
+from ..errors import BadImage, ImageInUse, InvalidArgs, LimitReached, LimitsExceeded, NoSuchImage, StoreFailed
+from ..image import Image, ImageRoot, Layer, Place, digest_of
+from ..images import implied
 from ..images.confinement import FILTER
 from ..images.refusal import Refusal
 from ..images.saving import digest_of_layer, save
 from ..images.sink import Sink
 from ..images.unpacker import unpack
+from ..quotas import DEFAULTS, Quotas
 from ..reference import Reference, beginning_of_id
 from ..runtime import users
-from . import loading
+from . import deriving, loading
+from .admission import Admission
+from .reading import to_the_end
+from .writing import written
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
     from ..images.layers import Layers
     from ..images.unpacking import Unpacked
     from ..platform import Platform
-    from ..runtime.launch import Spawner
     from ..runtime.seccomp.filters import Filters
     from ..store import Store
+    from .committing import Configure
     from .disposal import Disposal
+    from .spawners import Spawners
 
 IMPORTS_AT_ONCE = 16
 IMPORTS_OF_ONE = 4
-IMAGES_PER_OWNER = 1_024
-BYTES_PER_OWNER = 64 << 30
+EXPORTS_AT_ONCE = 64  # a thread each
+EXPORTS_OF_ONE = 4
 ROOT_UID = 0
 
 log = logging.getLogger(__name__)
@@ -55,17 +61,19 @@ class Listener(Protocol):
 
 
 class Images:
-    """`users_of` gives the names of the containers that were made from an image."""
+    """`users_of`: names of the containers made from an image. `disposal` waits for the disk: it serves nobody else."""
 
     def __init__(
         self,
         store: Store,
         layers: Layers,
-        spawner: Spawner,
+        spawner: Spawners,
         filters: Filters,
         disposal: Disposal,
         users_of: Callable[[Image], Sequence[str]],
+        quotas: Quotas = DEFAULTS,
     ) -> None:
+        self._quotas = quotas
         self.layers = layers
         self._store = store
         self._catalog = store.catalog
@@ -76,18 +84,23 @@ class Images:
         self._importing: Counter[int] = Counter()
         self._pinned: Counter[str] = Counter()  # layers of images that are about to be stored
         self._checking = asyncio.Lock()
+        self.leaving = Admission(EXPORTS_OF_ONE, EXPORTS_AT_ONCE, "are being written")  # as fast as they are read
         self.listeners: list[Listener] = []
 
     def recover(self) -> None:
         """After a start of the service: what an earlier one left half-made goes, what is missing is told."""
         self.layers.prepare()
-        known = {layer.diff_id for layer in self._catalog.layers()}
+        known = {layer.key for layer in self._catalog.layers()}
+        for key in filter(self.layers.bring_back, known - self.layers.present()):
+            log.warning("layer %s is back: a loss of power has undone the removal of its last image", key)
         present = self.layers.present()
         unneeded = set() if self._store.has_guesses() else present - known  # one of these may be what nobody remembers
-        for path in (*self.layers.leftovers(), *map(self.layers.take_out, unneeded)):
+        for path in self.layers.half_made():
             self._disposal.add(path)
-        for diff_id in known - present:
-            log.error("layer %s is missing below /var/lib/mctl/images: its images cannot be run", diff_id)
+        for path in (*self.layers.taken_out(), *map(self.layers.take_out, unneeded)):
+            self._disposal.add(path, self.layers.give_up)
+        for key in known - present:
+            log.error("layer %s is missing below /var/lib/mctl/images: its images cannot be run", key)
 
     # What there is
 
@@ -101,7 +114,7 @@ class Images:
         """By name, else by id or an unambiguous beginning of one: of what `uid` may see, the own first."""
         mine = sorted((i for i in self.all() if i.visible_to(uid)), key=lambda i: _nearness(i, uid))
         with contextlib.suppress(InvalidArgs):
-            wanted = Reference.parse(text)
+            wanted = Reference.parse_any(text)
             for name in filter(None, (wanted, wanted.on_docker_hub)):
                 if found := next((i for i in mine if name in i.references), None):
                     return found
@@ -114,21 +127,21 @@ class Images:
     def named(self, uid: int, reference: Reference) -> Image | None:
         """Of one's own, the one that is called so, if all of it is there."""
         found = next((i for i in self.all() if i.owner_uid == uid and reference in i.references), None)
-        return found if found and all(self.layers.has(layer.diff_id) for layer in found.layers) else None
+        return found if found and all(self.layers.has(layer.key) for layer in found.layers) else None
 
     def root(self, uid: int, text: str) -> tuple[ImageRoot, Configuration]:
         """What a container of `uid` is made from."""
         found = self.find(uid, text)
         if found is None:
             if beginning_of_id(text) is None:
-                Reference.parse(text)  # InvalidArgs says what a name is
+                Reference.parse_any(text)  # InvalidArgs says what a name is
             raise NoSuchImage(f"there is no image {shown(text)} that you may use")
         return ImageRoot.of(found, text), found.configuration
 
     def unique_size(self, image: Image) -> int:
         """Bytes that no image of another id has too."""
-        others = {layer.diff_id for other in self.all() if other.id != image.id for layer in other.layers}
-        return sum(layer.size for layer in image.layers if layer.diff_id not in others)
+        others = {layer.key for other in self.all() if other.id != image.id for layer in other.layers}
+        return sum(layer.size for layer in image.layers if layer.key not in others)
 
     # What changes
 
@@ -139,7 +152,7 @@ class Images:
         were left out.
         """
         with self.admitted(uid):
-            async with self._layer(archive) as (layer, dropped):
+            async with self.layer(archive) as (layer, dropped):
                 configuration = Configuration.parse(configure(layer.diff_id))
                 now = time.time_ns() // 1_000
                 made = self.add(
@@ -155,13 +168,14 @@ class Images:
         return await loading.load(self, archive, uid, platform, shared=shared)
 
     def tag(self, image: Image, uid: int, reference: Reference) -> Image:
-        """A name of `uid`'s own: another user's image becomes one of theirs too."""
+        """A name of `uid`'s own: another user's image becomes one of theirs too, and stays as shared as it was."""
+        shared = uid == ROOT_UID and image.shared
         if image.owner_uid == uid:
             return self.add(image, reference)
         self._check_room(uid)
         return self.add(
             Image(
-                secrets.token_hex(16), image.id, uid, uid == ROOT_UID, image.created_usec, time.time_ns() // 1_000,
+                secrets.token_hex(16), image.id, uid, shared, image.created_usec, time.time_ns() // 1_000,
                 image.configuration, image.layers,
             ),
             reference,
@@ -179,9 +193,9 @@ class Images:
         """With all its names. Layers that nobody needs any more go too."""
         containers = self._users_of(image)
         if containers and not force:
+            users = "a container was" if len(containers) == 1 else f"{len(containers)} containers were"
             raise ImageInUse(
-                f"{len(containers)} containers were made from the image {image.display_name}: "
-                "remove them first, or use force, which leaves them their layers"
+                f"{users} made from the image {image.display_name}: remove what was; `mctl rmi -f` leaves it its layers"
             )
         self._catalog.remove(image)
         for listener in self.listeners:
@@ -193,33 +207,41 @@ class Images:
         for listener in self.listeners:
             listener.changed(changed)
 
-    async def save(self, image: Image, output: int) -> None:
+    async def save(self, image: Image, output: int, uid: int) -> None:
         """All of it into a file, pipe or socket of the caller's. BadImage if a layer is not what it was."""
-        sink = Sink(output)
-        with self._held(image):
-            work = asyncio.ensure_future(asyncio.to_thread(save, image, self.layers, sink.write))
-            try:
-                await asyncio.shield(work)
-            except asyncio.CancelledError:
-                sink.cancel()
-                await asyncio.wait([work])
-                raise
-            except Refusal as error:
-                raise BadImage(str(error)) from error
-            except OSError as error:
-                raise StoreFailed(f"the image could not be saved: {error.strerror}") from error
+        with self.leaving.of(uid), self.held(image):
+            await written(Sink(output), lambda write: save(image, self.layers, write), "the image could not be saved")
+
+    async def export(self, image: Image, path: str, output: int, uid: int) -> None:
+        """All below a directory of it, or a file, as an archive into a file, pipe or socket of the caller's."""
+        await deriving.export(self, image, path, output, uid)
+
+    async def resolve(self, image: Image, path: str) -> Place:
+        return await deriving.resolve(self, image, path)
+
+    async def derive(
+        self,
+        base: Image | None,
+        archive: int | None,
+        uid: int,
+        references: Sequence[Reference],
+        configure: Configure,
+        *,
+        private: bool,
+    ) -> tuple[Image, int]:
+        return await deriving.derive(self, base, archive, uid, references, configure, private=private)
 
     async def damaged(self, image: Image) -> list[str]:
         """Which of its layers are not what they were. Reads all of them, one image after the other."""
         async with self._checking:
-            with self._held(image):
-                unique = dict.fromkeys(layer.diff_id for layer in image.layers)
-                return [d for d in unique if not await asyncio.to_thread(self._is_whole, d)]
+            with self.held(image):
+                unique = dict.fromkeys(image.layers)
+                return [each.diff_id for each in unique if not await asyncio.to_thread(self._is_whole, each)]
 
     def collect(self) -> None:
         """Layers that nobody needs: forgotten, out of sight, then removed behind everybody's back."""
-        for diff_id in self._catalog.remove_unneeded(self._pinned):
-            self._disposal.add(self.layers.take_out(diff_id))
+        for key in self._catalog.remove_unneeded(self._pinned):
+            self._disposal.add(self.layers.take_out(key), self.layers.give_up)
 
     # For what brings several layers in
 
@@ -234,15 +256,17 @@ class Images:
                     listener.changed(changed)
         return stored
 
-    def known_to(self, uid: int, diff_id: str) -> Layer | None:
+    def known_to(self, uid: int, key: str) -> Layer | None:
         """A layer of an image that `uid` may use: it need not be proved again that they have it.
 
         One that has got lost on the disk is not known: it comes back with the next archive that has it.
         """
-        theirs = (layer.diff_id for image in self.all() if image.visible_to(uid) for layer in image.layers)
-        if self.layers.has(diff_id) and diff_id in theirs:
-            return self._catalog.layer(diff_id)
-        return None
+        return next((layer for layer in self._theirs(uid) if layer.key == key and self.layers.has(key)), None)
+
+    def implied(self, uid: int, diff_id: str) -> tuple[str, ...] | None:
+        """The directories that the archive of such a layer does not name; None if that is not known."""
+        there = {layer.key for layer in self._theirs(uid) if layer.diff_id == diff_id}
+        return next((paths for key in there if (paths := self.layers.implied(key)) is not None), None)
 
     @contextlib.contextmanager
     def begun(self) -> Iterator[str]:
@@ -271,23 +295,23 @@ class Images:
             os.close(program)
 
     async def finish(self, made: Mapping[str, tuple[str, Unpacked]]) -> dict[str, Layer]:
-        """Directories and what is in them become layers. Their digests are kept by the caller."""
-        await _to_the_end(asyncio.to_thread(self.layers.finish, {d: where for d, (where, _) in made.items()}))
-        return {
-            diff_id: self._catalog.layer(diff_id) or Layer(diff_id, found.size, found.entries, found.has_root)
-            for diff_id, (_, found) in made.items()
-        }
+        """Directories and what is in them become layers, by key. The keys are kept by the caller."""
+        try:
+            await to_the_end(asyncio.to_thread(self._finish, made))
+        except Refusal as error:
+            raise BadImage(str(error)) from error
+        return {key: self._catalog.layer(key) or _layer(key, found) for key, (_, found) in made.items()}
 
     @contextlib.contextmanager
-    def kept(self, diff_id: str) -> Iterator[None]:
+    def kept(self, key: str) -> Iterator[None]:
         """Other imports may be making the same layer: the last one that fails takes it out."""
-        self._pinned[diff_id] += 1
+        self._pinned[key] += 1
         try:
             yield
         finally:
-            self._pinned -= Counter({diff_id: 1})
-            if diff_id not in self._pinned and self._catalog.layer(diff_id) is None:
-                self._disposal.add(self.layers.take_out(diff_id))
+            self._pinned -= Counter({key: 1})
+            if key not in self._pinned and self._catalog.layer(key) is None:
+                self._disposal.add(self.layers.take_out(key), self.layers.give_up)
 
     @contextlib.contextmanager
     def admitted(self, uid: int) -> Iterator[None]:
@@ -303,21 +327,20 @@ class Images:
         finally:
             self._importing -= Counter({uid: 1})
 
-    # Inside
-
     @contextlib.asynccontextmanager
-    async def _layer(self, archive: int) -> AsyncIterator[tuple[Layer, int]]:
-        """On disk, and safe from collect() until the block ends."""
+    async def layer(self, archive: int) -> AsyncIterator[tuple[Layer, int]]:
+        """Of the archive: on disk, and safe from collect() until the block ends; how many devices were left out."""
         with self.begun() as made:
             unpacked = await self.unpack(made, archive, end_required=True)
-            with self.kept(unpacked.diff_id):
-                layers = await self.finish({unpacked.diff_id: (made, unpacked)})
-                yield layers[unpacked.diff_id], unpacked.dropped_devices
+            key = implied.key(unpacked.diff_id, unpacked.implied, {})
+            with self.kept(key):
+                layers = await self.finish({key: (made, unpacked)})
+                yield layers[key], unpacked.dropped_devices
 
     @contextlib.contextmanager
-    def _held(self, image: Image) -> Iterator[None]:
+    def held(self, image: Image) -> Iterator[None]:
         """Nothing of it is removed meanwhile."""
-        layers = Counter({layer.diff_id for layer in image.layers})
+        layers = Counter({layer.key for layer in image.layers})
         self._pinned += layers
         try:
             yield
@@ -325,36 +348,52 @@ class Images:
             self._pinned -= layers
             self.collect()
 
-    def _is_whole(self, diff_id: str) -> bool:
+    def needed(self, key: str) -> Layer:
+        """One that a container has."""
+        found = self._catalog.layer(key)
+        assert found is not None
+        return found
+
+    # Inside
+
+    def _theirs(self, uid: int) -> Iterator[Layer]:
+        return (layer for image in self.all() if image.visible_to(uid) for layer in image.layers)
+
+    def _finish(self, made: Mapping[str, tuple[str, Unpacked]]) -> None:
+        for where, found in made.values():
+            self.layers.note(where, found.implied)
+        self.layers.finish({key: (where, found.diff_id) for key, (where, found) in made.items()})
+
+    def _is_whole(self, layer: Layer) -> bool:
         try:
-            return digest_of_layer(self.layers, diff_id) == diff_id
+            return digest_of_layer(self.layers, layer.key) == layer.diff_id
         except (OSError, Refusal) as error:
-            log.warning("layer %s: %s", diff_id, error)
+            log.warning("layer %s: %s", layer.key, error)
             return False
 
     def _check_room(self, uid: int) -> None:
         own = [i for i in self.all() if i.owner_uid == uid]
         if uid == ROOT_UID:
             return
-        if len(own) >= IMAGES_PER_OWNER:
-            raise LimitsExceeded(f"user {uid} has {len(own)} images already, the most is {IMAGES_PER_OWNER}")
-        size = sum({layer.diff_id: layer.size for i in own for layer in i.layers}.values())
-        if size >= BYTES_PER_OWNER:
-            raise LimitsExceeded(
-                f"the images of user {uid} have {size} bytes, the most is {BYTES_PER_OWNER}: remove one"
+        most = self._quotas.images
+        if most is not None and len(own) >= most:
+            raise LimitReached(
+                f"user {uid} has {len(own)} images, and may have {most} (ImagesPerOwner= in mctld.conf(5)): remove one"
             )
+        most = self._quotas.image_gib
+        size = sum({layer.key: layer.size for i in own for layer in i.layers}.values())
+        if most is not None and size >= most << 30:
+            raise LimitReached(
+                f"the images of user {uid} have {size} bytes, and may have {most} GiB"
+                " (ImageGiBPerOwner= in mctld.conf(5)): remove one"
+            )
+
+
+def _layer(key: str, found: Unpacked) -> Layer:
+    variant = key if key != found.diff_id else ""
+    return Layer(found.diff_id, found.size, found.entries, found.has_root, variant)
 
 
 def _nearness(image: Image, uid: int) -> tuple[bool, bool, bool]:
     """The own before the shared, of those root's before others', before what only root may see."""
     return image.owner_uid != uid, not image.shared, image.owner_uid != ROOT_UID
-
-
-async def _to_the_end(work: Awaitable[None]) -> None:
-    """A thread cannot be stopped: who is cancelled meanwhile waits for it."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

@@ -37,16 +37,18 @@ class Job:
 
     def belongs_to(self, task: asyncio.Task[None]) -> None:
         self._task = task
+        task.add_done_callback(self._has_run)
 
     def share(self) -> None:
         """One more waits for it."""
         self._askers += 1
 
-    def cancel(self) -> None:
-        """By one of those who asked: with the last of them it ends."""
+    async def cancel(self) -> None:
+        """By one of those who asked: with the last of them it ends, and this returns when it has."""
         self._askers -= 1
         if self._askers <= 0 and self._task is not None:
             self._task.cancel()
+            await self._ended.wait()
 
     def tell_layers(self, done: int, wanted: int) -> None:
         self.state, self.layers = "unpacking", (done, wanted)
@@ -66,11 +68,18 @@ class Job:
         except MctlError as error:
             self.state, self._error = FAILED, error
         except asyncio.CancelledError:
-            self.state = CANCELLED
-            self._error = Cancelled(f"the {self.kind} of {self.reference} was cancelled, or the service is stopping")
+            self._cancelled()
         except BaseException:
             self.state = FAILED
             self._error = MctlError(f"the {self.kind} of {self.reference} failed: the service's log tells more")
             raise
-        finally:
-            self._ended.set()
+
+    def _has_run(self, task: asyncio.Task[None]) -> None:
+        """The last of the task, also of one that was cancelled before its first step."""
+        if task.cancelled():
+            self._cancelled()
+        self._ended.set()
+
+    def _cancelled(self) -> None:
+        self.state = CANCELLED
+        self._error = Cancelled(f"the {self.kind} of {self.reference} was cancelled, or the service is stopping")

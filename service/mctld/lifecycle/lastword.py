@@ -14,14 +14,14 @@ from ..runtime.launch import Status
 from . import bootunit
 
 if TYPE_CHECKING:
-    from .container import Container
     from .machinery import Machinery
+    from .running import Running
 
 KEPT = "process"  # under which PID 1 keeps the descriptor of it while there is no instance of the service
 PATIENCE = 2.0  # seconds in which PID 1, the parent of whoever has none, reaps it
 
 
-async def status(machinery: Machinery, container: Container, pidfd: int) -> Status:
+async def status(machinery: Machinery, container: Running, pidfd: int) -> Status:
     """pidfd: of the first process, or -1."""
     told = Status()
     if container.place.is_service:

@@ -6,9 +6,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from ..errors import MctlError, SetupFailed
-from ..runtime import cgroup, enforcement
-from ..systemd import scope
+from ..errors import AlreadyRunning, MctlError, SetupFailed
+from ..runtime import cgroup, enforcement, rules
+from ..systemd import overrides, scope
 
 if TYPE_CHECKING:
     from ..limits import Limits
@@ -25,6 +25,7 @@ def complete(control_group: str, limits: Limits) -> None:
     if limits.oom_group:
         enforcement.set_oom_group(control_group, kill_all=True)
     enforcement.check(control_group, limits)
+    rules.check_reach(control_group, limits)
 
 
 async def change(machinery: Machinery, record: Record, wanted: Spec, place: Place | None) -> Record:
@@ -33,6 +34,9 @@ async def change(machinery: Machinery, record: Record, wanted: Spec, place: Plac
     before, after = record.spec.limits, wanted.limits
     enforced = place if after != before else None
     cgroup.check(after, machinery.controllers)
+    if enforced and not set(before.socket_bind_deny) <= set(after.socket_bind_deny):
+        # systemd 252 and 257 install the new program beside the old one, which stays for as long as the cgroup does
+        raise AlreadyRunning("SocketBindDeny can only grow while a container runs: stop it to take ports back from it")
     if enforced:
         await _enforce(machinery, enforced, before, after)
     try:
@@ -47,6 +51,7 @@ async def _enforce(machinery: Machinery, place: Place, before: Limits, after: Li
     try:
         await _apply(machinery, place, before, after)
         enforcement.check(place.control_group, after)
+        rules.check_reach(place.control_group, after)
     except (MctlError, OSError) as error:
         if getattr(error, "name", "") == GONE or not enforcement.exists(place.control_group):
             return  # it has just ended: the next start begins with what the store will say
@@ -60,6 +65,7 @@ async def _enforce(machinery: Machinery, place: Place, before: Limits, after: Li
 async def _apply(machinery: Machinery, place: Place, before: Limits, after: Limits) -> None:
     properties = scope.changed_properties(before, after)
     if properties:
-        await machinery.systemd.set_properties(place.unit, properties)
+        with overrides.withdrawn(place.unit):
+            await machinery.systemd.set_properties(place.unit, properties)
     if before.oom_group != after.oom_group:
         enforcement.set_oom_group(place.control_group, kill_all=after.oom_group)

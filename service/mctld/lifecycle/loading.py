@@ -10,27 +10,29 @@ import itertools
 import os
 import secrets
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from ..errors import BadImage, StoreFailed
-from ..image import Image, Layer, digest_of
+from ..errors import BadImage
+from ..image import Image, digest_of
 from ..images import layout
 from ..images.child import TREE
-from ..images.refusal import Refusal
 from ..images.shelf import Shelf
+from .reading import read
+from .stacks import Stacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import ExitStack
 
     from ..configuration import Configuration
+    from ..image import Layer
     from ..images.layout import PackedImage, PackedLayer
     from ..images.unpacking import Unpacked
     from ..platform import Platform
     from .images import Images
+    from .stacks import Made
 
 LAYERS_AT_ONCE = 4
-T = TypeVar("T")
 
 
 async def load(images: Images, archive: int, uid: int, platform: Platform, *, shared: bool) -> list[Image]:
@@ -54,16 +56,26 @@ async def take_in(
     shared: bool,
     tell: Callable[[int, int], None] = lambda _done, _wanted: None,
 ) -> list[Image]:
-    """Layers that `uid` has already are not unpacked again. `tell` hears how many there are, and are wanted."""
+    """Layers that `uid` has already are not unpacked again, if they were laid upon the same. `tell` hears how many
+    there are, and are wanted.
+    """
     wanted = {layer.diff_id: layer for image in packed for layer in image.layers}
-    with contextlib.ExitStack() as kept:
-        for diff_id in wanted:
-            kept.enter_context(images.kept(diff_id))
-        known = {diff_id: layer for diff_id in wanted if (layer := images.known_to(uid, diff_id))}
+    with contextlib.ExitStack() as begun:
+        known = {diff_id: paths for diff_id in wanted if (paths := images.implied(uid, diff_id)) is not None}
         missing = [wanted[d] for d in wanted if d not in known]
-        made = await _unpacked(images, shelf, missing, kept, lambda done: tell(len(known) + done, len(wanted)))
-        layers = known | await images.finish(made)
-        return [images.add(_image(each, layers, uid, shared=shared)) for each in packed]
+        made = await _unpacked(images, shelf, missing, begun, lambda done: tell(len(known) + done, len(wanted)))
+
+        async def again(layer: PackedLayer) -> Made:
+            place = begun.enter_context(images.begun())
+            return place, await _layer(images, shelf, layer, place)
+
+        stacks = Stacks(images, uid, begun, known, made, again)
+        keys = [await stacks.settle(image.layers) for image in packed]
+        layers = await stacks.finish()
+        return [
+            images.add(_image(image, [layers[key] for key in own], uid, shared=shared))
+            for image, own in zip(packed, keys, strict=True)
+        ]
 
 
 async def _unpacked(
@@ -72,7 +84,7 @@ async def _unpacked(
     layers: Sequence[PackedLayer],
     begun: ExitStack,
     tell: Callable[[int], None],
-) -> dict[str, tuple[str, Unpacked]]:
+) -> dict[str, Made]:
     """Some side by side; the first failure ends the others."""
     places = asyncio.Semaphore(LAYERS_AT_ONCE)
     made = {layer.diff_id: begun.enter_context(images.begun()) for layer in layers}
@@ -119,27 +131,11 @@ def _open(shelf: Shelf, layer: PackedLayer) -> int:
     return opened
 
 
-async def read(work: Callable[[], T], undo: Callable[[T], None] = lambda _: None) -> T:
-    """In a thread, to its end: the shelf stays open as long. `undo` is for what comes when nobody waits any more."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if task.exception() is None:
-            undo(task.result())
-        raise
-    except Refusal as error:
-        raise BadImage(str(error)) from error
-    except OSError as error:
-        raise StoreFailed(f"the archive could not be read: {error.strerror}") from error
-
-
-def _image(packed: PackedImage, layers: dict[str, Layer], uid: int, *, shared: bool) -> Image:
+def _image(packed: PackedImage, layers: Sequence[Layer], uid: int, *, shared: bool) -> Image:
     text = packed.configuration.text
     return Image(
         secrets.token_hex(16), digest_of(text), uid, shared, created_usec(packed.configuration),
-        time.time_ns() // 1_000, packed.configuration, tuple(layers[layer.diff_id] for layer in packed.layers),
+        time.time_ns() // 1_000, packed.configuration, tuple(layers),
         packed.references,
     )  # fmt: skip
 

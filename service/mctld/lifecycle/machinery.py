@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .keeping import Keeping
+from .lanes import Lanes
+
 if TYPE_CHECKING:
-    from ..runtime.launch import Spawner
+    from ..runtime.migration import Migration
     from ..runtime.rootfs import Staging
     from ..runtime.seccomp.filters import Filters
     from ..settings import Settings
     from ..store import Store
     from ..systemd.journal import Retirement
+    from ..systemd.machined import Machined
     from ..systemd.manager import Manager
     from .disposal import Disposal
     from .events import Events
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from .logs import LogReaders
     from .networks import Networks
     from .restarts import Restarts
+    from .sharing import Sharing
+    from .spawners import Spawners
     from .tasks import Tasks
     from .volumes import Volumes
     from .watch import Watch
@@ -29,20 +35,25 @@ if TYPE_CHECKING:
 class Machinery:
     settings: Settings
     store: Store
-    spawner: Spawner
+    spawner: Spawners
     staging: Staging
     filters: Filters
     systemd: Manager
+    machined: Machined
     retirement: Retirement
     logs: LogReaders
     disposal: Disposal
     networks: Networks
     watch: Watch
+    migration: Migration
     images: Images
     volumes: Volumes
     events: Events
     tasks: Tasks  # end by themselves
     relays: Tasks  # end with what they serve
     restarts: Restarts
+    sharing: Sharing
     last_capability: int
     controllers: frozenset[str]
+    lanes: Lanes = field(default_factory=Lanes)
+    keeping: Keeping = field(default_factory=Keeping)

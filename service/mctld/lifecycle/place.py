@@ -40,11 +40,27 @@ def units(record: Record) -> tuple[str, str]:
     return in_scope(record).unit, in_service(record).unit
 
 
+def control_group_of(pid: int) -> str:
+    """Empty where there is no such process."""
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
+            return next(line[3:].rstrip("\n") for line in file if line.startswith("0::"))
+    except (OSError, StopIteration):
+        return ""
+
+
 def found(record: Record, control_group: str) -> Place | None:
     """Where a process in that cgroup is, if it is of this container."""
-    scope_place = in_scope(record)
-    if control_group == scope_place.control_group:
+    scope_place, group = in_scope(record), _of_unit(control_group)
+    if group == scope_place.control_group:
         return scope_place
-    if control_group.endswith(f"/{service.unit_name(record.spec.name)}"):  # in whatever slice it was put
-        return in_service(record, control_group)
+    if group.endswith(f"/{service.unit_name(record.spec.name)}"):  # in whatever slice it was put
+        return in_service(record, group)
     return None
+
+
+def _of_unit(control_group: str) -> str:
+    """Of the unit it is in: slices lie in slices only, and below a unit others choose the names."""
+    parts = control_group.split("/")
+    depth = next((number for number, part in enumerate(parts) if part and not part.endswith(".slice")), len(parts))
+    return "/".join(parts[: depth + 1])

@@ -24,9 +24,9 @@ from .vitals import Result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .container import Container
     from .events import Exit
     from .machinery import Machinery
+    from .running import Running
 
 PREFIX = "probe:"  # of the process, to the spawner
 OUTPUT_MAX = 4_096  # bytes that are kept, as docker does; more is read and thrown away
@@ -40,7 +40,7 @@ PROCESS_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP, linux/pidfd.h; since Linux 6.9
 class Probe(Exec):
     """The process. Its end is told to nobody."""
 
-    def __init__(self, container: Container, machinery: Machinery) -> None:
+    def __init__(self, container: Running, machinery: Machinery) -> None:
         spec = container.spec
         about = About(
             id=secrets.token_hex(8), container=container.name, container_id=container.id,
@@ -104,7 +104,7 @@ class Output:
         self._streams.remove(stream)
 
 
-async def run(probe: Probe, machinery: Machinery, container: Container) -> Result:
+async def run(probe: Probe, machinery: Machinery, container: Running) -> Result:
     """Returns when it has ended. Cancelled, it ends it. Raises what is no fault of the container."""
     began = time.time_ns() // 1_000
     try:

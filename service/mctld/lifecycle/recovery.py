@@ -5,15 +5,28 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from typing import TYPE_CHECKING
 
-from ..errors import SpawnerUnavailable, StoreFailed
+from ..errors import StoreFailed
+from ..runtime import notification
 from ..state import State
 from ..systemd import journal, notify
-from . import bootunit, interrupted, lastword, probe, stdio, vacancy, witnesses
+from . import (
+    activation,
+    announcements,
+    bootunit,
+    healthlog,
+    interrupted,
+    lastword,
+    probe,
+    standstill,
+    stdio,
+    vacancy,
+    witnesses,
+)
 from .exec import PREFIX
-from .place import found, in_scope, in_service
-from .relay import kept_name
+from .place import control_group_of, found, in_scope, in_service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +45,7 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
     for sentence in machinery.store.told:
         log.error("%s", sentence)
     machinery.volumes.recover()
-    children, kept = await _children(machinery), notify.kept()
+    children, kept = await machinery.spawner.connect(), notify.kept()
     for record, stored in machinery.store.load():
         run = await _without_half_a_start(machinery, record, stored, children)
         container = registry.restore(record, run)
@@ -40,19 +53,27 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
             log.error("What is stored of container %s cannot be read: %s", container.name, record.fault)
         if run.state.is_active or _has_run(machinery, record, run, children):
             container.place, pid = _traced(record, run, children.pop(record.id, 0))
-            claimed = _claimed(kept, record.id)
-            process = claimed.pop(lastword.KEPT, None)
-            container.relay(stdio.resume(record, container.unit, pid, claimed, machinery.relays))
+            claimed = container.kept.claim(kept)
+            process, heard = claimed.pop(lastword.KEPT, None), claimed.pop(announcements.KEPT, None)
+            directory = f"{machinery.settings.containers}/{record.id}"
+            container.relay(stdio.resume(container, pid, claimed, machinery.relays, directory))
+            if heard is not None:
+                container.hear(socket.socket(fileno=heard))
             await _find_again(machinery, container, pid, process)
+            container.warn_if_unheard()
     await registry.execs.recover([name for name in children if name.startswith(PREFIX)])
     for name in [name for name in children if name.startswith(probe.PREFIX)]:
         machinery.tasks.start(probe.clear_away(machinery, name), f"clear away {name}")
     await _let_go(machinery, children, kept)
-    await _renew_spawner(machinery, registry)
-    await machinery.networks.restore(c.record for c in registry.all() if c.state.is_active)
+    await machinery.spawner.renew()
+    await machinery.networks.restore([(c.record, c.main_pid) for c in registry.all() if c.state.is_active])
     registry.transfers.recover()
+    await standstill.end_all(machinery, registry.all())
     _sweep(machinery, registry)
     await bootunit.sweep(machinery, {container.name for container in registry.all()})
+    known = [container.record for container in registry.all()]
+    unreadable = {record.spec.name for record in known if record.fault}
+    await activation.restore(machinery, [r for r in known if not r.fault], unreadable=unreadable)
     registry.revive()
 
 
@@ -92,7 +113,7 @@ def _traced(record: Record, run: Run, born: int) -> tuple[Place, int]:
         return in_scope(record), born
     if run.main_pid:
         gone = in_service(record) if bootunit.owns(record.spec.name) else in_scope(record)
-        return found(record, _control_group(run.main_pid)) or gone, run.main_pid
+        return found(record, control_group_of(run.main_pid)) or gone, run.main_pid
     return _witnessed(record) or (in_scope(record), 0)
 
 
@@ -101,17 +122,6 @@ def _witnessed(record: Record) -> tuple[Place, int] | None:
         if pid := witnesses.first_process(place.control_group):
             return place, pid
     return None
-
-
-async def _renew_spawner(machinery: Machinery, registry: Registry) -> None:
-    """An upgrade leaves the spawner alone, since it is the parent of what runs. Where nothing runs, it may go."""
-    if not machinery.spawner.outdated:
-        return
-    _, running = registry.count()
-    if running:
-        log.warning("mctl-spawner.service is of another version: nothing can be started before %d end", running)
-    else:
-        await machinery.systemd.restart("mctl-spawner.service")
 
 
 async def _let_go(machinery: Machinery, children: dict[str, int], kept: dict[str, int]) -> None:
@@ -125,14 +135,6 @@ async def _let_go(machinery: Machinery, children: dict[str, int], kept: dict[str
         os.close(descriptor)
 
 
-async def _children(machinery: Machinery) -> dict[str, int]:
-    try:
-        return await machinery.spawner.connect()
-    except SpawnerUnavailable as error:
-        log.warning("%s; running containers are found by their cgroups", error)
-        return {}
-
-
 async def _find_again(machinery: Machinery, container: Container, pid: int, kept: int | None) -> None:
     """kept: a descriptor of the first process, if PID 1 has one."""
     match _open_if_ours(container.record, pid):
@@ -140,18 +142,12 @@ async def _find_again(machinery: Machinery, container: Container, pid: int, kept
             await container.conclude(-1 if kept is None else kept)
         case pidfd, place:
             if kept is None:
-                notify.keep(kept_name(container.id, lastword.KEPT), pidfd)
+                container.kept.keep(lastword.KEPT, pidfd)
             else:
                 os.close(kept)
             if place.is_service:
                 await machinery.systemd.hold(place.unit)
             container.adopt(place, pid, pidfd)
-
-
-def _claimed(kept: dict[str, int], identity: str) -> dict[str, int]:
-    """What was kept for the container, by stream: reading ends of attached output, a terminal and its clients."""
-    prefix = kept_name(identity, "")
-    return {name.removeprefix(prefix): kept.pop(name) for name in tuple(kept) if name.startswith(prefix)}
 
 
 def _open_if_ours(record: Record, pid: int) -> tuple[int, Place] | None:
@@ -162,19 +158,11 @@ def _open_if_ours(record: Record, pid: int) -> tuple[int, Place] | None:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return None
-    place = found(record, _control_group(pid))
+    place = found(record, control_group_of(pid))
     if place is None:
         os.close(pidfd)
         return None
     return pidfd, place
-
-
-def _control_group(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
-            return next(line[3:].rstrip("\n") for line in file if line.startswith("0::"))
-    except (OSError, StopIteration):
-        return ""
 
 
 def _sweep(machinery: Machinery, registry: Registry) -> None:
@@ -184,5 +172,7 @@ def _sweep(machinery: Machinery, registry: Registry) -> None:
     os.makedirs(directory, 0o700, exist_ok=True)
     for name in set(os.listdir(directory)) - known:
         machinery.disposal.add(f"{directory}/{name}")
+    notification.sweep(machinery.settings.staging)
+    healthlog.sweep(machinery.settings.health, (c.id for c in registry.all() if c.state.is_active))
     vacancy.announce_all(registry.uses_unit)
     machinery.retirement.add(unit for unit in journal.published() if not registry.uses_unit(unit))

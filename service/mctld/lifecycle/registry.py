@@ -6,29 +6,35 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import secrets
 import time
 from collections import OrderedDict
+from dataclasses import replace
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from ..bounds import shown
-from ..errors import InvalidArgs, LimitsExceeded, MctlError, NameTaken
+from ..errors import InvalidArgs, LimitReached, MctlError, NameTaken
 from ..image import ImageRoot
 from ..runtime import cgroup, meter
 from ..store import Run
-from . import comeback
-from .container import Container, usec
+from . import activation, comeback, traffic, vault
+from .container import Container
+from .copies import Copies
+from .diskuse import DiskUse
 from .events import Exit
 from .execs import Execs
 from .resources import check_filter
 from .transfers import Transfers
+from .volumes import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ..credential import Credentials
     from ..spec import Spec
     from ..store import Record
     from ..usage import Usage
+    from ..volume import Volume
     from .events import Events
     from .images import Images
     from .logs import EventQuery
@@ -37,10 +43,11 @@ if TYPE_CHECKING:
     from .start import Window
     from .volumes import Volumes
 
+UPPER = "upper"  # of a container's directory: what it has changed
 DEPARTED_MAX = 1_024
 PREFIX_MIN = 4
-CONTAINERS_PER_OWNER = 1_024
 ROOT_UID = 0
+UNIT = "mctld.service"
 
 
 class Registry:
@@ -48,6 +55,8 @@ class Registry:
         self._machinery = machinery
         self.execs = Execs(machinery)
         self.transfers = Transfers(machinery)
+        self.copies = Copies(machinery)
+        self._disk_use = DiskUse()
         self._by_name: dict[str, Container] = {}
         self._departed: OrderedDict[str, tuple[str, int, Exit]] = OrderedDict()
 
@@ -76,7 +85,16 @@ class Registry:
     async def usage(self, containers: Sequence[Container]) -> list[Usage | None]:
         """In a thread: the kernel sums up over processors while it is read."""
         asked = [(c.control_group, self.networks.links(c.record)) for c in containers]
-        return await asyncio.to_thread(lambda: [meter.read(group, links) for group, links in asked])
+        read = await asyncio.to_thread(lambda: [meter.read(group, links) for group, links in asked])
+        for number, container in enumerate(containers):
+            if traffic.is_counted(container.spec):
+                read[number] = await traffic.completed(self._machinery.systemd, container.place.unit, read[number])
+        return read
+
+    async def disk_use(self, containers: Sequence[Container], volumes: Sequence[Volume], *, uid: int) -> list[int]:
+        settings = self._machinery.settings
+        paths = [f"{settings.containers}/{container.id}/{UPPER}" for container in containers]
+        return await self._disk_use.of(paths + [f"{settings.volumes}/{v.id}/{DATA}" for v in volumes], uid)
 
     def count(self) -> tuple[int, int]:
         """How many there are, and how many of them run."""
@@ -104,38 +122,64 @@ class Registry:
         """What it is made from, and something that tells it from others: busybox-3f2a91."""
         base = re.sub(r"[^a-z0-9]+", "-", os.path.basename(rootfs_path).lower()).strip("-")[:32].rstrip("-")
         while True:
-            name = f"{base or 'container'}-{secrets.token_hex(3)}"
+            name = f"{base or 'container'}-{token_hex(3)}"
             if name not in self._by_name:
                 return name
 
-    async def create(self, spec: Spec, owner_uid: int) -> Container:
+    async def create(self, spec: Spec, owner_uid: int, secrets: Credentials) -> Container:
+        self._machinery.settings.quotas.check_stop_timeout(spec.timeout_stop_usec, owner_uid)
         self._check_room(spec.name, owner_uid)
         cgroup.check(spec.limits, self._machinery.controllers)
         await check_filter(self._machinery, spec)
+        if spec.machine:
+            await self._machinery.machined.check()
         spec = await self._machinery.networks.settle(spec)
-        self._check_room(spec.name, owner_uid)  # again: others were served meanwhile
-        spec, volumes = self.volumes.settle(spec, owner_uid)
+        volumes: list[Volume] = []
+        identity = token_hex(16)
+        directory = f"{self._machinery.settings.containers}/{identity}"
         try:
+            if secrets.contents:
+                await asyncio.to_thread(vault.keep, directory, secrets.contents)
+            self._check_room(spec.name, owner_uid)  # again: others were served meanwhile
+            spec, volumes = self.volumes.settle(spec, owner_uid)
             record = self._machinery.store.add(
-                identity=secrets.token_hex(16), owner_uid=owner_uid, created_usec=usec(time.time_ns()), spec=spec,
+                identity=identity, owner_uid=owner_uid, created_usec=time.time_ns() // 1_000, spec=spec,
                 networks=self._machinery.networks.find(spec.networking.networks, owner_uid),
             )  # fmt: skip
         except BaseException:
+            self._machinery.disposal.add(directory)
             self.volumes.discard(volumes)
             raise
-        return self._enlist(Container(record, Run(), self._machinery, self._remove))
+        container = self._enlist(Container(record, Run(), self._machinery, self._remove))
+        try:
+            await activation.listen(self._machinery, record)
+        except BaseException:
+            await container.remove(force=True)
+            self.volumes.discard(volumes)
+            raise
+        return container
 
     async def run(
-        self, spec: Spec, owner_uid: int, *, stdin: int | None, attach: bool, window: Window
+        self, spec: Spec, owner_uid: int, secrets: Credentials, *, stdin: int | None, attach: bool, window: Window
     ) -> tuple[Container, tuple[int, ...]]:
         """Create and start; if the start fails nothing is left."""
-        container = await self.create(spec, owner_uid)
+        container = await self.create(spec, owner_uid, secrets)
         try:
             return container, await container.start(stdin=stdin, attach=attach, window=window)
         except BaseException:
             await container.remove(force=True)
             self.volumes.discard_nameless(container.spec)
             raise
+
+    async def rename(self, container: Container, name: str) -> None:
+        """To whoever watches, one has gone and another has come; its id, its files and its addresses stay."""
+        async with container.nameless():
+            self._refuse_if_named(name)
+            record = self._machinery.store.amend(container.record, replace(container.spec, name=name))
+            self.events.removed(container)
+            del self._by_name[container.name]
+            container.record = record
+            self._enlist(container)
 
     def open_events(self, query: EventQuery, *, reader_uid: int) -> int:
         return self._machinery.logs.open_events(query, reader_uid=reader_uid)
@@ -165,7 +209,14 @@ class Registry:
         """What ended while the service or the host was down comes back as its owner wished, and what waited goes on."""
         for container in self.all():
             container.revive()
+            self._machinery.sharing.look_after(container)
         self._machinery.restarts.open()
+
+    async def stop_hearing(self) -> None:
+        """Before the service ends, unless it is restarted: what containers say of themselves nobody hears then."""
+        heard = [c for c in self.all() if c.place.is_service and c.state.is_active]
+        if heard and not await self._machinery.systemd.is_coming_back(UNIT):
+            await asyncio.gather(*(container.stop_hearing() for container in heard))
 
     def rest(self) -> None:
         """Nothing is started or checked any more: the service ends."""
@@ -190,8 +241,12 @@ class Registry:
 
     async def _heed(self, container: Container, job: str) -> None:
         kind = await self._machinery.systemd.type_of(job)
-        if kind == "stop" or (not kind and not container.state.can_be_signalled):  # over, and the container too
+        if kind == "stop" or (not kind and await self._is_over(container)):
             container.is_being_stopped(await self._whose_wish())
+
+    async def _is_over(self, container: Container) -> bool:
+        """With a job that is over already; its end may not have reached us yet."""
+        return not container.state.can_be_signalled or await self._machinery.systemd.is_over(container.unit)
 
     async def _whose_wish(self) -> str:
         """A shutdown is nobody's for this one: it may be back after the next boot."""
@@ -201,25 +256,35 @@ class Registry:
             stopping = True
         return comeback.HOST if stopping else comeback.ASKED
 
-    def _check_room(self, name: str, owner_uid: int) -> None:
+    def _refuse_if_named(self, name: str) -> None:
         if name in self._by_name:
             raise NameTaken(f"name {name!r} is taken: choose another, or remove that container")
+
+    def _check_room(self, name: str, owner_uid: int) -> None:
+        self._refuse_if_named(name)
         owned = sum(c.owner_uid == owner_uid for c in self._by_name.values())
-        if owner_uid != ROOT_UID and owned >= CONTAINERS_PER_OWNER:
-            raise LimitsExceeded(f"user {owner_uid} has {owned} containers already, the most is {CONTAINERS_PER_OWNER}")
+        most = self._machinery.settings.quotas.containers
+        if owner_uid != ROOT_UID and most is not None and owned >= most:
+            raise LimitReached(
+                f"user {owner_uid} has {owned} containers, and may have {most} (ContainersPerOwner= in mctld.conf(5)):"
+                " remove one first"
+            )
 
     def _enlist(self, container: Container) -> Container:
         self._by_name[container.name] = container
         self.events.added(container)
         return container
 
-    def _remove(self, container: Container, end: Exit | None) -> None:
+    def _remove(self, container: Container, end: Exit | None, told: int) -> None:
+        """told: to the store. Its files go after that is settled: it must not be back without them."""
         del self._by_name[container.name]
         self._departed[container.id] = (container.name, container.owner_uid, end or Exit("never-started"))
         if len(self._departed) > DEPARTED_MAX:
             self._departed.popitem(last=False)
         self.events.removed(container)
-        self._machinery.disposal.add(f"{self._machinery.settings.containers}/{container.id}")
+        self._machinery.disposal.add(
+            f"{self._machinery.settings.containers}/{container.id}", lambda _: self._machinery.store.wait(told)
+        )
         if container.spec.auto_remove:
             self.volumes.discard_nameless(container.spec)
         if isinstance(container.spec.rootfs, ImageRoot):

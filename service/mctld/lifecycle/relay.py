@@ -149,8 +149,3 @@ async def write_all(descriptor: int, chunk: bytes, write: Callable[[int, memoryv
             rest = rest[write(descriptor, rest) :]
         except BlockingIOError:
             await writable(descriptor)
-
-
-def kept_name(identity: str, stream: str) -> str:
-    """Of a descriptor that PID 1 keeps for a run of the container."""
-    return f"attached-{identity}-{stream}"

@@ -15,7 +15,7 @@ from ..runtime import copies, etc, planner, reaper, rootfs, users
 from . import imageroot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from ..mounts import HostPath
     from ..runtime.launch import Stage
@@ -39,6 +39,10 @@ class Resources:
         self.descriptors: dict[str, int] = {}
         self.warnings: tuple[str, ...] = ()  # what is not as the user might think
 
+    def take(self, more: Resources) -> None:
+        self.descriptors |= more.descriptors
+        self.warnings += more.warnings
+
     def close(self) -> None:
         for descriptor in self.descriptors.values():
             os.close(descriptor)
@@ -53,11 +57,54 @@ async def prepare(machinery: Machinery, record: Record, stage: Stage, made: Reso
             views[owner] = view = await _id_view(machinery, record, stage, owner)
             if view is not None:
                 opened.callback(os.close, view)
-        addresses = [str(lease.address) for lease in machinery.networks.leases(record)]
-        await asyncio.to_thread(_build, machinery, record, views, addresses, made)
+        files = _etc(machinery, record)
+        await _fill(machinery, record, opened, made, lambda new: _build(machinery, record, views, files, new))
+    if planner.takes_sysfs(record.spec):
+        await _take_sysfs(stage, made)
     program = await open_filter(machinery, record.spec)
     if program is not None:
         made.descriptors["seccomp"] = program
+
+
+async def at_rest(machinery: Machinery, record: Record, made: Resources) -> tuple[tuple[int, str], ...]:
+    """What of a container that does not run has files: its root, and what is shown in it, with the places for that.
+
+    Fills `made`, also with "ids", a user namespace of its ids, where it has its own.
+    """
+    spec = record.spec
+    if spec.security.has_user_namespace:
+        made.descriptors["ids"] = await machinery.spawner.user_namespace(users.whole(record.uid_shift))
+    with ExitStack() as opened:
+        views: dict[Owner, int | None] = {None: None}
+        if "ids" in made.descriptors:
+            views[None] = own = os.dup(made.descriptors["ids"])
+            opened.callback(os.close, own)
+        for owner in dict.fromkeys(_owners(record)):
+            if owner is not None:
+                view = await machinery.spawner.user_namespace(users.only(*owner, record.uid_shift))
+                opened.callback(os.close, view)
+                views[owner] = view
+        await _fill(machinery, record, opened, made, lambda new: _show(machinery, record, views, new))
+    shown = [(made.descriptors[planner.bind_name(number)], bind.target) for number, bind in enumerate(spec.binds)]
+    shown += [(made.descriptors[planner.volume_name(number)], v.target) for number, v in enumerate(spec.volumes)]
+    return tuple(sorted(shown, key=lambda found: found[1].strip("/").count("/")))
+
+
+async def _fill(
+    machinery: Machinery, record: Record, lent: ExitStack, made: Resources, work: Callable[[Resources], None]
+) -> None:
+    """By a thread of the owner's. It has descriptors of its own: whoever is cancelled closes none under its hands."""
+
+    def filled() -> Resources:
+        new = Resources()
+        try:
+            work(new)
+        except BaseException:
+            new.close()
+            raise
+        return new
+
+    made.take(await machinery.lanes.run(record.owner_uid, filled, lent, Resources.close))
 
 
 async def check_filter(machinery: Machinery, spec: Spec) -> None:
@@ -76,6 +123,14 @@ async def open_filter(machinery: Machinery, spec: Spec) -> int | None:
         raise SetupFailed("compile the system call filter", f"{error}; {ADVICE}") from error
 
 
+async def _take_sysfs(stage: Stage, made: Resources) -> None:
+    network = stage.open_namespace("net")
+    try:
+        made.descriptors[planner.SYSFS] = await asyncio.to_thread(rootfs.sysfs_of, network)
+    finally:
+        os.close(network)
+
+
 def _owners(record: Record) -> Iterator[Owner]:
     yield record.spec.rootfs.owner
     yield from (bind.source.owner for bind in record.spec.binds)
@@ -89,18 +144,41 @@ async def _id_view(machinery: Machinery, record: Record, stage: Stage, owner: Ow
     return stage.open_namespace("user") if record.spec.security.has_user_namespace else None
 
 
+def _etc(machinery: Machinery, record: Record) -> Callable[[], dict[str, str]]:
+    """Its own files there. Called in a thread, since it reads the host's."""
+    connected = machinery.sharing.whose_network(record)
+    addresses = [str(lease.address) for lease in machinery.networks.leases(connected)]
+    names = machinery.networks.name_server(connected)
+    if connected is not record and record.spec.name_servers:
+        names = ""  # the one there knows nothing of what this one wants to be asked
+    return lambda: etc.contents(record.spec, etc.host_resolv_conf(), addresses, names)
+
+
 def _build(
     machinery: Machinery,
     record: Record,
     views: Mapping[Owner, int | None],
-    addresses: Sequence[str],
+    files: Callable[[], dict[str, str]],
     made: Resources,
 ) -> None:
     spec, directory = record.spec, f"{machinery.settings.containers}/{record.id}"
+    _show(machinery, record, views, made)
+    try:
+        made.descriptors |= etc.write(f"{directory}/etc", files(), record.uid_shift, read_only=spec.read_only)
+        if spec.devices:
+            given = machinery.staging.device_nodes(spec.devices, record.uid_shift)
+            made.descriptors |= {planner.device_name(number): node for number, node in enumerate(given)}
+        if spec.init:
+            made.descriptors[planner.INIT] = reaper.open_reaper()
+    except OSError as error:
+        raise SetupFailed(f"build the root file system of {spec.rootfs.path!r}", _explain(error)) from error
+
+
+def _show(machinery: Machinery, record: Record, views: Mapping[Owner, int | None], made: Resources) -> None:
+    """The root, and the directories and volumes that lie in it."""
+    spec, directory = record.spec, f"{machinery.settings.containers}/{record.id}"
     try:
         made.descriptors["root"] = _root(machinery, record, directory, views[spec.rootfs.owner], made)
-        files = etc.contents(spec, etc.host_resolv_conf(), addresses)
-        made.descriptors |= etc.write(f"{directory}/etc", files, record.uid_shift, read_only=spec.read_only)
         for number, bind in enumerate(spec.binds):
             view = views[bind.source.owner]
             made.descriptors[planner.bind_name(number)] = _host_mount(
@@ -109,11 +187,6 @@ def _build(
         for number, volume in enumerate(spec.volumes):
             mounted = machinery.volumes.mount(volume, made.descriptors["root"], views[None])
             made.descriptors[planner.volume_name(number)] = mounted
-        if spec.devices:
-            given = machinery.staging.device_nodes(spec.devices, record.uid_shift)
-            made.descriptors |= {planner.device_name(number): node for number, node in enumerate(given)}
-        if spec.init:
-            made.descriptors[planner.INIT] = reaper.open_reaper()
     except OSError as error:
         raise SetupFailed(f"build the root file system of {spec.rootfs.path!r}", _explain(error)) from error
 
@@ -127,19 +200,19 @@ def _root(machinery: Machinery, record: Record, directory: str, view: int | None
         lower = rootfs.open_lower(asked)
         opened.callback(os.close, lower)
         rootfs.make_layers(directory, lower, record.uid_shift, owned=asked.owner is not None)
-        mounted = _lower_mount(record, lower, directory, view, made)
+        mounted = lower_mount(record, lower, directory, view, made)
         opened.callback(os.close, mounted)
         return machinery.staging.overlay([mounted], directory, volatile=record.spec.auto_remove)
 
 
-def _lower_mount(record: Record, lower: int, directory: str, view: int | None, made: Resources) -> int:
+def lower_mount(record: Record, lower: int, directory: str, view: int | None, made: Resources) -> int:
     """Shown with the container's ids; where the file system offers no idmapped mounts, a copy on ours is."""
     try:
         return rootfs.lower_mount(lower, view)
     except OSError as error:
         if view is None or error.errno != errno.EINVAL:
             raise
-    copy = copies.copy_of(lower, directory)
+    copy = copies.copy_of(lower, directory, record.spec.rootfs.owner)
     made.warnings += (COPIED.format(record.spec.rootfs.path),)
     try:
         return rootfs.lower_mount(copy, view)

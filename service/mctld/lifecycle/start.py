@@ -16,17 +16,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MctlError, SetupFailed
-from ..runtime import cgroup, enforcement, planner, users
+from ..runtime import cgroup, enforcement, migration, planner, users
 from ..runtime.launch import Inherited
 from ..systemd import journal, notify, scope
-from . import devices, limits, resources, terminal, vacancy
+from . import devices, endowment, limits, machines, resources, terminal, traffic, vacancy
+from .endowment import Endowment
 from .logs import labels
 from .observation import Observation
 from .readiness import readable
 from .resources import Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    import socket
+    from collections.abc import Coroutine, Mapping
 
     from ..runtime.launch import Stage
     from ..runtime.plan import Plan
@@ -49,6 +51,7 @@ class Started:
     observation: Observation
     warnings: tuple[str, ...]
     terminal: int | None  # the master, where the container has one
+    channel: socket.socket | None  # where it is heard, if it says something of itself
 
 
 async def start(
@@ -57,9 +60,17 @@ async def start(
     """Returns when the payload executes. Takes over nothing: the caller closes `stdio`."""
     spec = record.spec
     cgroup.check(spec.limits, machinery.controllers)
-    machinery.tasks.start(asyncio.to_thread(cgroup.announce_migration), "announce a migration")
-    plan = planner.plan(spec, last_capability=machinery.last_capability, window=window)
+    if machinery.migration.is_due():
+        machinery.tasks.start(asyncio.to_thread(migration.announce), "announce a migration")
     async with AsyncExitStack() as undo:
+        endowed = Endowment()
+        undo.callback(endowed.close)
+        endowment.listen(record, machinery.settings.staging, endowed)
+        if place.is_service:
+            await asyncio.to_thread(endowment.of_unit, record, place.launcher, endowed)
+        machines.announce(record, endowed)
+        endowment.show_credentials(record, f"{machinery.settings.containers}/{record.id}", endowed)
+        plan = planner.plan(spec, last_capability=machinery.last_capability, window=window, given=endowed.given)
         stage = await _bear(machinery, record, place)
         undo.callback(stage.close)
         on_failure = await undo.enter_async_context(AsyncExitStack())
@@ -70,14 +81,16 @@ async def start(
         undo.callback(made.close)
         await _side_by_side(
             (_enter_service if place.is_service else _attach_scope)(machinery, record, place, stage),
-            _prepare(machinery, record, stage, plan, stdio, made),
+            _prepare(machinery, record, stage, plan, {**stdio.payload, **endowed.descriptors}, made),
             machinery.networks.attach(record, stage),
         )
         observation = Observation(machinery.watch, place.control_group)
         on_failure.callback(observation.close)  # made now: soon the payload may be gone, and the cgroup with it
+        await machines.register(machinery, record, place, stage.pid)
         await stage.finish(plan)  # past the gate: the unit with all its limits holds the child
         on_failure.pop_all()
-        return Started(stage.pid, stage.pidfd, observation, made.warnings, stage.take(terminal.NAME))
+        master, channel = stage.take(terminal.NAME), endowed.take_channel()
+        return Started(stage.pid, stage.pidfd, observation, made.warnings, master, channel)
 
 
 def inherited(spec: Spec) -> Inherited:
@@ -102,13 +115,14 @@ def log_fields(record: Record) -> dict[str, str]:
 async def _bear(machinery: Machinery, record: Record, place: Place) -> Stage:
     spec = record.spec
     namespaces, ids, given = planner.namespaces(spec), ids_of(record), inherited(spec)
-    if not place.is_service:
-        return await machinery.spawner.spawn(record.id, namespaces, ids, given)
-    cgroup_directory = os.open(f"{cgroup.HIERARCHY}{place.control_group}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        return await machinery.spawner.bear(namespaces, ids, given, cgroup_directory)
-    finally:
-        os.close(cgroup_directory)
+    with machinery.sharing.opened(record) as network:
+        if not place.is_service:
+            return await machinery.spawner.spawn(record.id, namespaces, ids, given, network)
+        directory = os.open(f"{cgroup.HIERARCHY}{place.control_group}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return await machinery.spawner.bear(namespaces, ids, given, directory, network)
+        finally:
+            os.close(directory)
 
 
 async def _enter_service(machinery: Machinery, record: Record, place: Place, stage: Stage) -> None:
@@ -121,15 +135,15 @@ async def _enter_service(machinery: Machinery, record: Record, place: Place, sta
     if record.spec.limits.oom_group:
         enforcement.set_oom_group(place.control_group, kill_all=True)
     devices.check(record.spec, place.control_group)
+    machines.delegate(record, place)
 
 
 async def _attach_scope(machinery: Machinery, record: Record, place: Place, stage: Stage) -> None:
     """The cgroup with all its limits holds the child before the child may do anything."""
     spec = record.spec
-    properties = scope.properties(
-        spec.name, record.owner_uid, stage.pid, spec.limits, spec.timeout_stop_usec, spec.stop_signal
-    )
-    properties += devices.properties(spec)
+    patience = machinery.settings.quotas.patience(spec.timeout_stop_usec, record.owner_uid)
+    properties = scope.properties(spec.name, record.owner_uid, stage.pid, spec.limits, patience, spec.stop_signal)
+    properties += devices.properties(spec) + traffic.properties(spec)
     try:
         await machinery.systemd.start_transient(place.unit, properties)
     except SetupFailed:
@@ -138,13 +152,14 @@ async def _attach_scope(machinery: Machinery, record: Record, place: Place, stag
         raise SetupFailed(f"start {place.unit}", error) from error
     limits.complete(place.control_group, spec.limits)
     devices.check(spec, place.control_group)
+    machines.delegate(record, place)
 
 
 async def _prepare(
-    machinery: Machinery, record: Record, stage: Stage, plan: Plan, stdio: AnyStdio, made: Resources
+    machinery: Machinery, record: Record, stage: Stage, plan: Plan, given: Mapping[str, int], made: Resources
 ) -> None:
     await resources.prepare(machinery, record, stage, made)
-    stage.begin(plan, {**made.descriptors, **stdio.payload})
+    stage.begin(plan, {**made.descriptors, **given})
     made.close()
 
 

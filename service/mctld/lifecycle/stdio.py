@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import ADVICE, SetupFailed
+from ..image import ImageRoot
 from ..systemd import journal
+from . import outlet
 from .relay import Relay
 from .terminal import CLIENT, NAME, Terminal
 from .watcher import Watcher
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..store import Record
+    from .keeping import Kept
+    from .running import Running
     from .tasks import Tasks
 
 STREAMS = (("stdout", journal.STDOUT_PRIORITY), ("stderr", journal.STDERR_PRIORITY))
@@ -30,7 +34,7 @@ class Stdio:
 
     payload: dict[str, int]
     watchers: tuple[int, ...] = ()  # reading ends for the one who watches
-    _sources: list[tuple[str, int, int, socket.socket]] = field(default_factory=list)
+    _sources: list[tuple[str, int, int | None, socket.socket]] = field(default_factory=list)
     _owned: ExitStack = field(default_factory=ExitStack)
 
     def own(self, stream: socket.socket) -> socket.socket:
@@ -44,7 +48,8 @@ class Stdio:
         del terminal
         sources, self._sources = self._sources, []
         return [
-            Relay(name, source, Watcher(watcher), stream, credentials) for name, source, watcher, stream in sources
+            Relay(name, source, None if watcher is None else Watcher(watcher), stream, credentials)
+            for name, source, watcher, stream in sources
         ]
 
     def close_payload(self) -> None:
@@ -56,7 +61,8 @@ class Stdio:
         self.close_payload()
         for _, source, watcher, stream in self._sources:
             os.close(source)
-            os.close(watcher)
+            if watcher is not None:
+                os.close(watcher)
             stream.close()
         for watcher in self.watchers:
             os.close(watcher)
@@ -65,10 +71,10 @@ class Stdio:
 class TerminalStdio:
     """In place of Stdio: nothing goes in, since the terminal is made inside; its master comes back from there."""
 
-    def __init__(self, record: Record, unit: str, tasks: Tasks, *, attach: bool) -> None:
+    def __init__(self, record: Record, unit: str, tasks: Tasks, kept: Kept, *, attach: bool) -> None:
         self.payload: dict[str, int] = {}
         self.watchers: tuple[int, ...] = ()  # the client's end of a socket for both directions
-        self._identity = record.id
+        self._kept = kept
         self._tasks = tasks
         self._stream = journal.open_stream(record.spec.name, unit, journal.STDOUT_PRIORITY)
         self._connection: socket.socket | None = None
@@ -86,7 +92,7 @@ class TerminalStdio:
     def relays(self, credentials: tuple[int, int, int], terminal: int | None) -> list[Relay]:
         """From here on the terminal and the descriptors on our side belong to the one relay."""
         assert terminal is not None
-        made = Terminal(self._identity, terminal, self._stream, credentials, self._tasks)
+        made = Terminal(self._kept, terminal, self._stream, credentials, self._tasks)
         if self._connection:
             made.admit(self._connection)
         return [made]
@@ -105,22 +111,32 @@ class TerminalStdio:
 AnyStdio = Stdio | TerminalStdio
 
 
-def open_for_start(record: Record, unit: str, tasks: Tasks, stdin: int | None, *, attach: bool) -> AnyStdio:
+def open_for_start(
+    record: Record, unit: str, tasks: Tasks, directory: str, stdin: int | None, kept: Kept, *, attach: bool
+) -> AnyStdio:
+    """directory: of the container's own files."""
     try:
         if record.spec.terminal:
-            return TerminalStdio(record, unit, tasks, attach=attach)
-        return open_stdio(record, unit, stdin=stdin, attach=attach)
+            return TerminalStdio(record, unit, tasks, kept, attach=attach)
+        return _open_stdio(record, unit, directory, stdin=stdin, attach=attach)
     except OSError as error:
         raise SetupFailed("connect the output to the journal", f"{error.strerror}; {ADVICE}") from error
 
 
-def open_stdio(record: Record, unit: str, *, stdin: int | None, attach: bool) -> Stdio:
-    """Journal streams handed to the payload itself; with `attach`, pipes that a relay reads. `stdin` is borrowed."""
+def _open_stdio(record: Record, unit: str, directory: str, *, stdin: int | None, attach: bool) -> Stdio:
+    """Journal streams handed to the payload itself; with `attach`, and for images, FIFOs that a relay reads. `stdin` is
+    borrowed.
+    """
     made = _open_stdin(stdin)
+    relayed = attach or isinstance(record.spec.rootfs, ImageRoot)
     try:
         for name, priority in STREAMS:
             stream = made.own(journal.open_stream(record.spec.name, unit, priority))
-            made.payload[name] = _attach(made, name, stream) if attach else stream.fileno()
+            if relayed:
+                ends = outlet.make(directory, name, record.uid_shift)
+                made.payload[name] = _relay(made, name, ends, stream, watched=attach)
+            else:
+                made.payload[name] = stream.fileno()
     except OSError:
         made.abandon()
         raise
@@ -128,7 +144,7 @@ def open_stdio(record: Record, unit: str, *, stdin: int | None, attach: bool) ->
 
 
 def open_for_exec(record: Record, unit: str, *, stdin: int | None, attach: bool) -> Stdio:
-    """As open_stdio, but with `attach` the pipes lead straight to the one who watches: the output is theirs alone."""
+    """As for a start, but with `attach` the pipes lead straight to the one who watches: the output is theirs alone."""
     made = _open_stdin(stdin)
     try:
         for name, priority in STREAMS:
@@ -159,32 +175,42 @@ def _pipe(made: Stdio) -> int:
     return written
 
 
-def _attach(made: Stdio, name: str, stream: socket.socket) -> int:
-    source, written = os.pipe2(os.O_CLOEXEC)
+def _relay(made: Stdio, name: str, ends: tuple[int, int], stream: socket.socket, *, watched: bool) -> int:
+    """The payload's end."""
+    source, written = ends
     made.own_descriptor(written)
     with ExitStack() as on_failure:
         on_failure.callback(os.close, source)
-        os.fchmod(written, 0o666)  # so that the payload, whatever its user, may open /dev/stdout anew
-        watched, watcher = os.pipe2(os.O_CLOEXEC)
-        on_failure.callback(os.close, watched)
-        on_failure.callback(os.close, watcher)
+        watcher = None
+        if watched:
+            reading, watcher = os.pipe2(os.O_CLOEXEC)
+            on_failure.callback(os.close, reading)
+            on_failure.callback(os.close, watcher)
         copy = stream.dup()
         on_failure.pop_all()
     made._sources.append((name, source, watcher, copy))
-    made.watchers += (watched,)
+    if watched:
+        made.watchers += (reading,)
     return written
 
 
-def resume(record: Record, unit: str, pid: int, kept: Mapping[str, int], tasks: Tasks) -> list[Relay]:
-    """Relays of an earlier instance of the service. Watchers of pipes are lost: the journal is what remains."""
-    credentials = (pid, record.uid_shift, record.uid_shift)
+def resume(container: Running, pid: int, kept: Mapping[str, int], tasks: Tasks, directory: str) -> list[Relay]:
+    """Relays of an earlier instance of the service. Watchers of pipes are lost: the journal is what remains.
+
+    What PID 1 does not have any more, since somebody has stopped the service, is found by its name.
+    """
+    credentials = (pid, container.uid_shift, container.uid_shift)
 
     def stream(priority: int) -> socket.socket:
-        return journal.open_stream(record.spec.name, unit, priority)
+        return journal.open_stream(container.name, container.unit, priority)
 
-    found = [Relay(name, kept[name], None, stream(priority), credentials) for name, priority in STREAMS if name in kept]
+    found = []
+    for name, priority in STREAMS:
+        source = kept[name] if name in kept else outlet.find(directory, name)
+        if source is not None:
+            found.append(Relay(name, source, None, stream(priority), credentials))
     if NAME in kept:
-        terminal = Terminal(record.id, kept[NAME], stream(journal.STDOUT_PRIORITY), credentials, tasks)
+        terminal = Terminal(container.kept, kept[NAME], stream(journal.STDOUT_PRIORITY), credentials, tasks)
         terminal.readmit({name: descriptor for name, descriptor in kept.items() if name.startswith(CLIENT)})
         found.append(terminal)
     return found

@@ -9,8 +9,7 @@ import signal
 import uuid
 from typing import TYPE_CHECKING
 
-from systemd import journal
-
+from .. import chronicle
 from ..errors import MctlError
 from .events import Exit
 
@@ -27,10 +26,12 @@ MESSAGE_EXITED = uuid.UUID("5cf9f2a3c8a64fd1a2a0ee34ba8aa9b1")
 MESSAGE_RESTARTING = uuid.UUID("c94bec11608e4368b271b79271ffba0e")
 MESSAGE_GIVEN_UP = uuid.UUID("a55e90739b6a44d2b2dc110b09968252")
 MESSAGE_HEALTH = uuid.UUID("c9d5d21ea59c40d58742de1d2fd28e5c")
+MESSAGE_NETWORK_LOST = uuid.UUID("4f0f8bb3f1a94e0c9f7d52b6a3d18c27")
 MESSAGE_NOT_STARTED = uuid.UUID("32994a5d60114a8c9c6de77d82e97f03")
 EVENTS = {
     MESSAGE_STARTED: "started", MESSAGE_EXITED: "exited", MESSAGE_RESTARTING: "restarting",
     MESSAGE_GIVEN_UP: "given-up", MESSAGE_HEALTH: "health", MESSAGE_NOT_STARTED: "not-started",
+    MESSAGE_NETWORK_LOST: "network-lost",
 }  # fmt: skip
 
 
@@ -46,11 +47,10 @@ def judge(status: Status, *, oom_kills: int) -> Exit:
 
 
 def note_ready(version: str, containers: int, running: int) -> None:
-    journal.send(
+    chronicle.send(
         f"mctld {version} is ready: {containers} containers, {running} of them running",
         MESSAGE_ID=MESSAGE_READY.hex,
         PRIORITY=6,
-        SYSLOG_IDENTIFIER="mctld",
     )
 
 
@@ -105,6 +105,11 @@ def note_given_up(container: Standing, run: Run, why: str = "") -> None:
     )  # fmt: skip
 
 
+def note_network_lost(container: Standing, host: str) -> None:
+    told = f"Container {container.name} is stopped: container {host}, whose network it has, has ended"
+    _send(container, MESSAGE_NETWORK_LOST, told, 5, MCTL_WHY=f"container {host} has ended")
+
+
 def note_health(container: Standing, health: str, status: int) -> None:
     """status: of the last check."""
     told = f"Container {container.name} is {health}"
@@ -115,7 +120,7 @@ def note_health(container: Standing, health: str, status: int) -> None:
 
 
 def _send(container: Standing, message: uuid.UUID, text: str, priority: int, **fields: str) -> None:
-    journal.send(
+    chronicle.send(
         text,
         MESSAGE_ID=message.hex,
         PRIORITY=priority,
@@ -124,7 +129,6 @@ def _send(container: Standing, message: uuid.UUID, text: str, priority: int, **f
         MCTL_CONTAINER_ID=container.id,
         MCTL_OWNER_UID=str(container.owner_uid),
         MCTL_EVENT=EVENTS[message],
-        SYSLOG_IDENTIFIER="mctld",
         **fields,
     )
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import MctlError, NoSuchContainer, NotRunning, SpawnerUnavailable, StoreFailed
-from ..restart import RestartPolicy
+from ..restart import NO, RestartPolicy
 from ..runtime.planner import NO_WINDOW
 from ..runtime.rootfs import boot_id
 from ..state import State
@@ -67,6 +67,9 @@ class Supervised(Standing):
     def _signal(self, number: int) -> None: ...
 
     @abstractmethod
+    async def _end_by_signal(self) -> None: ...
+
+    @abstractmethod
     def _forget(self) -> None: ...
 
     @property
@@ -116,8 +119,9 @@ class Supervised(Standing):
         """If it waits for a start: when that is due. why: the last one failed so."""
         if self.state is not State.RESTARTING:
             return
-        seconds = (self._run.next_start_usec - time.time_ns() // 1_000) / 1_000_000
-        seconds = min(max(seconds, 0.0), comeback.MOST_USEC / 1_000_000)  # the clock may have been set meanwhile
+        left = self._run.next_start_usec - time.time_ns() // 1_000
+        most = comeback.delay_usec(max(self._run.failures - 1, 0))  # the clock may have been set meanwhile
+        seconds = min(max(left, 0), most) / 1_000_000
         self._machinery.restarts.plan(self.id, seconds, self._start_again)
         if told:
             supervise.note_restarting(self, self._run, seconds, why)
@@ -153,6 +157,15 @@ class Supervised(Standing):
             self._wait_no_more(why)
         elif self.state.can_be_signalled and not self._run.stopped_for:
             self._must_become(replace(self._run, state=State.STOPPING, stopped_for=why), "State")
+
+    def _is_being_killed(self, number: int) -> None:
+        """By somebody, who means that it shall stay so, as with docker and podman, if the signal is one to end it by.
+
+        What is a service is PID 1's to start again, and there systemctl kill is no such wish either.
+        """
+        deadly = number in (signal.SIGKILL, self.spec.stop_signal)
+        if deadly and self.policy.policy != NO and not self.place.is_service and not self._run.stopped_for:
+            self._must_become(replace(self._run, stopped_for=comeback.ASKED))
 
     def _wait_no_more(self, stopped_for: str = "") -> None:
         """It waited for a start, which nobody wants any more."""
@@ -195,6 +208,21 @@ class Supervised(Standing):
             return
         if again and by_unit and self.state.can_start:
             await bootunit.start(self._machinery, self.name, attach=False)
+
+    # A network that is another's
+
+    async def lose_network(self, host: str) -> None:
+        """The container of that name has ended, and this one had its network. What follows is for its policy to say."""
+        supervise.note_network_lost(self, host)
+        self.warnings = (f"it was stopped when container {host!r} ended, whose network it has",)
+        self._tell("Warnings")
+        try:
+            if self.place.is_service:  # stopped by PID 1 it would stay so, whatever Restart= says
+                await self._end_by_signal()
+            else:
+                await self.stop(why=comeback.NETWORK)
+        except (NotRunning, NoSuchContainer):  # somebody else was faster
+            return
 
     # The small change
 

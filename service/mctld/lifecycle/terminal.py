@@ -8,20 +8,21 @@ the clients' sockets meanwhile, so that a restart of the service interrupts no s
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import socket
 from typing import TYPE_CHECKING
 
 from ..errors import LimitsExceeded, NotRunning
 from ..runtime import terminal
-from ..systemd import notify
 from .readiness import readable
-from .relay import CHUNK, Relay, kept_name, write_all
+from .relay import CHUNK, Relay, write_all
 from .watcher import PATIENCE, Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .keeping import Kept
     from .tasks import Tasks
 
 NAME = "terminal"
@@ -64,43 +65,48 @@ class Terminal(Relay):
     """Owns the master and its clients. `tasks` end with the service."""
 
     def __init__(
-        self, identity: str, master: int, journal: socket.socket, credentials: tuple[int, int, int], tasks: Tasks
+        self, kept: Kept, master: int, journal: socket.socket, credentials: tuple[int, int, int], tasks: Tasks
     ) -> None:
         super().__init__(NAME, master, None, journal, credentials)
-        self._identity = identity
+        self._kept = kept
         self._tasks = tasks
         self._peer = terminal.open_peer(master)  # while one is open there is no end of file: programs close and reopen
         self._typists: set[asyncio.Task[None]] = set()
         self._typing = asyncio.Lock()
-        self._next = 0
+        self._numbers: set[int] = set()
         self._held = b""
 
     def attach(self) -> socket.socket:
         """The client's end of a new connection."""
         self._refuse_if_ended()
         if len(self._typists) >= CLIENTS_MAX:
-            raise LimitsExceeded(f"{CLIENTS_MAX} are attached already, which is the most")
+            raise LimitsExceeded(f"{CLIENTS_MAX} are attached already, the most: one must leave")
+        self._kept.check(1)
         ours, theirs = socket.socketpair()
         self.admit(ours)
         return theirs
 
     def admit(self, connection: socket.socket) -> None:
         """Takes over the service's end of a client's connection."""
-        self._serve(connection, self._next)
-        notify.keep(kept_name(self._identity, f"{CLIENT}{self._next - 1}"), connection.fileno())
+        self._kept.keep(self._serve(connection, self._free()), connection.fileno())
 
     def readmit(self, kept: Mapping[str, int]) -> None:
         """The clients of an earlier instance of the service."""
         for name, descriptor in kept.items():
             self._serve(socket.socket(fileno=descriptor), int(name.removeprefix(CLIENT)))
 
-    def _serve(self, connection: socket.socket, number: int) -> None:
+    def _free(self) -> int:
+        return next(number for number in itertools.count() if number not in self._numbers)
+
+    def _serve(self, connection: socket.socket, number: int) -> str:
+        """Under which name PID 1 keeps it."""
         client = Client(connection, f"{CLIENT}{number}")
-        self._next = max(self._next, number + 1)
+        self._numbers.add(number)
         self._watchers.append(client)
-        task = self._tasks.start(self._type(client), f"type into {self._identity}")
+        task = self._tasks.start(self._type(client, number), f"type into {self._kept.identity}")
         self._typists.add(task)
         task.add_done_callback(self._typists.discard)
+        return client.name
 
     def resize(self, rows: int, columns: int) -> None:
         self._refuse_if_ended()
@@ -123,15 +129,16 @@ class Terminal(Relay):
         self._held = b"\r" if chunk and text.endswith(b"\r") else b""
         await super()._tell_journal(text[: len(text) - len(self._held)].replace(b"\r\n", b"\n"))
 
-    async def _type(self, client: Client) -> None:
+    async def _type(self, client: Client, number: int) -> None:
         """Until it leaves. Bytes of several clients are mixed, as on any terminal with several keyboards."""
         try:
             while data := await client.typed():
                 async with self._typing:
                     await self._put_in(data)
-            notify.drop(kept_name(self._identity, client.name))
+            self._kept.drop(client.name)
         finally:
             client.leave()
+            self._numbers.discard(number)
             self._watchers = [watcher for watcher in self._watchers if watcher is not client]
 
     async def _put_in(self, data: bytes) -> None:

@@ -21,6 +21,7 @@ from ..reference import check_digest
 from ..systemd import transfer
 from . import loading
 from .job import Job
+from .reading import read
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Mapping
@@ -84,7 +85,9 @@ class Transfers:
         return tuple(self._jobs.values())
 
     def pull(self, reference: Reference, uid: int, platform: Platform, access: Access, *, shared: bool) -> Job:
-        """Who asks for what is under way already waits for the same."""
+        """Who asks for what is under way already waits for the same. What is called by a digest never changes; but that
+        may be the digest of an index for several platforms.
+        """
         _check(reference)
 
         async def work(job: Job) -> Mapping[str, str]:
@@ -92,13 +95,15 @@ class Transfers:
             with images.admitted(uid), images.begun() as made:
                 place = _staging(made)
                 if (there := images.named(uid, reference)) and (there.shared or not shared):
+                    if reference.is_digest and there.configuration.architecture == platform.architecture:
+                        return {"Key": there.key, "Id": there.id, "Name": str(reference)}
                     looking = Carriage(f"{job.id}-look", skopeo.look, "looking")
                     await self._carry(job, made, looking, access, reference, platform)
                     if await asyncio.to_thread(_digest, f"{made}/{OUTPUT}") == there.id:
                         return {"Key": there.key, "Id": there.id, "Name": str(reference)}
                 await self._carry(job, made, Carriage(job.id, skopeo.pull, "fetching"), access, reference, platform)
                 with Shelf(place) as shelf:
-                    packed = await loading.read(lambda: layout.fetched(shelf, skopeo.IMAGE, reference))
+                    packed = await read(lambda: layout.fetched(shelf, skopeo.IMAGE, reference))
                     (image,) = await loading.take_in(images, shelf, [packed], uid, shared=shared, tell=job.tell_layers)
             return {"Key": image.key, "Id": image.id, "Name": str(reference)}
 
@@ -115,12 +120,12 @@ class Transfers:
                 try:
                     job.state = "packing"
                     os.fchmod(output, 0o644)
-                    await images.save(image, output)
+                    await images.save(image, output, uid)
                 finally:
                     os.close(output)
                 await self._carry(job, made, Carriage(job.id, skopeo.push, "sending"), access, reference)
                 with Shelf(place) as shelf:
-                    digest = await loading.read(lambda: shelf.read(skopeo.DIGEST, 200))
+                    digest = await read(lambda: shelf.read(skopeo.DIGEST, 200))
             return {"Digest": check_digest(digest.decode("ascii", "replace").strip()), "Name": str(reference)}
 
         return self._start("push", reference, uid, (image.id, access), work)

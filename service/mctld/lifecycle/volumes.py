@@ -3,6 +3,7 @@
 
 volumes/ID/volume.json    whose it is, and what it is called
 volumes/ID/data/          what containers see
+volumes/ID/filling        what is there is a copy that we have begun, and nobody has seen: it may be begun again
 volumes/making-ID, volumes/removing-ID    on their way; swept at the service's start
 """
 
@@ -19,7 +20,9 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ..bounds import shown
-from ..errors import LimitsExceeded, NameTaken, NoSuchVolume, StoreFailed, VolumeInUse
+from ..durable import settle
+from ..errors import LimitReached, NameTaken, NoSuchVolume, StoreFailed, VolumeInUse
+from ..quotas import DEFAULTS
 from ..runtime import volumes as files
 from ..volume import Volume, check_name, is_id
 
@@ -30,9 +33,8 @@ if TYPE_CHECKING:
     from ..volume import VolumeMount
     from .disposal import Disposal
 
-DATA, RECORD = "data", "volume.json"
+DATA, RECORD, FILLING = "data", "volume.json", "filling"
 MAKING, REMOVING = "making-", "removing-"
-PER_OWNER = 1_024
 ROOT_UID = 0
 
 log = logging.getLogger(__name__)
@@ -48,12 +50,20 @@ class Listener(Protocol):
 class Volumes:
     """`users_of` gives the names of the containers that have the volume of an id."""
 
-    def __init__(self, directory: str, disposal: Disposal, users_of: Callable[[str], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        directory: str,
+        disposal: Disposal,
+        users_of: Callable[[str], Sequence[str]],
+        most: int | None = DEFAULTS.volumes,
+    ) -> None:
+        """`most`: how many one user may have; root is not bounded."""
+        self._most = most
         self._directory = directory
         self._disposal = disposal
         self._users_of = users_of
         self._all: dict[str, Volume] = {}
-        self._filling = threading.Lock()
+        self._filling: dict[str, threading.Lock] = {}  # of those that are fresh
         self.listeners: list[Listener] = []
 
     def recover(self) -> None:
@@ -90,8 +100,11 @@ class Volumes:
         if name and self.find(uid, check_name(name)):
             raise NameTaken(f"you have a volume {name!r} already: choose another name, or remove it")
         owned = sum(v.owner_uid == uid for v in self._all.values())
-        if uid != ROOT_UID and owned >= PER_OWNER:
-            raise LimitsExceeded(f"user {uid} has {owned} volumes already, the most is {PER_OWNER}: remove some")
+        if uid != ROOT_UID and self._most is not None and owned >= self._most:
+            raise LimitReached(
+                f"user {uid} has {owned} volumes, and may have {self._most} (VolumesPerOwner= in mctld.conf(5)):"
+                " remove one first"
+            )
         made = Volume(secrets.token_hex(16), name, uid, time.time_ns() // 1_000, labels)
         try:
             self._make(made)
@@ -136,6 +149,7 @@ class Volumes:
             except OSError as error:
                 raise StoreFailed(f"could not remove the volume {volume.display_name}: {error.strerror}") from error
             del self._all[volume.id]
+            self._filling.pop(volume.id, None)
             self._disposal.add(gone)
             for listener in self.listeners:
                 listener.removed(volume)
@@ -149,17 +163,43 @@ class Volumes:
         """A detached mount of it; at its first use it is filled from `root`. Slow: for a thread."""
         if wanted.volume not in self._all:
             raise NoSuchVolume(f"the volume {wanted.name or wanted.volume} is not there any more")
-        data = f"{self._path(wanted.volume)}/{DATA}"
-        with self._filling:
-            volume = self._all[wanted.volume]
-            if volume.fresh:
-                if wanted.copy:
-                    files.fill(data, root, wanted.target, view)
-                self._all[volume.id] = used = replace(volume, fresh=False)
-                self._write(self._path(volume.id), used)
-        return files.mounted(data, view, read_only=wanted.read_only)
+        if self._all[wanted.volume].fresh:
+            with self._filling.setdefault(wanted.volume, threading.Lock()):
+                self._use(wanted, root, view)
+        return files.mounted(f"{self._path(wanted.volume)}/{DATA}", view, read_only=wanted.read_only)
 
     # Inside
+
+    def _use(self, wanted: VolumeMount, root: int, view: int | None) -> None:
+        """For the first time. What is on the disk says so before anybody can write there: else the next instance of
+        the service would take it for new, and what is in it for the rest of a copy.
+        """
+        volume = self._all[wanted.volume]
+        if not volume.fresh:
+            return  # somebody else's start was first
+        directory, used = self._path(volume.id), replace(volume, fresh=False)
+        try:
+            if wanted.copy:
+                self._fill(directory, root, wanted.target, view)
+            self._write(directory, used)
+        except OSError as error:
+            raise StoreFailed(f"the volume {volume.display_name} could not be put to use: {error.strerror}") from error
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{directory}/{FILLING}")
+        self._all[volume.id] = used
+        self._filling.pop(volume.id, None)
+
+    def _fill(self, directory: str, root: int, target: str, view: int | None) -> None:
+        """On the disk when it returns. What others have put there is theirs, and stays as it is."""
+        data, mark = f"{directory}/{DATA}", f"{directory}/{FILLING}"
+        if os.path.exists(mark):
+            files.empty(data)
+        elif os.listdir(data):
+            return
+        else:
+            os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            settle(directory)
+        files.fill(data, root, target, view)
 
     def _path(self, identity: str) -> str:
         return f"{self._directory}/{identity}"
@@ -172,7 +212,7 @@ class Volumes:
             os.chmod(f"{made}/{DATA}", 0o755)  # whatever our umask
             self._write(made, volume)
             os.rename(made, self._path(volume.id))
-            _sync(self._directory)
+            settle(self._directory)
         except BaseException:
             self._disposal.add(made)
             raise
@@ -185,7 +225,7 @@ class Volumes:
             file.flush()
             os.fsync(file.fileno())
         os.rename(written, f"{directory}/{RECORD}")
-        _sync(directory)
+        settle(directory)
 
     def _recall(self, identity: str) -> None:
         """One whose record cannot be read is nobody's, and stays where it is."""
@@ -197,14 +237,7 @@ class Volumes:
         except (OSError, ValueError, TypeError, KeyError) as error:
             log.error("The volume %s cannot be read: %s", self._path(identity), error)
             return
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{self._path(identity)}/{RECORD}.new")
+        for left in (f"{RECORD}.new", *(() if recalled.fresh else (FILLING,))):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self._path(identity)}/{left}")
         self._all[identity] = replace(recalled, id=identity)
-
-
-def _sync(directory: str) -> None:
-    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

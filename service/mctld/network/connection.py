@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 LINK_NAME = re.compile(r"mctl[0-9a-f]{10}")  # IFNAMSIZ leaves 15 characters
 
 
+def link_name(container: str, network: str) -> str:
+    return "mctl" + hashlib.sha256(f"{container} {network}".encode()).hexdigest()[:10]
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """`alias` tells people whose the host's end is."""
@@ -32,7 +36,7 @@ class Connection:
     @property
     def link(self) -> str:
         """The host's end; of container and network, so that after a crash it can be told whose it is."""
-        return "mctl" + hashlib.sha256(f"{self.lease.container} {self.network.name}".encode()).hexdigest()[:10]
+        return link_name(self.lease.container, self.network.name)
 
     @property
     def mac(self) -> str:

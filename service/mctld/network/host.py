@@ -17,7 +17,7 @@ from .links import Link, find_link
 from .netlink import Netlink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..networking import Network
     from .connection import Connection
@@ -39,13 +39,38 @@ class Host:
     def connect(self, connections: Sequence[Connection], namespace: int) -> None:
         """Give the namespace its interfaces. Leaves the calling thread in that namespace: it has to end."""
         ipv6 = kernel_settings.has_ipv6()
-        self._forwarding.switch_on()
+        with self._making:
+            self._forwarding.switch_on()
         for connection in connections:
             self._add_link(connection, namespace)
         process.enter_namespaces(namespace, CLONE_NEWNET)
         with Netlink() as inside:
             for connection in connections:
                 _set_up(inside, connection, ipv6=ipv6)
+
+    def disconnect(self, connection: Connection, way_out: Connection | None, namespace: int) -> None:
+        """Take one interface of a container away. way_out: where its default route leads from now on, if elsewhere.
+
+        That first: a crash in between leaves it one. Leaves the calling thread in that namespace: it has to end.
+        """
+        if way_out is not None:
+            self.lead_out(way_out, namespace)
+        self.cut([connection])
+
+    def lead_out(self, way_out: Connection, namespace: int) -> None:
+        """Its default route leads there. Leaves the calling thread in that namespace: it has to end."""
+        ipv6 = kernel_settings.has_ipv6()
+        process.enter_namespaces(namespace, CLONE_NEWNET)
+        with Netlink() as inside:
+            found = _link_inside(inside, way_out)
+            inside.do(*_default_routes(found.index, way_out.network, ipv6=ipv6))
+
+    def cut(self, connections: Iterable[Connection]) -> None:
+        """Their links, though the namespace may go on."""
+        for connection in connections:
+            self._ports.pop(connection.link, None)
+            if find_link(self._netlink, connection.link):
+                self._netlink.do(messages.delete_link(connection.link))
 
     def disconnected(self, connections: Iterable[Connection]) -> None:
         """The namespace is gone, and the kernel takes the links down with it."""
@@ -71,13 +96,16 @@ class Host:
         """Raises SubnetInUse where the host has a route into its subnets."""
         routes.check_free(self._netlink, network)
 
-    def remove(self, network: Network, *, last: bool) -> None:
-        """Its bridge. With the last, packets are no longer forwarded, unless they were before."""
+    def remove(self, network: Network, is_last: Callable[[], bool]) -> None:
+        """Its bridge. With the last, packets are no longer forwarded, unless they were before.
+
+        Whether it is the last is asked while nobody can be connected, who is in a new network by then.
+        """
         with self._making:
             if bridge.find_bridge(self._netlink, network):
                 self._netlink.do(messages.delete_link(network.interface))
-        if last:
-            self._forwarding.put_back()
+            if is_last():
+                self._forwarding.put_back()
 
     def take_down(self, networks: Iterable[Network]) -> None:
         """Remove their bridges and what is left of links; then the host is as it was found."""
@@ -99,7 +127,9 @@ class Host:
         try:
             self._netlink.do(*requests)
         except FileExistsError:  # of the last run, whose namespace the kernel has not taken down yet
-            self._netlink.do(messages.delete_link(connection.link), *requests)
+            with contextlib.suppress(OSError):  # the kernel was faster; if it was not that, it is told now
+                self._netlink.do(messages.delete_link(connection.link))
+            self._netlink.do(*requests)
         self._ports[connection.link] = connection.network
 
     def _bridge(self, network: Network) -> Link:
@@ -120,10 +150,7 @@ class Host:
 
 def _set_up(inside: Netlink, connection: Connection, *, ipv6: bool) -> None:
     """In the container's namespace: addresses and the way out."""
-    found = find_link(inside, connection.inside)
-    if found is None:
-        raise OSError(errno.ENODEV, f"the interface {connection.inside} has gone at once")
-    network = connection.network
+    found = _link_inside(inside, connection)
     requests = [
         messages.raise_link(found.index, connection.inside),
         messages.add_address(found.index, connection.address),
@@ -132,7 +159,17 @@ def _set_up(inside: Netlink, connection: Connection, *, ipv6: bool) -> None:
         kernel_settings.rely_on_ours(connection.inside)
         requests.append(messages.add_address(found.index, connection.address6))
     if connection.leads_out:
-        requests.append(messages.add_default_route(found.index, network.gateway))
-        if ipv6:
-            requests.append(messages.add_default_route(found.index, network.gateway6))
+        requests += _default_routes(found.index, connection.network, ipv6=ipv6)
     inside.do(*requests)
+
+
+def _link_inside(inside: Netlink, connection: Connection) -> Link:
+    found = find_link(inside, connection.inside)
+    if found is None:
+        raise OSError(errno.ENODEV, f"the interface {connection.inside} is not there")
+    return found
+
+
+def _default_routes(index: int, network: Network, *, ipv6: bool) -> list[messages.Request]:
+    gateways = (network.gateway, network.gateway6) if ipv6 else (network.gateway,)
+    return [messages.add_default_route(index, gateway) for gateway in gateways]

@@ -128,7 +128,7 @@ def add_default_route(index: int, gateway: IPv4Address | IPv6Address) -> Request
     message["table"], message["proto"] = RT_TABLE_MAIN, RTPROT_STATIC
     message["scope"], message["type"] = RT_SCOPE_UNIVERSE, RTN_UNICAST
     message["attrs"] = [["RTA_GATEWAY", str(gateway)], ["RTA_OIF", index]]
-    return _request(f"set the default route to {gateway}", RTM_NEWROUTE, CREATE | EXCL, message)
+    return _request(f"set the default route to {gateway}", RTM_NEWROUTE, CREATE | REPLACE, message)
 
 
 def list_routes(family: socket.AddressFamily) -> Request:

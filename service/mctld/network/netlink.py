@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A socket of rtnetlink(7): many requests in one message, one answer to each. It stays in the network namespace in
-which it was opened, whatever its thread does later.
+"""A socket of rtnetlink(7), or of another protocol of netlink(7): many requests in one message, one answer to each.
+
+It stays in the network namespace in which it was opened, whatever its thread does later.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ _ATTRIBUTE = struct.Struct("=HH")
 class Netlink:
     """Threads may share it: one exchange after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
         self._lock = threading.Lock()
         self._sequence = 0
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._socket.settimeout(TIMEOUT)

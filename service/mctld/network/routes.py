@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from ..errors import SubnetInUse
+from ..networking import DEFAULT
 from . import messages
 from .links import find_link
 from .netlink import attributes
@@ -47,9 +48,10 @@ def check_free(netlink: Netlink, network: Network) -> None:
     for family, subnet in ((socket.AF_INET, network.subnet), (socket.AF_INET6, network.subnet6)):
         for route in routes(netlink, family):
             if route.to.prefixlen > WHOLE_INTERNET and subnet.overlaps(route.to):
+                what = "set DefaultSubnet= in mctld.conf(5)" if network.name == DEFAULT else "use another subnet"
                 raise SubnetInUse(
                     f"network {network.name!r} cannot have {subnet}: this host has a route to {route}; "
-                    "remove that route, or use a network with another subnet"
+                    f"remove that route, or {what}"
                 )
 
 

@@ -20,11 +20,14 @@ TABLE = "inet mctl"
 
 # Published ports are looked up by the host's address first, then without. Reachable as 127.0.0.1 too: from there the
 # packet gets the bridge's address, and route_localnet lets it out (ip-sysctl.rst); `early` keeps the neighbours from
-# using that the other way round (CVE-2020-8558). The last two rules of postrouting are for containers that use the
+# using that the other way round (CVE-2020-8558), and whoever else routes to a bridge's address from the name server
+# there, which is for containers and the host. IPv6 has no such loopback: what is for ::1 would get lost, so it stays
+# here, where nobody listens, and is refused at once. The last two rules of postrouting are for containers that use the
 # host's address to reach a neighbour: the answer has to come back through here.
 _CHAINS = """\
 	chain published {
 		meta l4proto != { tcp, udp, sctp } return
+		ip6 daddr ::1 return
 		meta nfproto ipv4 dnat ip to ip daddr . meta l4proto . th dport map @at4
 		meta nfproto ipv4 dnat ip to meta l4proto . th dport map @any4
 		meta nfproto ipv6 dnat ip6 to ip6 daddr . meta l4proto . th dport map @at6
@@ -50,6 +53,8 @@ _CHAINS = """\
 		type filter hook prerouting priority raw
 		iifname @bridges ip daddr 127.0.0.0/8 drop
 		iifname @bridges ip saddr 127.0.0.0/8 drop
+		iifname != @bridges iifname != "lo" meta l4proto { tcp, udp } th dport 53 ip daddr @gateways4 drop
+		iifname != @bridges iifname != "lo" meta l4proto { tcp, udp } th dport 53 ip6 daddr @gateways6 drop
 	}
 	chain forward {
 		type filter hook forward priority filter
@@ -87,8 +92,9 @@ class Ruleset:
     publications: tuple[Publication, ...] = ()
 
     def __str__(self) -> str:
-        """A transaction that puts it in the place of whatever the table held."""
-        return f"add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n{self._sets()}{self._maps()}{_CHAINS}}}\n"
+        """A transaction that puts it in the place of whatever the table held. Without networks there is no table."""
+        table = f"table {TABLE} {{\n{self._sets()}{self._maps()}{_CHAINS}}}\n" if self.networks else ""
+        return f"add table {TABLE}\ndelete table {TABLE}\n{table}"
 
     def _sets(self) -> str:
         names = [f'"{network.interface}"' for network in self.networks]
@@ -100,6 +106,8 @@ class Ruleset:
                 _set("same", "ifname . ifname", [f"{name} . {name}" for name in names]),
                 _set("subnets4", "ipv4_addr; flags interval", [str(network.subnet) for network in self.networks]),
                 _set("subnets6", "ipv6_addr; flags interval", [str(network.subnet6) for network in self.networks]),
+                _set("gateways4", "ipv4_addr", [str(network.gateway) for network in self.networks]),
+                _set("gateways6", "ipv6_addr", [str(network.gateway6) for network in self.networks]),
             )
         )
 

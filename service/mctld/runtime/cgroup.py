@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 
@@ -35,6 +34,11 @@ CONTROLLER_OF = {
     "IOReadIOPSMax": ("io_read_iops_max", "io"),
     "IOWriteIOPSMax": ("io_write_iops_max", "io"),
 }
+OF_PROGRAMS = {  # what no controller enforces, but programs that PID 1 installs
+    "IPAddressAllow": "ip_address_allow",
+    "IPAddressDeny": "ip_address_deny",
+    "SocketBindDeny": "socket_bind_deny",
+}
 
 
 def needed(limits: Limits) -> dict[str, str]:
@@ -49,7 +53,8 @@ def needed(limits: Limits) -> dict[str, str]:
 
 def differences(one: Limits, other: Limits) -> list[str]:
     """Names of the limits in which they differ."""
-    return [name for name, (field, _) in CONTROLLER_OF.items() if getattr(one, field) != getattr(other, field)]
+    every = {name: field for name, (field, _) in CONTROLLER_OF.items()} | OF_PROGRAMS
+    return [name for name, field in every.items() if getattr(one, field) != getattr(other, field)]
 
 
 def available() -> frozenset[str]:
@@ -59,24 +64,6 @@ def available() -> frozenset[str]:
             return frozenset(file.read().split())
     except FileNotFoundError:
         return frozenset()
-
-
-def announce_migration() -> None:
-    """Let the kernel begin to wait for what it will have to wait for when PID 1 moves the child into its scope.
-
-    A write to a cgroup.procs takes cgroup_threadgroup_rwsem for writing, which costs an RCU grace period of 5 to 15 ms,
-    unless another write has just paid for it (kernel/cgroup/cgroup.c, kernel/rcu/sync.c). Ours moves us to where we
-    are, and pays while the child is being made: a start after a rest took 26 ms and takes 17 on Linux 6.18 with two
-    busy processors. If it fails nothing but time is lost. The mount option favordynmods of cgroup2, Linux 6.0, makes
-    it needless, but is the administrator's to choose.
-    """
-    with contextlib.suppress(OSError), open(f"{HIERARCHY}{_own_group()}/cgroup.procs", "w", encoding="ascii") as file:
-        file.write("0")  # 0 is the writing process, cgroup-v2.rst
-
-
-def _own_group() -> str:
-    with open("/proc/self/cgroup", encoding="utf-8") as file:
-        return next((line[3:].rstrip("\n") for line in file if line.startswith("0::")), "")
 
 
 def check(limits: Limits, controllers: frozenset[str]) -> None:

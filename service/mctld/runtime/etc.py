@@ -27,25 +27,41 @@ _SERVER = re.compile(r"nameserver\s+(\S+)\s*")
 _LOOPBACK = re.compile(r"127\.|::1$")
 
 
-def contents(spec: Spec, host: str, addresses: Iterable[str] = ()) -> dict[str, str]:
-    """By file name. `host`: the host's own resolv.conf. `addresses`: the container's, if it has a network."""
+def contents(spec: Spec, host: str, addresses: Iterable[str] = (), names: str = "") -> dict[str, str]:
+    """By file name. `host`: the host's own resolv.conf. `addresses`: the container's, if it has a network.
+
+    names: the address of the name server that knows other containers, and asks others for the rest.
+    """
     name = spec.hostname or spec.name
     own = [(name, address) for address in addresses] or [(name, "127.0.1.1")]
     entries = (*LOCALHOST, *own, *spec.hosts)
+    servers = (names,) if names else spec.name_servers
+    if spec.networking.host and not servers:
+        servers = tuple(_SERVER.findall(host))  # its loopback is the host's
     return {
         "hostname": f"{name}\n",
         "hosts": "".join(f"{address}\t{names}\n" for names, address in entries),
-        "resolv.conf": resolv_conf(spec.name_servers, host),
+        "resolv.conf": resolv_conf(servers, host, spec.search_domains, knows_us=bool(names)),
     }
 
 
-def resolv_conf(servers: tuple[str, ...], host: str) -> str:
-    """The host's, without servers on its loopback, which a container cannot reach; or with the asked-for servers."""
+def resolv_conf(servers: tuple[str, ...], host: str, domains: tuple[str, ...] = (), *, knows_us: bool = False) -> str:
+    """The host's, without servers on its loopback, which a container cannot reach; or with the asked-for servers.
+
+    domains: in place of the host's; "." is none. knows_us: a name without a dot is a container's before it is one of a
+    domain, resolv.conf(5), ndots.
+    """
     lines = host.splitlines()
     found = [match[1] for line in lines if (match := _SERVER.fullmatch(line))]
     kept = servers or tuple(server for server in found if not _LOOPBACK.match(server))
-    rest = [line for line in lines if line.startswith(("search ", "options "))]
-    return "".join(f"{line}\n" for line in (*(f"nameserver {server}" for server in kept), *rest))
+    search = [line for line in lines if line.startswith("search ")]
+    if domains:
+        asked = " ".join(domain for domain in domains if domain != ".")
+        search = [f"search {asked}"] if asked else []
+    options = [line for line in lines if line.startswith("options ")]
+    if knows_us and not any("ndots:" in line for line in options):
+        options.append("options ndots:0")
+    return "".join(f"{line}\n" for line in (*(f"nameserver {server}" for server in kept), *search, *options))
 
 
 def host_resolv_conf() -> str:

@@ -36,12 +36,12 @@ def pivot(_: Descriptors) -> None:
     os.chdir("/")
 
 
-def _open_directory(root: int, path: str) -> int:
+def open_directory(root: int, path: str) -> int:
     """The plain directory at `path`, made where missing; a symlink anywhere is refused (CVE-2026-47766)."""
     try:
         return files.open_plain(root, path, _DIRECTORY)
     except FileNotFoundError:
-        parent = _open_directory(root, os.path.dirname(path))
+        parent = open_directory(root, os.path.dirname(path))
     try:
         os.mkdir(os.path.basename(path), 0o755, dir_fd=parent)
     finally:
@@ -104,7 +104,7 @@ def mount_filesystem(
     made = mount.new_filesystem(kind, dict(options), attributes, source=kind)
     try:
         root = descriptors["root"]
-        place = open_place(root, target, directory=True) if follow else _open_directory(root, target)
+        place = open_place(root, target, directory=True) if follow else open_directory(root, target)
         try:
             if follow:
                 _refuse_walls(root, place, target)
@@ -150,7 +150,7 @@ def make_root_read_only(descriptors: Descriptors) -> None:
 def bind_device(descriptors: Descriptors, source: str, target: str) -> None:
     """Show a character device of the host, or by its descriptor's name a node that was made for the container."""
     tree = _host_device(source) if source.startswith("/") else descriptors[source]
-    parent = _open_directory(descriptors["root"], os.path.dirname(target))
+    parent = open_directory(descriptors["root"], os.path.dirname(target))
     name = os.path.basename(target)
     os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=parent))
     place = files.open_plain(parent, name, os.O_PATH)

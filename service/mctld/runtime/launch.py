@@ -8,16 +8,18 @@ import contextlib
 import errno
 import json
 import os
+import select
 import socket
 from collections import deque
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from .. import VERSION
 from ..errors import ADVICE, CommandNotExecutable, CommandNotFound, SetupFailed, SpawnerUnavailable
 from .spawner import MESSAGE_MAX, PROTOCOL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .plan import Plan
     from .users import IdMap
@@ -141,6 +143,12 @@ def _close(descriptors: Iterable[int]) -> None:
         os.close(descriptor)
 
 
+def _is_hung_up(connected: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(connected, 0)
+    return bool(poll.poll(0))
+
+
 def _held(descriptors: list[int]) -> list[int]:
     """Copies, for whoever gave them may close them before they are sent."""
     held: list[int] = []
@@ -159,11 +167,13 @@ def _birth(verb: str, namespaces: int, ids: IdMap | None, inherited: Inherited) 
 
 
 class Spawner:
-    """One connection to mctl-spawner.service; requests are answered in the order they are sent."""
+    """One connection to a spawner, `unit`; requests are answered in the order they are sent."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, unit: str = "mctl-spawner.service") -> None:
         self._path = path
+        self._unit = unit
         self._protocol: int | None = None
+        self._version = ""
         self._socket: socket.socket | None = None
         self._waiting: deque[asyncio.Future[tuple[dict[str, Any], list[int]]]] = deque()
         self._unsent: deque[tuple[bytes, list[int]]] = deque()  # with descriptors of their own
@@ -171,21 +181,31 @@ class Spawner:
     async def connect(self) -> dict[str, int]:
         """The names and pids of the children that run or have not been forgotten."""
         hello, _ = await self._ask({"verb": "hello"})
-        self._protocol = hello["protocol"]
+        self._protocol, self._version = hello["protocol"], hello.get("version", "")
         children: dict[str, int] = hello["children"]
         return children
 
     @property
     def outdated(self) -> bool:
-        """It was started by another version of this package and would not understand our plans."""
-        return self._protocol not in (None, PROTOCOL)
+        """It was started by another version of this package: what has been mended since, it does not know."""
+        return self._protocol is not None and (self._protocol, self._version) != (PROTOCOL, VERSION)
 
-    async def spawn(self, name: str, namespaces: int, ids: IdMap | None, inherited: Inherited) -> Stage:
-        return await self._stage({**_birth("spawn", namespaces, ids, inherited), "name": name})
+    @property
+    def understands(self) -> bool:
+        """Our births and plans, as far as we know."""
+        return self._protocol in (None, PROTOCOL)
 
-    async def bear(self, namespaces: int, ids: IdMap | None, inherited: Inherited, cgroup: int) -> Stage:
+    async def spawn(
+        self, name: str, namespaces: int, ids: IdMap | None, inherited: Inherited, network: Sequence[int] = ()
+    ) -> Stage:
+        """network: a pidfd of the process whose network namespace it shall share, where it has none of its own."""
+        return await self._stage({**_birth("spawn", namespaces, ids, inherited), "name": name}, *network)
+
+    async def bear(
+        self, namespaces: int, ids: IdMap | None, inherited: Inherited, cgroup: int, network: Sequence[int] = ()
+    ) -> Stage:
         """A child of PID 1's, in an open cgroup directory: nobody but PID 1 hears of its end."""
-        return await self._stage(_birth("bear", namespaces, ids, inherited), cgroup)
+        return await self._stage(_birth("bear", namespaces, ids, inherited), cgroup, *network)
 
     async def join(self, name: str, container: int, cgroup: int, note: Any, inherited: Inherited) -> Stage:
         """Born in the PID namespace of the process that `container`, a pidfd, means, and in an open cgroup directory.
@@ -195,12 +215,13 @@ class Spawner:
         return await self._stage({"verb": "join", "name": name, "note": note, **asdict(inherited)}, container, cgroup)
 
     async def _stage(self, request: dict[str, Any], *descriptors: int) -> Stage:
+        self._look_whether_it_is_gone()
         if self._protocol is None:
             await self.connect()
-        if self.outdated:
+        if not self.understands:
             raise SpawnerUnavailable(
-                "mctl-spawner.service is of another version and the parent of containers that run: "
-                "stop them, then systemctl restart mctl-spawner.service mctld.service"
+                f"{self._unit} is of version {self._version or 'unknown'}, mctld.service of {VERSION}: "
+                "systemctl restart mctld.service brings them together, and no running container notices"
             )
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(0)
@@ -225,6 +246,7 @@ class Spawner:
         await self._ask({"verb": "forget", "name": name})
 
     async def _ask(self, request: dict[str, Any], descriptors: list[int] | None = None) -> tuple[dict[str, Any], Any]:
+        self._look_whether_it_is_gone()
         waiting = self._send(request, descriptors or [])
         try:
             reply, received = await waiting
@@ -245,7 +267,7 @@ class Spawner:
         except OSError as error:
             self._lose(error)
             raise SpawnerUnavailable(
-                f"mctl-spawner.service cannot be reached ({error.strerror}): see systemctl status mctl-spawner.service"
+                f"{self._unit} cannot be reached ({error.strerror}): see systemctl status {self._unit}"
             ) from error
         self._waiting.append(waiting)
         return waiting
@@ -302,13 +324,18 @@ class Spawner:
             self._lose(error)
             return
         if not message:
-            self._lose(ConnectionResetError(104, "it is gone"))
+            self._lose(ConnectionResetError(errno.ECONNRESET, "it is gone"))
             return
         waiting = self._waiting.popleft()
         if waiting.cancelled():
             _close(descriptors)
         else:
             waiting.set_result((json.loads(message), list(descriptors)))
+
+    def _look_whether_it_is_gone(self) -> None:
+        """The event loop has not come to it yet; PID 1 starts another one for whoever connects anew."""
+        while self._socket is not None and _is_hung_up(self._socket):
+            self._receive()  # what it has answered, and then the end
 
     def _lose(self, error: OSError) -> None:
         """The spawner is gone: whoever waits is told, and the next request connects anew."""
@@ -319,10 +346,11 @@ class Spawner:
             self._socket, self._protocol = None, None
         while self._unsent:
             self._drop_unsent()
+        told = f"{self._unit} went away ({error.strerror}): see systemctl status {self._unit}"
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():
-                waiting.set_exception(SpawnerUnavailable(f"mctl-spawner.service went away: {error.strerror}"))
+                waiting.set_exception(SpawnerUnavailable(told))
 
     def close(self) -> None:
         if self._socket is not None:

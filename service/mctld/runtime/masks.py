@@ -26,7 +26,7 @@ _COVER = c.MOUNT_ATTR_RDONLY | c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUN
 
 def make_read_only(descriptors: Descriptors, paths: list[str]) -> None:
     """Each path that exists becomes a read-only mount of itself."""
-    for target in _existing(descriptors["root"], paths):
+    for target in existing(descriptors["root"], paths):
         tree = mount.clone_tree(target)
         mount.set_attributes(tree, _COVER)
         mount.attach(tree, target)
@@ -35,23 +35,26 @@ def make_read_only(descriptors: Descriptors, paths: list[str]) -> None:
 
 def hide(descriptors: Descriptors, paths: list[str]) -> None:
     """Files become the null device, directories an empty one; what this kernel does not have is left out."""
-    null = open_null()
-    empty = -1
-    for target in _existing(descriptors["root"], paths):
-        if stat.S_ISDIR(os.fstat(target).st_mode):
-            cover = mount.clone_tree(empty) if empty >= 0 else _empty_directory()
+    first: dict[bool, int] = {}  # the cover of a directory and that of a file; others of its kind are copies of it
+    for target in existing(descriptors["root"], paths):
+        directory = stat.S_ISDIR(os.fstat(target).st_mode)
+        if directory in first:
+            cover = mount.clone_tree(first[directory])
             mount.attach(cover, target)
-            if empty < 0:
-                empty = cover  # one file system serves them all
-                continue
+            os.close(cover)
         else:
-            cover = mount.clone_tree(null)
-            mount.set_attributes(cover, _NODE)
-            mount.attach(cover, target)
+            first[directory] = _empty_directory() if directory else _null()
+            mount.attach(first[directory], target)
+    for cover in first.values():
         os.close(cover)
-    for descriptor in (null, empty):
-        if descriptor >= 0:
-            os.close(descriptor)
+
+
+def _null() -> int:
+    null = open_null()
+    cover = mount.clone_tree(null)
+    os.close(null)
+    mount.set_attributes(cover, _NODE)
+    return cover
 
 
 def open_null() -> int:
@@ -67,7 +70,7 @@ def _empty_directory() -> int:
     return mount.new_filesystem("tmpfs", {"mode": "0555", "size": "4k", "nr_inodes": "2"}, _COVER, source="tmpfs")
 
 
-def _existing(root: int, paths: list[str]) -> Iterator[int]:
+def existing(root: int, paths: list[str]) -> Iterator[int]:
     for path in paths:
         for found in _expanded(root, path):
             try:

@@ -13,7 +13,7 @@ from .cgroup import HIERARCHY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-STATISTICS = "/sys/class/net/{}/statistics/{}_bytes"
+STATISTICS = "/sys/class/net/{}/statistics/{}"
 # A cgroup that is just being removed answers ENODEV.
 GONE = {errno.ENOENT, errno.ENODEV}
 
@@ -39,8 +39,10 @@ def read(control_group: str, links: Iterable[str]) -> Usage | None:
         cpu_stalled_usec=_stalled(group, "cpu"),
         memory_stalled_usec=_stalled(group, "memory"),
         io_stalled_usec=_stalled(group, "io"),
-        received=_counted(links, "tx"),  # what the host's end sends arrives inside
-        sent=_counted(links, "rx"),
+        received=_counted(links, "tx_bytes"),  # what the host's end sends arrives inside
+        sent=_counted(links, "rx_bytes"),
+        received_packets=_counted(links, "tx_packets"),
+        sent_packets=_counted(links, "rx_packets"),
     )
 
 
@@ -85,6 +87,6 @@ def _stalled(group: str, resource: str) -> int | None:
     return next((int(word[6:]) for word in some.split() if word.startswith("total=")), None)
 
 
-def _counted(links: tuple[str, ...], direction: str) -> int | None:
-    found = [_content(STATISTICS.format(link, direction)) for link in links]
+def _counted(links: tuple[str, ...], what: str) -> int | None:
+    found = [_content(STATISTICS.format(link, what)) for link in links]
     return sum(int(text) for text in found if text) if links else None

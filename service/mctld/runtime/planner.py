@@ -5,9 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .. import machine
 from ..hidden import MASKED, READ_ONLY
 from ..kernel import constants as c
 from ..security import EVERYTHING
+from ..spec import BY_ITSELF
+from . import given as gifts
+from .given import NOTHING, Given
 from .plan import Plan, Step
 from .seccomp.profiles import UNCONFINED
 
@@ -38,6 +42,7 @@ LINKS = {
 }
 # As docker: ping(8) without CAP_NET_RAW for everybody, and all ports for all users, who have the network to themselves.
 SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 65535"}
+SYSFS = "sysfs"  # what the stage calls one that it could not make
 ETC_FILES = ("hostname", "hosts", "resolv.conf")
 
 _QUIET = c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC
@@ -45,12 +50,15 @@ _SHOWN = _QUIET | c.MOUNT_ATTR_RDONLY
 
 
 def namespaces(spec: Spec) -> int:
-    """For clone3(2). The cgroup namespace is entered later, from inside the scope."""
-    own = c.CLONE_NEWNS | c.CLONE_NEWPID | c.CLONE_NEWNET | c.CLONE_NEWIPC | c.CLONE_NEWUTS
+    """For clone3(2). The cgroup namespace is entered later, from inside the scope; another's network is inherited."""
+    own = c.CLONE_NEWNS | c.CLONE_NEWPID | c.CLONE_NEWIPC | c.CLONE_NEWUTS
+    own |= c.CLONE_NEWNET if spec.networking.own else 0
     return own | (c.CLONE_NEWUSER if spec.security.has_user_namespace else 0)
 
 
-def plan(spec: Spec, *, last_capability: int, window: tuple[int, int] = NO_WINDOW) -> Plan:
+def plan(
+    spec: Spec, *, last_capability: int, window: tuple[int, int] = NO_WINDOW, given: Given = NOTHING
+) -> Plan:
     """window: rows and columns of the terminal, where there is to be one."""
     return Plan(
         (
@@ -62,13 +70,15 @@ def plan(spec: Spec, *, last_capability: int, window: tuple[int, int] = NO_WINDO
             *_masks(spec),
             *_etc_files(),
             *_mounts(spec),
+            *_gifts(given),
             _step("gate", "wait for the cgroup"),
             _step("cgroup-namespace", "enter a cgroup namespace"),
-            _filesystem("cgroup2", "/sys/fs/cgroup", _SHOWN),
+            _filesystem("cgroup2", "/sys/fs/cgroup", _QUIET if spec.machine else _SHOWN),
             *((_step("read-only-root", "make the root file system read-only"),) if spec.read_only else ()),
             _step("pivot", "make the root file system the root"),
-            *_payload(spec, last_capability),
-            _execution(spec, init=spec.init),
+            *_giving(spec, given),
+            *_payload(spec, last_capability, sockets=given.sockets),
+            _execution(spec, init=spec.init, given=given),
         )
     )
 
@@ -81,6 +91,7 @@ def exec_plan(spec: Spec, *, last_capability: int, window: tuple[int, int] = NO_
     joined = namespaces(spec) & ~c.CLONE_NEWPID | c.CLONE_NEWCGROUP  # that of PIDs is entered by being born in it
     return Plan(
         (
+            *_foreign_network(spec),
             _step("join", "enter the container's namespaces", namespaces=joined),
             _step("own-credentials", "become root of the user namespace"),
             _step("keyring", "join a session keyring"),
@@ -91,7 +102,13 @@ def exec_plan(spec: Spec, *, last_capability: int, window: tuple[int, int] = NO_
     )
 
 
-def _payload(spec: Spec, last_capability: int) -> tuple[Step, ...]:
+def _foreign_network(spec: Spec) -> tuple[Step, ...]:
+    """Before the user namespace is entered, which has no rights in it: it is that of another container's, setns(2)."""
+    shared = spec.networking.container
+    return (_step("join", "enter the network that is shared", namespaces=c.CLONE_NEWNET),) if shared else ()
+
+
+def _payload(spec: Spec, last_capability: int, *, sockets: int = 0) -> tuple[Step, ...]:
     """From root of the user namespace, in the container's root directory, to all but the command."""
     user = {"user": spec.user.user, "group": spec.user.group}
     connected = "connect standard input and output"
@@ -99,13 +116,15 @@ def _payload(spec: Spec, last_capability: int) -> tuple[Step, ...]:
         *(() if spec.terminal else (_step("stdio", connected),)),
         _step("fresh-process", "reset what the process inherited"),
         *((_step("controlling-terminal", connected, **user),) if spec.terminal else ()),
+        *((_step("sockets", "pass the unit's sockets on", names=_socket_names(sockets)),) if sockets else ()),
         *privileges(spec, last_capability),
     )
 
 
 def environment(spec: Spec) -> dict[str, str]:
     declared = dict(variable.split("=", 1) for variable in spec.environment)
-    return {**DEFAULT_ENVIRONMENT, **(TERM if spec.terminal else {}), **declared}
+    heard = {"NOTIFY_SOCKET": gifts.NOTIFY_SOCKET} if spec.sd_notify == BY_ITSELF else {}
+    return {**DEFAULT_ENVIRONMENT, **(TERM if spec.terminal else {}), **declared, **heard}
 
 
 def volume_name(number: int) -> str:
@@ -138,15 +157,14 @@ def _identity(spec: Spec) -> tuple[Step, ...]:
         _step("own-credentials", "become root of the user namespace"),
         _step("keyring", "join a session keyring"),
         _step("hostname", "set the host name", name=spec.hostname or spec.name),
-        _step("loopback", "raise the loopback interface"),
+        *((_step("loopback", "raise the loopback interface"),) if spec.networking.own else ()),
     )
 
 
 def _kernel_filesystems(spec: Spec) -> tuple[Step, ...]:
-    sysfs = _QUIET if EVERYTHING in spec.security.unmask else _SHOWN
     return (
         _filesystem("proc", "/proc", _QUIET),
-        _filesystem("sysfs", "/sys", sysfs),
+        _sysfs(spec),
         _filesystem("tmpfs", "/dev", c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NOEXEC, mode="755", size="64k", nr_inodes="64"),
         _filesystem(
             "devpts", "/dev/pts", c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NOEXEC,
@@ -157,8 +175,20 @@ def _kernel_filesystems(spec: Spec) -> tuple[Step, ...]:
     )  # fmt: skip
 
 
+def takes_sysfs(spec: Spec) -> bool:
+    """Only who owns the network namespace may make a mount of it that shows its interfaces: sysfs_init_fs_context()."""
+    return not spec.networking.own and spec.security.has_user_namespace
+
+
+def _sysfs(spec: Spec) -> Step:
+    if takes_sysfs(spec):
+        return _step("bind", "show /sys", name=SYSFS, target="/sys", replace=True)
+    return _filesystem("sysfs", "/sys", _QUIET if EVERYTHING in spec.security.unmask else _SHOWN)
+
+
 def _devices(spec: Spec, window: tuple[int, int]) -> tuple[Step, ...]:
-    wanted = DEVICES if spec.terminal else DEVICES | NO_CONSOLE
+    # an operating system asks whether there is a console, and would go on offering a login on none
+    wanted = DEVICES if spec.terminal or spec.machine else DEVICES | NO_CONSOLE
     nodes = tuple(
         _step("device", f"show /dev/{name}", source=f"/dev/{source}", target=f"/dev/{name}")
         for name, source in wanted.items()
@@ -183,7 +213,8 @@ def _terminal(window: tuple[int, int], *, console: bool) -> Step:
 
 def _sysctls(spec: Spec) -> tuple[Step, ...]:
     asked = {name.replace("/", ".") for name, _ in spec.security.sysctls}
-    usual = [(name, value) for name, value in SYSCTLS.items() if name not in asked]
+    own = SYSCTLS if spec.networking.own else {}
+    usual = [(name, value) for name, value in own.items() if name not in asked]
     every = (*usual, *spec.security.sysctls)
     return tuple(_step("sysctl", f"set {name}", name=name, value=value) for name, value in every)
 
@@ -215,8 +246,35 @@ def _mounts(spec: Spec) -> tuple[Step, ...]:
     """What lies deeper comes later, so that nothing hides another by accident."""
     steps = [(bind.target, _bind(number, bind)) for number, bind in enumerate(spec.binds)]
     steps += [(volume.target, _volume(number, volume)) for number, volume in enumerate(spec.volumes)]
-    steps += [(tmpfs.target, _tmpfs(tmpfs)) for tmpfs in spec.tmpfs]
+    asked = [target for target, _ in steps] + [tmpfs.target for tmpfs in spec.tmpfs]
+    own = machine.volatile(asked) if spec.machine else ()
+    steps += [(tmpfs.target, _tmpfs(tmpfs)) for tmpfs in (*spec.tmpfs, *own)]
     return tuple(step for _, step in sorted(steps, key=lambda found: (found[0].strip("/").count("/"), found[0])))
+
+
+def _gifts(given: Given) -> tuple[Step, ...]:
+    """In places of ours, over whatever the user has there."""
+    wanted = (
+        (given.credentials, "credentials", gifts.CREDENTIALS, gifts.CREDENTIALS_DIRECTORY),
+        (given.notify, "socket for sd_notify", gifts.NOTIFY, gifts.NOTIFY_SOCKET),
+    )
+    return tuple(
+        _step("bind", f"show the {what}", name=name, target=target, replace=True)
+        for there, what, name, target in wanted
+        if there
+    )
+
+
+def _giving(spec: Spec, given: Given) -> tuple[Step, ...]:
+    """Once the container's own passwd(5) is there."""
+    if not given.credentials:
+        return ()
+    user = {"user": spec.user.user, "group": spec.user.group}
+    return (_step("credentials", "give the credentials to the user", name=gifts.CREDENTIALS, **user),)
+
+
+def _socket_names(count: int) -> list[str]:
+    return [gifts.socket_name(number) for number in range(count)]
 
 
 def _bind(number: int, bind: Bind) -> Step:
@@ -261,8 +319,9 @@ def privileges(spec: Spec, last_capability: int) -> tuple[Step, ...]:
     )
 
 
-def _execution(spec: Spec, *, init: bool) -> Step:
+def _execution(spec: Spec, *, init: bool, given: Given = NOTHING) -> Step:
     through = {"init": INIT} if init else {}
+    variables = {**environment(spec), **given.environment}
     return _step(
-        "execute", f"execute {spec.command[0]!r}", command=list(spec.command), environment=environment(spec), **through
+        "execute", f"execute {spec.command[0]!r}", command=list(spec.command), environment=variables, **through
     )

@@ -13,6 +13,7 @@ from ..kernel import files, process
 from . import accounts
 
 UNLIMITED = 2**64 - 1
+FIRST_SOCKET = 3
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +40,13 @@ def reset_inherited(_: Descriptors) -> None:
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     process.close_on_exec(3)
+
+
+def place_sockets(descriptors: Descriptors, names: list[str]) -> None:
+    """From the first number after standard error on, in this order, sd_listen_fds(3)."""
+    descriptors.make_room(FIRST_SOCKET, len(names))
+    for number, name in enumerate(names, FIRST_SOCKET):
+        os.dup2(descriptors[name], number, inheritable=True)
 
 
 def enter_directory(_: Descriptors, path: str) -> None:

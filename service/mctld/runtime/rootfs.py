@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import shutil
 import threading
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 
 FSCONFIG_MAX = 256
 PLACES = 500  # the kernel's own bound of layers, OVL_MAX_STACK
+THREADS = 16  # one at work is the rule; what has remote layers may wait for these, and nobody else for that
 
 
+@functools.cache
 def boot_id() -> str:
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         return file.read().strip()
@@ -78,7 +81,7 @@ def make_layers(directory: str, lower: int, shift: int, *, owned: bool) -> None:
 
 
 class Staging:
-    """Builds overlays in a mount namespace of its own, in a thread of its own.
+    """Builds overlays in threads that each have a mount namespace: one more is made where all others are at work.
 
     Until Linux 6.15 a layer of an overlay must be attached somewhere; nobody else shall see it there.
     """
@@ -86,7 +89,7 @@ class Staging:
     def __init__(self, directory: str) -> None:
         os.makedirs(directory, 0o700, exist_ok=True)
         self._directory = directory
-        self._thread = ThreadPoolExecutor(1, "staging", self._enter)
+        self._threads = ThreadPoolExecutor(THREADS, "staging", self._enter)
 
     def _enter(self) -> None:
         process.unshare(c.CLONE_NEWNS)  # for this thread alone: it implies CLONE_FS
@@ -94,7 +97,7 @@ class Staging:
 
     def overlay(self, lowers: Sequence[int], directory: str, *, volatile: bool) -> int:
         """Blocks for about a millisecond. `lowers`, the topmost first, are detached mounts; so is what returns."""
-        return self._thread.submit(self._overlay, lowers, directory, volatile=volatile).result()
+        return self._threads.submit(self._overlay, lowers, directory, volatile=volatile).result()
 
     def _overlay(self, lowers: Sequence[int], directory: str, *, volatile: bool) -> int:
         """The container can read the names given here in its mount table: they shall tell nothing of the host."""
@@ -123,7 +126,7 @@ class Staging:
 
     def device_nodes(self, devices: Sequence[Device], owner: int) -> list[int]:
         """Blocks as overlay() does; see nodes.make()."""
-        return self._thread.submit(nodes.make, self._place(0), devices, owner).result()
+        return self._threads.submit(nodes.make, self._place(0), devices, owner).result()
 
     def _mount(self, options: dict[str, str | None]) -> int:
         """fsconfig(2) takes values of 255 bytes, mount(2) a page of options in all: 128 layers need the latter."""
@@ -141,7 +144,7 @@ class Staging:
             mount.umount(place, c.MNT_DETACH)
 
     def close(self) -> None:
-        self._thread.shutdown()
+        self._threads.shutdown()
 
 
 def _forget_volatile() -> None:
@@ -174,6 +177,21 @@ def lower_mount(lower: int, user_namespace: int | None) -> int:
         os.close(tree)
         raise
     return tree
+
+
+def sysfs_of(network: int) -> int:
+    """A detached sysfs of this network namespace, without what anybody has mounted in theirs.
+
+    Made by a thread that ends in that namespace.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_enter_and_mount_sysfs, network).result()
+
+
+def _enter_and_mount_sysfs(network: int) -> int:
+    process.enter_namespaces(network, c.CLONE_NEWNET)
+    quiet = c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC
+    return mount.new_filesystem("sysfs", {}, quiet | c.MOUNT_ATTR_RDONLY)
 
 
 def host_mount(source: int, user_namespace: int | None, *, read_only: bool, recursive: bool) -> int:

@@ -1,23 +1,41 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rules for devices of a cgroup, which PID 1 installs as programs: it only logs when it cannot."""
+"""The rules of a cgroup for devices and networks, which PID 1 installs as programs: it only logs when it cannot."""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from ..errors import SetupFailed
-from ..kernel.programs import count_device_programs
+from ..kernel import programs
 from .cgroup import HIERARCHY
+
+_WHY = "`mctl check` may say why, and `systemctl --version` whether it can forbid ports at all (+BPF_FRAMEWORK)"
+
+if TYPE_CHECKING:
+    from ..limits import Limits
 
 
 def check(control_group: str) -> None:
-    """Raises SetupFailed where there are none."""
+    """Raises SetupFailed where there are none for devices."""
+    _check(control_group, "confine the devices", programs.DEVICE)
+
+
+def check_reach(control_group: str, limits: Limits) -> None:
+    """Raises SetupFailed where there are none for networks, and some were asked for."""
+    if limits.ip_address_allow or limits.ip_address_deny:
+        _check(control_group, "filter addresses", programs.INGRESS, programs.EGRESS)
+    if limits.socket_bind_deny:
+        _check(control_group, "forbid ports", programs.BIND4, programs.BIND6)
+
+
+def _check(control_group: str, what: str, *kinds: int) -> None:
     group = os.open(f"{HIERARCHY}{control_group}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        found = count_device_programs(group)
+        found = [programs.count(group, kind) for kind in kinds]
     except OSError as error:
-        raise SetupFailed("confine the devices", error.strerror) from error
+        raise SetupFailed(what, error.strerror) from error
     finally:
         os.close(group)
-    if found == 0:
-        raise SetupFailed("confine the devices", "systemd has installed no rules for them; `mctl check` may say why")
+    if 0 in found:
+        raise SetupFailed(what, f"systemd has installed no rules for that; {_WHY}")

@@ -20,6 +20,7 @@ import sys
 
 import prctl
 
+from .. import VERSION
 from ..kernel import constants as c
 from ..kernel import process
 from . import programs, stage
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
     Reply = tuple[dict[str, Any], list[int]]
 
-PROTOCOL = 1  # of the requests and of the plans; tests/contract/test_protocol.py tells when it has to change
+# Of births and of the plans; tests/contract/test_protocol.py tells when it has to change. hello, status and forget are
+# understood by every version of the service: it asks its predecessor's spawner until nobody of that one's runs.
+PROTOCOL = 1
 LISTEN_FD = 3
 COREDUMP_FILTER = "0x33"  # core(5)
 MESSAGE_MAX = 192 << 10  # below the default limit of a message, net.core.wmem_default
@@ -47,7 +50,7 @@ class Spawner:
         self._clients: dict[int, socket.socket] = {}
         self._poll = select.poll()
         self._verbs: dict[str, Callable[[dict[str, Any], list[int]], Reply]] = {
-            "hello": lambda _request, _descriptors: ({"protocol": PROTOCOL, "children": self._children.pids()}, []),
+            "hello": lambda _request, _descriptors: (self._about(), []),
             "spawn": self._spawn,
             "bear": self._bear,
             "join": self._join,
@@ -69,6 +72,9 @@ class Spawner:
                     self._children.reap_joined()
                 else:
                     self._converse(descriptor)
+
+    def _about(self) -> dict[str, Any]:
+        return {"protocol": PROTOCOL, "version": VERSION, "children": self._children.pids()}
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()
@@ -106,10 +112,14 @@ class Spawner:
                 os.close(descriptor)
 
     def _spawn(self, request: dict[str, Any], received: list[int]) -> Reply:
-        """A child in new namespaces, blocked on its channel; its pidfd comes back."""
-        pid, pidfd = process.clone(request["namespaces"])
+        """A child in new namespaces, blocked on its channel; its pidfd comes back.
+
+        Beside the channel may come a pidfd of whom it shall share the network with.
+        """
+        channel, *network = received
+        pid, pidfd = _inheriting(network, lambda: process.clone(request["namespaces"]))
         if pid == 0:
-            self._become_stage(received[0])
+            self._become_stage(channel)
         try:
             self._prepare(pid, request)
         except BaseException:
@@ -122,8 +132,8 @@ class Spawner:
     def _bear(self, request: dict[str, Any], received: list[int]) -> Reply:
         """As _spawn, but in a cgroup, and not ours: our parent's, PID 1's, who keeps the status as that of a service's
         main process. Nothing of it is remembered here."""
-        channel, cgroup = received
-        pid, pidfd = process.clone_for_parent(request["namespaces"], cgroup)
+        channel, cgroup, *network = received
+        pid, pidfd = _inheriting(network, lambda: process.clone_for_parent(request["namespaces"], cgroup))
         if pid == 0:
             self._become_stage(channel)
         try:
@@ -227,6 +237,26 @@ class Spawner:
     def _forget(self, request: dict[str, Any], _: list[int]) -> Reply:
         self._children.forget(request["name"])
         return {}, []
+
+
+def _inheriting(network: list[int], clone: Callable[[], tuple[int, int]]) -> tuple[int, int]:
+    """With a pidfd in `network`, the child is born in the network namespace of that process.
+
+    It could not enter by itself: where it is root, in its own user namespace, it has no rights in another's. We are
+    back in our own namespace before anything else is done.
+    """
+    if not network:
+        return clone()
+    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    pid = -1
+    try:
+        process.enter_namespaces(network[0], c.CLONE_NEWNET)
+        pid, pidfd = clone()
+        return pid, pidfd
+    finally:
+        if pid:
+            process.enter_namespaces(own, c.CLONE_NEWNET)
+        os.close(own)
 
 
 def _told_of_deaths() -> int:

@@ -12,11 +12,11 @@ Light on purpose: it runs in a fork of the spawner, which imports nothing else o
 from __future__ import annotations
 
 import errno
-import json
+import fcntl
 import os
 import socket
 
-from . import capabilities, filesystems, identity, masks, programs, terminal
+from . import capabilities, credentials, filesystems, identity, masks, plainjson, programs, terminal
 from .seccomp import loading
 
 TYPE_CHECKING = False
@@ -53,6 +53,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "controlling-terminal": terminal.take_terminal,
     "stdio": programs.set_stdio,
     "fresh-process": programs.reset_inherited,
+    "credentials": credentials.give,
+    "sockets": programs.place_sockets,
     "bounding-set": capabilities.limit_bounding_set,
     "keyring": identity.join_session_keyring,
     "user": identity.become_user,
@@ -82,10 +84,16 @@ class Descriptors:
         """For a later step."""
         self._numbers[name] = number
 
+    def make_room(self, first: int, count: int) -> None:
+        """So that nothing of ours has one of these numbers."""
+        for name, number in self._numbers.items():
+            if first <= number < first + count:
+                self._numbers[name] = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, first + count)
+
     def hand_up(self, name: str, number: int) -> None:
         """To the one who sent the plan, who reads it with the answer."""
         with socket.socket(fileno=os.dup(self["channel"])) as channel:
-            socket.send_fds(channel, [json.dumps({"descriptors": [name]}).encode()], [number])
+            socket.send_fds(channel, [plainjson.dumps({"descriptors": [name]}).encode()], [number])
 
     @property
     def root(self) -> int:
@@ -100,32 +108,36 @@ def receive(channel: socket.socket) -> tuple[list[dict[str, Any]], Descriptors] 
     message, numbers, _, _ = socket.recv_fds(channel, 4096, DESCRIPTORS_MAX)
     if not message:
         return None
-    names = json.loads(message)["descriptors"]
+    names = plainjson.loads(message)["descriptors"]
     descriptors = Descriptors([*names, "channel"], [*numbers, channel.fileno()])
     with os.fdopen(os.dup(descriptors["plan"]), "rb") as plan:
-        return json.loads(plan.read()), descriptors
+        return plainjson.loads(plan.read()), descriptors
 
 
-def run(channel: socket.socket) -> None:
+def run(channel: socket.socket, operations: Mapping[str, Operation] = OPERATIONS) -> None:
     """Never returns: executes the payload or ends the process."""
     try:
         received = receive(channel)
         if received is not None:
-            execute(channel, *received)
+            execute(*received, operations)
     finally:
         os._exit(EXIT_SETUP_FAILED)
 
 
-def execute(channel: socket.socket, plan: list[dict[str, Any]], descriptors: Descriptors) -> None:
+def execute(
+    plan: list[dict[str, Any]], descriptors: Descriptors, operations: Mapping[str, Operation] = OPERATIONS
+) -> None:
     done = 0
     try:
         for step in plan:
-            OPERATIONS[step["operation"]](descriptors, **step["arguments"])
+            operations[step["operation"]](descriptors, **step["arguments"])
             done += 1
     except BaseException as error:  # whatever it is, the daemon has to learn of it
+        channel = socket.socket(fileno=descriptors["channel"])
         if GATE in (step["operation"] for step in plan[done:]):
             channel.recv(1)  # left unread it would make the answer unreadable: unix(7), ECONNRESET
-        channel.send(json.dumps(failure(plan[done], error)).encode())
+        channel.send(plainjson.dumps(failure(plan[done], error)).encode())
+        channel.detach()
 
 
 def failure(step: dict[str, Any], error: BaseException) -> dict[str, Any]:

@@ -102,9 +102,10 @@ def _why(error: OSError) -> str:
 def filter_library() -> str:
     """Why no system call filter can be compiled, empty if one can."""
     try:
-        from .seccomp import program  # as a start does: the binding of libseccomp is not loaded before it is needed
+        from .seccomp import program, shelf  # as a start: libseccomp's binding is not loaded before it is needed
 
-        program.library_version()
+        assert program
+        shelf.library_version()
     except (ImportError, OSError, RuntimeError) as error:
         return str(error)
     return ""

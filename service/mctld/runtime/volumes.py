@@ -27,12 +27,13 @@ def mounted(data: str, view: int | None, *, read_only: bool) -> int:
 
 
 def fill(data: str, root: int, target: str, view: int | None) -> None:
-    """With what `root` has at `target`, if that is a directory; its owner and mode too. Blocks for long.
+    """With what `root` has at `target`, if that is a directory; its owner and mode too. On the disk when it returns.
+
+    Blocks for long.
 
     The copy is made inside the container's user namespace: with no more rights than its root would have, and in the
     ids that both mounts show.
     """
-    empty(data)
     try:
         source = files.open_in_root(root, target, os.O_PATH | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
@@ -43,6 +44,7 @@ def fill(data: str, root: int, target: str, view: int | None) -> None:
             _copy(source, tree, view)
         finally:
             os.close(tree)
+        _sync(data)
     finally:
         os.close(source)
 
@@ -54,6 +56,14 @@ def empty(data: str) -> None:
             shutil.rmtree(entry.path)
         else:
             os.unlink(entry.path)
+
+
+def _sync(data: str) -> None:
+    opened = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        files.sync_filesystem(opened)
+    finally:
+        os.close(opened)
 
 
 def _copy(source: int, tree: int, view: int | None) -> None:

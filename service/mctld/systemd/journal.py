@@ -25,7 +25,6 @@ VARLINK_SOCKET = "/run/systemd/journal/io.systemd.journal"
 UNITS = "/run/systemd/units"
 SEND_BUFFER = 8 << 20  # what PID 1 asks for: a payload shall rarely wait for journald
 SYNCHRONIZE_TIMEOUT = 30.0  # seconds
-CONNECT_TIMEOUT = 2.0  # seconds
 OURS = ("mctl-", "mctl@")  # how our units' names begin
 GATHER = 1.0  # seconds in which more units may end
 STDOUT_PRIORITY = 6
@@ -40,14 +39,14 @@ def open_stream(identifier: str, unit: str, priority: int) -> socket.socket:
     """A stream whose every line becomes an entry. No `<N>` prefixes: a payload must not print "emerg" everywhere."""
     stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        stream.settimeout(CONNECT_TIMEOUT)
+        stream.settimeout(0)  # where journald is stuck and its queue is full: EAGAIN at once, connect(2)
         stream.connect(STREAM_SOCKET)
         stream.shutdown(socket.SHUT_RD)
         stream.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER)
         level_prefix = to_syslog = to_kmsg = to_console = 0
         header = (identifier, unit, priority, level_prefix, to_syslog, to_kmsg, to_console)
         stream.sendall("".join(f"{line}\n" for line in header).encode())
-        stream.settimeout(None)
+        stream.settimeout(None)  # as payloads have it
     except OSError:
         stream.close()
         raise
@@ -57,7 +56,7 @@ def open_stream(identifier: str, unit: str, priority: int) -> socket.socket:
 def unreachable() -> str:
     """Why journald takes no stream, empty if it does."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
-        stream.settimeout(CONNECT_TIMEOUT)
+        stream.settimeout(0)
         try:
             stream.connect(STREAM_SOCKET)
         except OSError as error:
@@ -159,7 +158,9 @@ class Retirement:
                     async with asyncio.timeout(SYNCHRONIZE_TIMEOUT):
                         await synchronize()
                 except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-                    log.warning("the journal does not drain, which is tried again: %s", error)
+                    level = logging.WARNING if pause == SYNCHRONIZE_TIMEOUT else logging.INFO  # it may only be busy
+                    why = str(error) or f"no answer within {SYNCHRONIZE_TIMEOUT:g} seconds"
+                    log.log(level, "the journal does not drain, which is tried again: %s", why)
                     pause = min(2 * pause, SYNCHRONIZE_TIMEOUT)
                     continue
                 pause = GATHER

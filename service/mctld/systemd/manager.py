@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PID 1 over org.freedesktop.systemd1: units by job, jobs by signal, never by polling."""
+"""PID 1 over org.freedesktop.systemd1: units by job, jobs by signal, never by polling.
+
+It may execute itself anew at any time: calls are then made again, and jobs whose end it could not tell are looked for.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import MctlError, SetupFailed
+from .presence import Presence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 NAME = "org.freedesktop.systemd1"
 PATH = "/org/freedesktop/systemd1"
 INTERFACE = f"{NAME}.Manager"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 UNIT_EXISTS = f"{NAME}.UnitExists"
+OVER = ("inactive", "failed", "deactivating")
+RESTARTS = ("restart", "try-restart")
 FORCE = True  # also over links that lead elsewhere
 RUNTIME = True  # not beyond the next boot, and for a transient unit not beyond its end
 RELOAD_SPACING = 0.5  # seconds
+UNKNOWN = "lost, and the unit not there"  # where a job's end has not been told
+AFTER = {"start": ("active", "activating", "reloading"), "stop": ("inactive", "failed")}
 LEFTOVER_TIMEOUT = 10.0  # seconds that PID 1 may take to let go of a unit whose processes are all gone
 
 
@@ -60,6 +68,7 @@ class Manager:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+        self._presence = Presence(NAME)
         self._jobs: dict[str, list[_Job]] = {}
         self._removals: dict[str, list[asyncio.Future[None]]] = {}
         self._next_reload: asyncio.Future[None] | None = None
@@ -71,6 +80,7 @@ class Manager:
         """`stop_requested` is called with a scope's name when PID 1 asks its controller to stop it, `job_made` with a
         unit's name and a job's path."""
         self._stop_requested, self._job_made = stop_requested, job_made
+        await self._presence.watch(self._bus)
         await self._bus.on_signal(NAME, INTERFACE, "JobNew", lambda _, body: self._job_made(body[2], body[1]))
         await self._bus.on_signal(NAME, INTERFACE, "JobRemoved", self._on_job_removed)
         await self._bus.on_signal(NAME, INTERFACE, "UnitRemoved", self._on_unit_removed)
@@ -78,16 +88,27 @@ class Manager:
         await self._call("Subscribe")
 
     async def _call(self, member: str, signature: str = "", *body: Any) -> list[Any]:
-        return await self._bus.call(NAME, PATH, INTERFACE, member, signature, body)
+        return await self._ask(PATH, INTERFACE, member, signature, *body)
+
+    async def _ask(self, path: str, interface: str, member: str, signature: str = "", *body: Any) -> list[Any]:
+        """Again, if PID 1 has executed itself anew before it has answered."""
+        while True:
+            returns = self._presence.returns
+            try:
+                return await self._bus.call(NAME, path, interface, member, signature, body)
+            except MctlError as error:
+                await self._presence.await_return(error, returns)
 
     async def start_transient(self, unit: str, properties: list[list[Any]]) -> None:
         """Start a transient unit and wait for its job. A leftover of the same name is waited for, once."""
-        gone = self._removal_of(unit)
+        gone, returns = self._removal_of(unit), self._presence.returns
         try:
             await self._start_transient(unit, properties)
         except MctlError as error:
             if getattr(error, "name", "") != UNIT_EXISTS:
                 raise
+            if self._presence.returns != returns and await self._was_taken(unit, properties):
+                return
             await self._let_go(unit, gone)
             await self._start_transient(unit, properties)
         finally:
@@ -97,6 +118,18 @@ class Manager:
 
     async def _start_transient(self, unit: str, properties: list[list[Any]]) -> None:
         await self._job(unit, "StartTransientUnit", "ssa(sv)a(sa(sv))", "fail", properties, [])
+
+    async def _was_taken(self, unit: str, properties: list[list[Any]]) -> bool:
+        """Whether PID 1 had made the unit, which exists now, for us before it executed itself anew."""
+        number, job = await self._get(path_of(unit), f"{NAME}.Unit", "Job")
+        if number:
+            with self._awaited(unit) as awaited:
+                await self._end(unit, awaited, job)
+        for _, pids in (found for found in properties if found[0] == "PIDs"):
+            (path,) = await self._call("GetUnitByPID", "u", pids.value[0])
+            if path != path_of(unit):
+                return False
+        return True
 
     async def start(self, unit: str) -> None:
         await self._job(unit, "StartUnit", "ss", "replace")
@@ -151,24 +184,46 @@ class Manager:
         """The properties of a service, as a unit and as a service."""
         found: dict[str, Any] = {}
         for interface in (f"{NAME}.Unit", f"{NAME}.Service"):
-            (values,) = await self._bus.call(NAME, path_of(unit), PROPERTIES, "GetAll", "s", [interface])
+            (values,) = await self._ask(path_of(unit), PROPERTIES, "GetAll", "s", interface)
             found |= {name: variant.value for name, variant in values.items()}
         return found
 
+    async def counters(self, unit: str, names: Iterable[str]) -> dict[str, int]:
+        """Properties of a scope or service, as what it has used."""
+        interface = f"{NAME}.{unit.rpartition('.')[2].capitalize()}"
+        return {name: int(await self._get(path_of(unit), interface, name)) for name in names}
+
     async def _job(self, unit: str, member: str, signature: str, *rest: Any, verb: str = "start") -> None:
         """A call about `unit` that makes a job, and the job's end."""
+        with self._awaited(unit) as job:
+            (path,) = await self._call(member, signature, unit, *rest)
+            await self._end(unit, job, path, verb)
+
+    async def _end(self, unit: str, job: _Job, path: str, verb: str = "start") -> None:
+        job.has_path(path)
+        while not await self._presence.unless_it_returns(job.result):
+            if not await self.type_of(path) and not job.result.done():  # it has ended, and nobody was told
+                job.has_ended(path, await self._standing(unit, verb))
+        result = job.result.result()
+        if result != "done":
+            raise SetupFailed(f"{verb} {unit}", f"systemd's job ended with {result!r}: see journalctl -b UNIT={unit}")
+
+    @contextlib.contextmanager
+    def _awaited(self, unit: str) -> Iterator[_Job]:
+        """One whose end is listened for."""
         job = _Job(asyncio.get_running_loop().create_future())
         self._jobs.setdefault(unit, []).append(job)
         try:
-            (path,) = await self._call(member, signature, unit, *rest)
-            job.has_path(path)
-            result = await job.result
+            yield job
         finally:
             self._jobs[unit].remove(job)
             if not self._jobs[unit]:
                 del self._jobs[unit]
-        if result != "done":
-            raise SetupFailed(f"{verb} {unit}", f"systemd's job ended with {result!r}: see systemctl status {unit}")
+
+    async def _standing(self, unit: str, verb: str) -> str:
+        """What a job that is over has come to, by what is there."""
+        state = await self._get(path_of(unit), f"{NAME}.Unit", "ActiveState")
+        return "done" if state in AFTER[verb] else UNKNOWN
 
     async def _let_go(self, unit: str, gone: asyncio.Future[None]) -> None:
         await self.reset_failed(unit)  # if it is gone meanwhile the wait below tells
@@ -187,6 +242,12 @@ class Manager:
         self._removals.setdefault(unit, []).append(gone)
         return gone
 
+    async def active(self, pattern: str) -> list[str]:
+        """Names of the units that match and are there."""
+        states = ["active", "activating", "reloading"]
+        (found,) = await self._call("ListUnitsByPatterns", "asas", states, [pattern])
+        return [unit[0] for unit in found]
+
     async def kill(self, unit: str, signal: int) -> None:
         """A signal to every process of the unit."""
         await self._call("KillUnit", "ssi", unit, "all", signal)
@@ -200,24 +261,36 @@ class Manager:
 
     async def is_stopping(self) -> bool:
         """Whether the host is shutting down."""
-        return await self._get(PATH, INTERFACE, "SystemState") == "stopping"
+        return bool(await self._get(PATH, INTERFACE, "SystemState") == "stopping")
 
     async def type_of(self, job: str) -> str:
         """start, stop and others; empty where the job is over."""
         try:
-            return await self._get(job, f"{NAME}.Job", "JobType")
+            return str(await self._get(job, f"{NAME}.Job", "JobType"))
         except MctlError:
             return ""
 
-    async def _get(self, path: str, interface: str, name: str) -> str:
-        (found,) = await self._bus.call(NAME, path, "org.freedesktop.DBus.Properties", "Get", "ss", [interface, name])
-        return str(found.value)
+    async def is_coming_back(self, unit: str) -> bool:
+        """Whether what ends now is being restarted, and PID 1 keeps its descriptors meanwhile."""
+        _, job = await self._get(path_of(unit), f"{NAME}.Unit", "Job")
+        return await self.type_of(job) in RESTARTS
+
+    async def is_over(self, unit: str) -> bool:
+        """Whether nothing of it runs, or it has been told to end."""
+        try:
+            return await self._get(path_of(unit), f"{NAME}.Unit", "ActiveState") in OVER
+        except MctlError:  # nobody can say
+            return False
+
+    async def _get(self, path: str, interface: str, name: str) -> Any:
+        (found,) = await self._ask(path, PROPERTIES, "Get", "ss", interface, name)
+        return found.value
 
     async def set_properties(self, unit: str, properties: list[list[Any]]) -> None:
         """All of them or none, until the unit ends. In force when it returns: PID 1 takes messages in turn, and writes
         to the cgroup before it takes the next one (manager_dispatch_cgroup_realize_queue)."""
         await self._call("SetUnitProperties", "sba(sv)", unit, RUNTIME, properties)
-        await self._bus.call(NAME, PATH, "org.freedesktop.DBus.Peer", "Ping")
+        await self._ask(PATH, "org.freedesktop.DBus.Peer", "Ping")
 
     def _on_job_removed(self, _path: str, body: list[Any]) -> None:
         _, job, unit, result = body

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import socket
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from dbus_next.signature import Variant
 
-from .. import cpuset
+from .. import cpuset, reach
 from ..bounds import INFINITY
 from ..limits import Limits
 
@@ -99,7 +101,39 @@ def changed_properties(old: Limits, new: Limits) -> list[list[Any]]:
             found += [[name, Variant("a(st)", [])]] if was != now else []
         if was != now and now:
             found.append([name, Variant("a(st)", [list(rate) for rate in now])])
-    return found
+    return found + _reach(old, new)
+
+
+def _reach(old: Limits, new: Limits) -> list[list[Any]]:
+    """PID 1 looks at forbidden ports only when it looks at addresses too (bus_cgroup_set_property() of systemd 252 and
+    257, dbus-cgroup.c, invalidates nothing for them), so those are said again.
+    """
+    deny = [[_subnet(text) for text in limits.ip_address_deny] for limits in (old, new)]
+    allow = [[_subnet(text) for text in limits.ip_address_allow] for limits in (old, new)]
+    ports = [[_ports(text) for text in limits.socket_bind_deny] for limits in (old, new)]
+    addresses = _list("IPAddressAllow", "a(iayu)", *allow) + _list("IPAddressDeny", "a(iayu)", *deny)
+    forbidden = _list("SocketBindDeny", "a(iiqq)", *ports)
+    again = [["IPAddressDeny", Variant("a(iayu)", deny[1])]] if forbidden and not addresses else []
+    return addresses + forbidden + again
+
+
+def _list(name: str, signature: str, was: list[Any], now: list[Any]) -> list[list[Any]]:
+    """Assignments add up, and an empty one takes back those before it."""
+    if was == now:
+        return []
+    return [[name, Variant(signature, value)] for value in ([] if was else None, now or None) if value is not None]
+
+
+def _subnet(text: str) -> list[Any]:
+    network = ip_network(text)
+    family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+    return [int(family), network.network_address.packed, network.prefixlen]
+
+
+def _ports(text: str) -> list[int]:
+    """Family (0: both), protocol, how many and the first."""
+    protocol, first, count = reach.ports("SocketBindDeny", text)
+    return [0, protocol, count, first]
 
 
 def _possible(name: str) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 UNITS = "/etc/systemd/system"
 DROP_IN = "50-mctl.conf"  # an administrator's override.conf comes later, and wins
+AWAIT = "/usr/libexec/mctl-await"
 LEAST_TIMEOUT = "1us"  # 0 would be none, systemd.service(5)
 _SAFE = re.compile(r"[A-Za-z0-9_./:+@=,#-]+", re.ASCII)  # no blank, quote, backslash or specifier of systemd.unit(5)
 _NAME = re.compile(r"mctl@(.+)\.service\.d", re.ASCII)
@@ -48,13 +49,18 @@ def drop_in(
     restart: RestartPolicy,
     paths: Iterable[str],
     networked: bool,
+    awaited: bool,
+    counted: bool,
 ) -> str:
-    """devices: as of scope.device_properties; None: no rules for devices."""
+    """devices: as of scope.device_properties; None: no rules for devices. awaited: started is what is ready.
+    counted: its packets, in the cgroup."""
     lines = ["# Written by mctld, and again whenever it changes. Later files here win.", "[Unit]"]
     lines += [f"RequiresMountsFor={path}" for path in sorted(set(map(_plain_part, paths)))]
     lines += ["Wants=network-online.target", "After=network-online.target"] if networked else []
     lines += ["", "[Service]", f"Slice={scope.slice_name(owner_uid)}", f"KillSignal={stop_signal}"]
     lines += [f"TimeoutStopSec={_seconds(timeout_stop_usec)}"]
+    lines += [f"ExecStartPost={AWAIT} {container}"] if awaited else []
+    lines += ["IPAccounting=yes"] if counted else []
     if restart.policy != NO:  # systemd has no number of tries; at this pace it never gives up by itself
         lines += [f"Restart={ON_FAILURE if restart.policy == ON_FAILURE else ALWAYS}", "RestartSec=2s"]
     properties = scope.limit_properties(limits) + (scope.device_properties(devices) if devices is not None else [])
@@ -73,6 +79,13 @@ def _assignments(name: str, value: Any, limits: Limits) -> Iterator[tuple[str, s
             yield name, limits.cpu_set_mems
         case ("CPUQuotaPerSecUSec", int(usec)):
             yield "CPUQuota", "" if usec == INFINITY else f"{usec / 10_000:.2f}%"
+        case ("IPAddressAllow", _):
+            yield name, " ".join(limits.ip_address_allow)
+        case ("IPAddressDeny", _):
+            yield name, " ".join(limits.ip_address_deny)
+        case ("SocketBindDeny", _):
+            for ports in limits.socket_bind_deny:
+                yield name, ports
         case (_, list(pairs)):
             for path, what in pairs:
                 yield name, f"{path} {what}"

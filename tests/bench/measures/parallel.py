@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bench import command
@@ -24,15 +25,17 @@ def measure(peers: Sequence[Peer], runs: int) -> Iterator[Row]:
     yield Row("parallel", f"{COUNT} times /bin/true at once, to the last's end", "per s",
               in_turn(peers, rounds, _commands), more_is_better=True)  # fmt: skip
     yield Row("parallel", f"{COUNT} starts asked of the service at once", "per s",
-              in_turn(peers, rounds, _calls), more_is_better=True)  # fmt: skip
+              in_turn(peers, rounds, partial(_calls, bridged=False)), more_is_better=True)  # fmt: skip
+    yield Row("parallel", f"{COUNT} starts on a bridge asked of the service at once", "per s",
+              in_turn(peers, rounds, partial(_calls, bridged=True)), more_is_better=True)  # fmt: skip
 
 
 def _commands(peer: Peer) -> float:
     return COUNT / command.seconds_of_all([peer.true() for _ in range(COUNT)])
 
 
-def _calls(peer: Peer) -> float | None:
-    service = peer.service()
+def _calls(peer: Peer, *, bridged: bool) -> float | None:
+    service = peer.service(bridged=bridged)
     if not service:
         return None
     with service:

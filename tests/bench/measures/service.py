@@ -23,17 +23,27 @@ END = {"mctl": "... and WaitContainer", "docker": "... and wait"}
 
 
 def measure(peers: Sequence[Peer], runs: int) -> Iterator[Row]:
-    bursts = Bursts()
+    bursts, connected = Bursts(), Bursts()
     with ExitStack() as stack:
-        opened = {peer.name: service for peer in peers if (service := peer.service())}
-        services = {name: stack.enter_context(service) for name, service in opened.items()}
-        able = [peer for peer in peers if peer.name in services]
-        first = in_turn(able, runs, lambda peer: bursts.run(peer.name, services[peer.name]))
+        services, bridged = (_opened(peers, stack, bridged=bridged) for bridged in (False, True))
+
+        def run(peer: Peer) -> float:
+            if peer.name in bridged:  # side by side, so that their difference means something
+                connected.run(peer.name, bridged[peer.name])
+            return bursts.run(peer.name, services[peer.name])
+
+        first = in_turn([peer for peer in peers if peer.name in services], runs, run)
     looped = {name: Cell(tuple(bursts.starts[name]), START[name], cell.reason) for name, cell in first.items()}
     ended = {name: Cell(tuple(bursts.ends[name]), END[name], cell.reason) for name, cell in first.items()}
     yield Row("service", "start asked of the service in a loop, to the reply", "ms", looped)
+    yield Row("service", "the same on a bridge", "ms", {name: Cell(tuple(v)) for name, v in connected.starts.items()})
     yield Row("service", "start asked of the service in a loop, to its end", "ms", ended)
     yield Row("service", "start asked of the service after a rest", "ms", first)
+
+
+def _opened(peers: Sequence[Peer], stack: ExitStack, *, bridged: bool) -> dict[str, Service]:
+    opened = {peer.name: service for peer in peers if (service := peer.service(bridged=bridged))}
+    return {name: stack.enter_context(service) for name, service in opened.items()}
 
 
 class Bursts:

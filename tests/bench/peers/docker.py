@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench import command, rootfs
 from bench.docker_api import DockerApi
-from bench.peer import SLEEP, TRUE, Peer
+from bench.peer import SLEEP, TRUE, Peer, Store, published
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,9 @@ class Docker(Peer):
     def bridged(self) -> list[str] | None:
         return None if SETTINGS.exists() else ["docker", "run", "--rm", IMAGE, *TRUE]
 
+    def on_bridge(self, argv: Sequence[str], *, name: str = "", port: int = 0) -> list[str] | None:
+        return None if SETTINGS.exists() else ["docker", "run", *published(name, port), IMAGE, *argv]
+
     def listing(self) -> list[str]:
         return ["docker", "ps"]
 
@@ -51,8 +54,14 @@ class Docker(Peer):
     def execution(self, name: str) -> list[str]:
         return ["docker", "exec", name, *TRUE]
 
-    def service(self) -> DockerApi:
-        return DockerApi(IMAGE)
+    def store(self) -> Store:
+        return Store(
+            "/var/lib/docker", ("docker", "pull", "-q"), ("docker", "import"), ("docker", "rmi"),
+            ("docker", "run", "--rm", "--network=none"),
+        )  # fmt: skip
+
+    def service(self, *, bridged: bool = False) -> DockerApi | None:
+        return None if bridged and SETTINGS.exists() else DockerApi(IMAGE, "bridge" if bridged else "none")
 
     def talker(self, name: str, argv: Sequence[str], *, detached: bool) -> list[str]:
         flags = ["--network=none", "--log-driver=journald", *(["-d"] if detached else [])]

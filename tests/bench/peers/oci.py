@@ -65,6 +65,11 @@ class Oci(Peer):
         config.write_text(json.dumps(spec))
 
 
+class Own(Oci):
+    name = "mctl-oci"
+    program = "mctl-oci"
+
+
 class Crun(Oci):
     name = "crun"
     program = "crun"

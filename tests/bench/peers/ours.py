@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bench import command
 from bench.bus import Bus
 from bench.figures import OURS
-from bench.peer import SLEEP, TRUE, Peer
+from bench.peer import SLEEP, TRUE, Peer, Store, published
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,9 @@ class Ours(Peer):
     def bridged(self) -> list[str]:
         return ["mctl", "run", "--rm", str(self.rootfs.directory), *TRUE]
 
+    def on_bridge(self, argv: Sequence[str], *, name: str = "", port: int = 0) -> list[str]:
+        return ["mctl", "run", "-q", *published(name, port), str(self.rootfs.directory), *argv]
+
     def listing(self) -> list[str]:
         return ["mctl", "ps"]
 
@@ -42,8 +45,14 @@ class Ours(Peer):
     def execution(self, name: str) -> list[str]:
         return ["mctl", "exec", name, *TRUE]
 
-    def service(self) -> Bus:
-        return Bus(self.rootfs)
+    def store(self) -> Store:
+        return Store(
+            "/var/lib/mctl", ("mctl", "pull", "-q", "--tls-verify=false"), ("mctl", "import"), ("mctl", "rmi"),
+            ("mctl", "run", "--rm", *ALONE),
+        )  # fmt: skip
+
+    def service(self, *, bridged: bool = False) -> Bus:
+        return Bus(self.rootfs, bridged=bridged)
 
     def talker(self, name: str, argv: Sequence[str], *, detached: bool) -> list[str]:
         flags = ["-d"] if detached else []

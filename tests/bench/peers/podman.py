@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import command, rootfs
-from bench.peer import SLEEP, TRUE, Peer
+from bench.peer import SLEEP, TRUE, Peer, Store, published
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +49,9 @@ class Podman(Peer):
     def bridged(self) -> list[str]:
         return [*self._podman(), "run", "--network=bridge", *self._run, "--rm", IMAGE, *TRUE]
 
+    def on_bridge(self, argv: Sequence[str], *, name: str = "", port: int = 0) -> list[str]:
+        return [*self._podman(), "run", "--network=bridge", *self._run, *published(name, port), IMAGE, *argv]
+
     def listing(self) -> list[str]:
         return [*self._podman(), "ps"]
 
@@ -60,6 +63,12 @@ class Podman(Peer):
 
     def talker(self, name: str, argv: Sequence[str], *, detached: bool) -> list[str]:
         return self._runs(*(["-d"] if detached else []), "--log-driver=journald", "--name", name, IMAGE, *argv)
+
+    def store(self) -> Store:
+        return Store(
+            "/var/lib/containers", ("podman", "pull", "-q", "--tls-verify=false"), ("podman", "import", "-q"),
+            ("podman", "rmi"), tuple(self._runs("--rm")),
+        )  # fmt: skip
 
     def wait(self, name: str) -> None:
         # It polls: by default every 250 ms, which would be added to its time.

@@ -69,6 +69,11 @@ class Mctl:
     def service_pid(self) -> int:
         return int(self.shell("systemctl show -P MainPID mctld.service").text)
 
+    def kill_service(self) -> None:
+        """What is asked next is asked of the next one: the bus has seen this one go."""
+        pid = self.service_pid()
+        self.shell(f"kill -9 {pid}; while [ -e /proc/{pid} ]; do sleep 0.02; done")
+
     def journal(self, *matches: str) -> list[dict[str, Any]]:
         """Entries after the journal has taken in all that was written."""
         self.shell("journalctl --sync")
@@ -110,7 +115,7 @@ def images(mctl: Mctl) -> Iterator[Mctl]:
     containers = mctl("ps", "-a", "-q").text.split()
     if containers:
         mctl("rm", "-f", "-v", *containers)
-    found = json.loads(mctl("images", "--json").stdout)
+    found = json.loads(mctl("images", "-a", "--json").stdout)
     if found:
         mctl("rmi", "-f", *{image["Id"] for image in found})
     assert settled(mctl) == ""
@@ -120,7 +125,7 @@ def images(mctl: Mctl) -> Iterator[Mctl]:
 def settled(mctl: Mctl) -> str:
     """What is still there of layers that were made in vain or removed, when the service has had its time."""
     look = f"ls {STORE}/making {STORE}/trash | grep -v :"
-    wait = f'for i in $(seq 100); do [ -z "$({look})" ] && break; sleep 0.1; done'
+    wait = f'for i in $(seq 500); do [ -z "$({look})" ] && break; sleep 0.1; done'
     return mctl.shell(f"{wait}; {look}; true").text.strip()
 
 

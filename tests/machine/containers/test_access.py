@@ -44,6 +44,16 @@ def test_what_polkit_allows_works(mctl: Mctl) -> None:
 
 
 @pytest.mark.usefixtures("alice_may_create")
+def test_ones_own_go_by_their_ids_too(mctl: Mctl) -> None:
+    """Also for whom an id that is none looks like the name of somebody else's."""
+    made = mctl.run("sleep", "1000", options=["-d"], rootfs=ALICE, user="alice").text.strip()
+    assert mctl("exec", made[:12], "echo", "inside", user="alice").text == "inside\n"
+    mctl("stop", "-t", "0", made[:4], user="alice")
+    assert mctl("rm", made, user="alice").text == f"{made}\n"
+    assert mctl("rm", "--no-ask-password", made, user="alice", check=False).returncode == 1
+
+
+@pytest.mark.usefixtures("alice_may_create")
 def test_her_files_are_roots_inside_and_no_others_are(mctl: Mctl) -> None:
     mctl.shell(f"cd {ALICE}; echo secret > roots; chmod 600 roots; echo hers > hers; chown alice hers")
     script = "stat -c %u /hers /roots; cat /hers; cat /roots"

@@ -44,7 +44,6 @@ def test_busctl_shows_everything(mctl: Mctl) -> None:
 
 
 def test_changes_are_told_to_those_who_subscribe(mctl: Mctl) -> None:
-    monitor = "timeout 10 busctl monitor org.mctl1 > /tmp/all 2>/dev/null & sleep 0.7; "
     subscriber = (
         "import sys; sys.path.append('/usr/lib/python3/dist-packages')\n"
         "from jeepney import DBusAddress, new_method_call\n"
@@ -54,22 +53,24 @@ def test_changes_are_told_to_those_who_subscribe(mctl: Mctl) -> None:
         "DBusAddress('/org/mctl1', 'org.mctl1', 'org.mctl1.Manager'), 'Subscribe'))\n"
         "print('ready', flush=True)\n"
         "import time\n"
-        "end = time.time() + 6\n"
+        "end = time.time() + 20\n"
         "while time.time() < end:\n"
-        "    m = c.receive(timeout=6)\n"
+        "    m = c.receive(timeout=20)\n"
         "    f = m.header.fields\n"
         "    print(f.get(3), m.body, flush=True)\n"
         "    if f.get(3) == 'InterfacesRemoved': break\n"
     )
     mctl.shell(f"cat > /tmp/subscriber.py <<'END'\n{subscriber}END\n")
     mctl.shell(
-        f"{monitor}python3 /tmp/subscriber.py > /tmp/told & sleep 1; "
-        f"mctl run --rm --name told {mctl.rootfs} true; sleep 1"
+        "timeout 60 busctl monitor org.mctl1 > /tmp/all 2> /tmp/monitor & python3 /tmp/subscriber.py > /tmp/told & "
+        "i=0; until grep -q Monitoring /tmp/monitor && grep -q ready /tmp/told; do "
+        "i=$((i+1)); [ $i -lt 200 ] || exit 1; sleep 0.1; done; "
+        f"mctl run --rm --name told {mctl.rootfs} true; wait $!; kill %1"
     )
     told = mctl.shell("cat /tmp/told").text
     for expected in ("InterfacesAdded", "'starting'", "'running'", "'exited'", "ContainerExited", "InterfacesRemoved"):
         assert expected in told, told
-    assert "PropertiesChanged" in mctl.shell("cat /tmp/all; rm /tmp/all /tmp/told /tmp/subscriber.py").text
+    assert "PropertiesChanged" in mctl.shell("cat /tmp/all; rm /tmp/all /tmp/monitor /tmp/told /tmp/subscriber.py").text
 
 
 def test_the_service_is_activated_by_the_first_call(mctl: Mctl) -> None:

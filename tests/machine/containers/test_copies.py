@@ -43,13 +43,16 @@ def test_nobody_but_root_reaches_the_copy(mctl: Mctl, overlaid: str) -> None:
     assert found.returncode != 0
 
 
+GONE = 'for i in $(seq 300); do [ -z "$(ls /run/small)" ] && break; sleep 0.1; done; ls /run/small'
+
+
 @pytest.mark.nspawn
 def test_a_full_disk_leaves_no_part_of_a_copy(mctl: Mctl, overlaid: str) -> None:
     mctl.shell("mkdir /run/small && mount -t tmpfs -o size=200k,mode=700 small /run/small")
     mctl.shell("mount --bind /run/small /var/lib/mctl/containers")
     try:
         result = mctl.run("true", rootfs=overlaid, options=["--rm"], check=False)
-        left = mctl.shell("ls /run/small").text
+        left = mctl.shell(GONE).text
     finally:
         mctl.shell("umount /var/lib/mctl/containers /run/small && rmdir /run/small")
     assert result.returncode == 125

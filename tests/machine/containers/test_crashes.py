@@ -22,17 +22,18 @@ CREATE = ("store:Store.add", "copies:Copies.keep")
 START = (
     "lifecycle.start:start", "runtime.launch:Spawner.spawn", "systemd.journal:publish", "lifecycle.start:_attach_scope",
     "systemd.manager:Manager.start_transient", "lifecycle.resources:prepare", "lifecycle.networks:Networks.attach",
-    "runtime.launch:Stage.begin", "runtime.launch:Stage.finish", "lifecycle.container:Container._must_become",
+    "runtime.launch:Stage.begin", "runtime.launch:Stage.finish", "lifecycle.running:Running._must_become",
 )  # fmt: skip
 STOP = (
-    "lifecycle.container:Container._signal", "lifecycle.container:Container.conclude",
-    "lifecycle.container:Container._settle", "runtime.launch:Spawner.forget", "lifecycle.networks:Networks.detached",
+    "lifecycle.running:Running._signal", "lifecycle.running:Running.conclude",
+    "lifecycle.running:Running._settle", "runtime.launch:Spawner.forget", "lifecycle.networks:Networks.detached",
 )  # fmt: skip
 REMOVE = (
     "lifecycle.container:Container._forget", "store:Store.remove", "copies:Copies.drop",
     "lifecycle.registry:Registry._remove",
 )  # fmt: skip
-STEPS = (*CREATE, *START, *STOP, *REMOVE)
+JOIN, LEAVE, AMEND = "lifecycle.networks:Networks._join", "lifecycle.networks:Networks._leave", "store:Store.amend"
+STEPS = (*CREATE, *START, *STOP, *REMOVE, JOIN, LEAVE, AMEND)
 CASES = [
     *(("create", step) for step in CREATE),
     *(("start", step) for step in START),
@@ -93,6 +94,45 @@ def test_it_is_fully_there_or_fully_gone(crashing: None, mctl: Mctl, verb: str, 
         mctl("start", "web")
     assert mctl("exec", "web", "echo", "alive").text == "alive\n"
     mctl("rm", "-f", "web")
+
+
+@pytest.mark.allow_journal(r".*")
+@pytest.mark.parametrize(
+    ("verb", "step"),
+    [("connect", f"{JOIN}<"), ("connect", f"{JOIN}>"), ("connect", f"{AMEND}>"),
+     ("disconnect", f"{AMEND}<"), ("disconnect", f"{LEAVE}<"), ("disconnect", f"{LEAVE}>")],
+)  # fmt: skip
+def test_a_network_is_wholly_connected_or_not_at_all(crashing: None, mctl: Mctl, verb: str, step: str) -> None:
+    mctl("network", "create", "front")
+    mctl.run("sleep", "1000", options=["-d", "--name", "web", "-p", "8080:80"])
+    if verb == "disconnect":
+        mctl("network", "connect", "front", "web")
+    mctl.shell(f"echo '{step}' > /run/mctl-crash-at")
+    network = {"connect": "front", "disconnect": "bridge"}[verb]  # by which it has its way out, and its port
+    mctl("network", verb, network, "web", check=False)
+    assert mctl.shell("cat /run/mctl-crash-at", check=False).returncode, "the step was never reached"
+    check_connections(mctl)
+    if (network in mctl.properties("web")["Networks"]) is (verb == "disconnect"):
+        mctl("network", verb, network, "web")
+        check_connections(mctl)
+    mctl("rm", "-f", "web")
+    mctl("network", "rm", "front")
+
+
+def check_connections(mctl: Mctl) -> None:
+    """What is known of it is what it has, inside and outside, and its port is published there."""
+    told = mctl.properties("web")
+    assert [network for network, _, _ in told["Addresses"]] == told["Networks"]
+    assert len(mctl("exec", "web", "ls", "/sys/class/net").text.split()) == 1 + len(told["Networks"])
+    assert len(mctl.shell("ip -o link | grep -o ': mctl[0-9a-f]\\{10\\}'").text.split()) == 2 * len(told["Networks"])
+    inside = mctl("exec", "web", "ip", "addr").text
+    for _, address, address6 in told["Addresses"]:
+        assert f"inet {address}/" in inside
+        assert f"inet6 {address6}/" in inside
+        mctl.shell(f"busybox ping -c 1 -W 10 {address} && busybox ping -c 1 -W 10 {address6}")
+    gateway = told["Addresses"][0][1].rpartition(".")[0]
+    assert f"default via {gateway}.1 " in mctl("exec", "web", "ip", "route").text
+    assert f"{told['Addresses'][0][1]} . 80" in mctl.shell("nft list map inet mctl any4").text
 
 
 ATTACH_DEAD = """

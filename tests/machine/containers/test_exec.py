@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from machine.containers.test_recovery import KILLED, kill_service
+from machine.containers.test_recovery import KILLED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -280,7 +280,7 @@ def test_what_runs_is_found_again_and_what_has_ended_is_remembered(web: Web) -> 
     assert web.wait(ended) == ["exited", "4"]
     names = ("PID", "Command", "User", "Container", "State")
     before = [web.of(runs, name) for name in names]
-    kill_service(web.mctl)
+    web.mctl.kill_service()
     assert web.wait(ended) == ["exited", "4"]
     assert [web.of(runs, name) for name in names] == before
     web.mctl("rm", "-f", "web")
@@ -311,3 +311,12 @@ def test_it_counts_for_the_limits(mctl: Mctl) -> None:
     assert mctl("exec", "tight", "sh", "-c", "x=$(yes)", check=False, timeout=120).returncode == 137
     assert mctl.properties("tight")["State"] == "running"
     mctl("rm", "-f", "tight")
+
+
+def test_a_hundred_megabytes_go_in_and_out_as_they_are(web: Web) -> None:
+    """Through pipes; what run prints would all be in the journal too, so of that only the way in."""
+    make = "head -c 104857600 /dev/urandom > /srv/much; sha256sum < /srv/much"
+    digest = web.mctl.shell(make, timeout=120).text
+    for command in ("mctl exec -i web cat | sha256sum", f"mctl run -i --rm {web.mctl.rootfs} sha256sum"):
+        assert web.mctl.shell(f"cat /srv/much | {command}", timeout=300).text == digest, command
+    web.mctl.shell("rm /srv/much")

@@ -171,7 +171,7 @@ def test_a_weight_for_disks_is_in_force_or_refused(mctl: Mctl) -> None:
     """Where the kernel has neither io.cost nor bfq there is nobody to heed it."""
     result = mctl.run("cat", "/sys/fs/cgroup/io.weight", options=["--rm", "--blkio-weight", "1000"], check=False)
     if result.returncode:
-        assert "could not enforce IOWeight" in result.stderr.decode()
+        assert "could not enforce --io-weight" in result.stderr.decode()
     else:
         assert result.text == "default 10000\n"
 
@@ -208,7 +208,7 @@ def test_limits_change_while_it_runs_and_stay(mctl: Mctl) -> None:
 def test_a_change_that_cannot_be_changes_nothing(mctl: Mctl) -> None:
     mctl.run("sleep", "1000", options=["-d", "--name", "web", "--memory", "64m", "--pids", "9"])
     for words, sentence in (
-        (["--memory-high", "65m", "--pids", "5"], "MemoryHigh 68157440 is above MemoryMax 67108864"),
+        (["--memory-high", "65m", "--pids", "5"], "--memory-high 68157440 is above --memory 67108864"),
         (["--pids", "5", "--cpuset", "0-7"], "processor 2 is not there: this host has 0-1"),
         (["--pids", "5", "--io-read-bps", "/dev/no:1m"], "the device /dev/no cannot be found"),
         (["--pids", "5", "--io-read-bps", "/dev/null:1m"], "/dev/null is not a block device"),

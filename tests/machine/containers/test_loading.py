@@ -16,6 +16,29 @@ if TYPE_CHECKING:
     from .conftest import Mctl
 
 PLACE = "/srv/archives"
+# One more layer for saved.tar, which names no directory that it has something in.
+ADD_LAYER = """
+import hashlib, io, json, pathlib, tarfile
+def tar(**files):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as made:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            made.addfile(entry, io.BytesIO(data))
+    return out.getvalue()
+with tarfile.open("saved.tar") as saved:
+    there = {m.name: saved.extractfile(m).read() for m in saved if m.isreg()}
+(manifest,) = json.loads(there.pop("manifest.json"))
+configuration = json.loads(there.pop(manifest["Config"]))
+layer = tar(**{"tmp/note": b"hello", "root/note": b"secret", "new/note": b""})
+configuration["rootfs"]["diff_ids"].append("sha256:" + hashlib.sha256(layer).hexdigest())
+there = {name: there[name] for name in manifest["Layers"]}
+manifest |= {"Config": "c.json", "RepoTags": ["more:1"], "Layers": [*manifest["Layers"], "more.tar"]}
+there |= {"c.json": json.dumps(configuration).encode(), "more.tar": layer}
+there["manifest.json"] = json.dumps([manifest]).encode()
+pathlib.Path("more-image.tar").write_bytes(tar(**there))
+"""
 
 
 @pytest.fixture
@@ -40,6 +63,14 @@ def archives(busybox: Mctl) -> Iterator[Mctl]:
 def test_archives_of_others_run(archives: Mctl, how: str) -> None:
     assert "Loaded image: example.org/box:2\n" in archives.shell(f"set -e; cd {PLACE}; {how}").text
     assert archives("run", "--rm", "example.org/box:2", "echo", "alive").text == "alive\n"
+
+
+def test_directories_that_a_layer_does_not_name_stay_as_they_are(archives: Mctl) -> None:
+    archives.shell(f"cd {PLACE}; python3 -c '{ADD_LAYER}'")
+    archives("load", "-i", f"{PLACE}/more-image.tar")
+    shown = archives("run", "--rm", "--network", "none", "more:1", "stat", "-c", "%a", "/tmp", "/root", "/new").text
+    assert shown.split() == ["1777", "700", "755"]
+    assert "ok" in archives("image", "check", "more:1").text
 
 
 def test_several_images_of_one_archive(archives: Mctl) -> None:

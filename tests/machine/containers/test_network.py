@@ -57,10 +57,24 @@ def test_containers_and_host_reach_each_other_whatever_becomes_of_the_service(mc
             assert answer(mctl, "client", address) == f"hello from server{turn}"
             assert mctl.shell(f"busybox nc -w 3 {address} 7 </dev/null").text == f"hello from server{turn}\n"
         assert mctl.run("sh", "-c", "nc -w 3 172.20.0.1 77", options=["--rm", "-q"]).text == "hello from the host\n"
-        mctl.shell(f"kill -9 {mctl.service_pid()}")
+        mctl.kill_service()
         assert addresses(mctl, f"server{turn}") == served
         assert answer(mctl, "client", served[0]) == f"hello from server{turn}"
     mctl.shell("kill $(cat /run/answer); pkill -f 'busybox nc -l -p 77'; rm /run/answer", check=False)
+
+
+def test_a_fixed_ipv6_address(mctl: Mctl) -> None:
+    """It answers there, whatever its IPv4 address; nobody else gets it, and the errors name what was typed."""
+    prefix = json.loads(mctl("network", "inspect", "bridge").text)["Subnet6"].removesuffix("/64")
+    assert serve(mctl, "a", "--ip", "172.20.99.7", "--ip6", f"{prefix}BEEF") == ("172.20.99.7", f"{prefix}beef")
+    assert answer(mctl, "client", f"{prefix}beef") == "hello from a"
+    for address, sentence in ((f"{prefix}beef", "is in use"), (f"{prefix}1", "is not one that network 'bridge' gives")):
+        refused = mctl.run("true", options=["--rm", "--ip6", address], check=False)
+        assert refused.returncode == 125
+        assert sentence in refused.stderr.decode()
+        assert address in refused.stderr.decode()
+    mctl("rm", "-f", "a")
+    mctl.run("true", options=["--rm", "--ip6", f"{prefix}beef"])
 
 
 def test_an_address_is_kept_until_the_container_is_removed(mctl: Mctl) -> None:
@@ -85,6 +99,8 @@ def test_an_address_is_kept_until_the_container_is_removed(mctl: Mctl) -> None:
         (["--ip", "172.21.0.9"], ["172.21.0.9", "172.20.0.2 to 172.20.255.254"]),
         (["--ip", "172.20.0.1"], ["172.20.0.1", "172.20.0.2 to 172.20.255.254"]),
         (["--ip", "::1"], ["--ip", "'::1'"]),
+        (["--ip6", "172.20.0.9"], ["--ip6", "'172.20.0.9'"]),
+        (["--network", "none", "--ip6", "fd00::9"], ["--ip6", "fd00::9", "needs a network"]),
     ],
 )
 def test_what_cannot_be(mctl: Mctl, options: list[str], words: list[str]) -> None:
@@ -103,13 +119,25 @@ def test_a_subnet_that_the_host_uses_is_refused(mctl: Mctl) -> None:
     mctl.shell("ip link delete uplink")
     assert result.returncode == 125
     assert "has a route to 172.20.128.0/17 (uplink)" in result.stderr.decode()
+    assert "set DefaultSubnet= in mctld.conf(5)" in result.stderr.decode()
     mctl.run("true", options=["--rm"])
+
+
+def test_another_default_subnet(mctl: Mctl) -> None:
+    setting = "mkdir -p /etc/mctl; printf '[Network]\\nDefaultSubnet=10.200.0.0/24\\n' >/etc/mctl/mctld.conf"
+    mctl("network", "rm", "bridge")
+    mctl.shell(f"{setting}; systemctl restart mctld.service")
+    found = mctl.run("ip", "route", options=["--rm", "-q"]).text
+    mctl("network", "rm", "bridge")
+    mctl.shell("rm /etc/mctl/mctld.conf; systemctl restart mctld.service")
+    assert "default via 10.200.0.1 dev eth0" in found
+    assert "172.20." in mctl.run("ip", "route", options=["--rm", "-q"]).text
 
 
 @pytest.mark.allow_journal(KILLED)
 def test_a_link_that_a_crash_has_left_behind_is_removed(mctl: Mctl) -> None:
     mctl.shell("ip link add mctl0123456789 type veth peer name mctlabcdef0123")
-    mctl.shell(f"kill -9 {mctl.service_pid()}")
+    mctl.kill_service()
     mctl.run("true", options=["--rm"])
     assert "mctl0123456789" not in mctl.shell("ip link").text
 

@@ -15,10 +15,6 @@ TICKING = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done"
 KILLED = r"mctld\.service: (Failed with result 'signal'|Main process exited.*)"
 
 
-def kill_service(mctl: Mctl) -> None:
-    mctl.shell(f"kill -9 {mctl.service_pid()}")
-
-
 def ticks_unbroken(mctl: Mctl, name: str) -> None:
     lines = [int(line) for line in mctl("logs", name).text.split()]
     assert lines == list(range(len(lines)))
@@ -32,7 +28,7 @@ def test_containers_are_found_again(mctl: Mctl) -> None:
         mctl.run("sh", "-c", TICKING, options=["-d", "--name", name])
     before = {name: mctl.properties(name) for name in names}
     time.sleep(0.5)
-    kill_service(mctl)
+    mctl.kill_service()
     assert {name: mctl.properties(name) for name in names} == before
     time.sleep(0.5)
     for name in names:
@@ -42,17 +38,28 @@ def test_containers_are_found_again(mctl: Mctl) -> None:
 @pytest.mark.allow_journal(KILLED)
 def test_the_name_is_back_on_its_own(mctl: Mctl) -> None:
     mctl("ps")
-    kill_service(mctl)
+    mctl.kill_service()
     deadline = time.monotonic() + 5
     while mctl.shell("busctl --no-pager list | grep -q '^org.mctl1 .* mctld '", check=False).returncode:
         assert time.monotonic() < deadline, "the bus name has not come back"
         time.sleep(0.05)
 
 
+@pytest.mark.allow_journal("belongs to another process")
+def test_a_second_service_changes_nothing(mctl: Mctl) -> None:
+    mctl.run("sleep", "1000", options=["-d", "--name", "web"])
+    before = mctl.service_pid()
+    refused = mctl.shell("/usr/libexec/mctld 2>&1", check=False)
+    assert (refused.returncode, "the name org.mctl1 belongs to another process" in refused.text) == (1, True)
+    assert mctl("exec", "web", "echo", "still there").text == "still there\n"
+    assert mctl.service_pid() == before
+    mctl("rm", "-f", "web")
+
+
 @pytest.mark.allow_journal(KILLED)
 def test_an_end_after_the_restart_is_reported(mctl: Mctl) -> None:
     mctl.run("sh", "-c", "sleep 2; exit 9", options=["-d", "--name", "later"])
-    kill_service(mctl)
+    mctl.kill_service()
     answer = mctl.shell("busctl call org.mctl1 /org/mctl1 org.mctl1.Manager WaitContainer s later").text
     assert answer.split() == ["si", '"exited"', "9"]
 
@@ -72,7 +79,7 @@ def test_attached_output_goes_on_into_the_journal(mctl: Mctl, name: str, end: st
     command = f"(mctl run --name {name} {mctl.rootfs} sh -c '{script}'; echo status $?) > /tmp/watched & sleep 1"
     mctl.shell(command)
     mctl.shell(end.format(mctl.service_pid()))
-    mctl.shell(f"busctl call org.mctl1 /org/mctl1 org.mctl1.Manager WaitContainer s {name}")
+    mctl("wait", name, check=False)
     assert [int(e["MESSAGE"]) for e in mctl.journal(f"CONTAINER_NAME={name}")] == list(range(1, 61))
     time.sleep(0.5)
     assert mctl.shell("tail -n 1 /tmp/watched; rm /tmp/watched").text == "status 4\n"
@@ -175,3 +182,30 @@ def test_systemd_waits_for_as_long_as_the_container_may_take(mctl: Mctl, before:
     mctl.shell(before)
     mctl.shell("systemctl stop mctl-slow.scope")
     assert (mctl.properties("slow")["ExitHow"], mctl.properties("slow")["ExitStatus"]) == ("exited", 5)
+
+
+TAKE_PID = """
+for try in $(seq 500); do
+    echo $(({0} - 1)) > /proc/sys/kernel/ns_last_pid
+    sleep 1000 < /dev/null > /dev/null 2>&1 &
+    [ $! = {0} ] && echo $! > /sys/fs/cgroup/system.slice/cgroup.procs && exit 0
+    kill $!
+done
+exit 1
+"""
+
+
+@pytest.mark.allow_journal(r"mctl-spawner\.service: .*", r"mctld\.service: .*", r"spawner", r"conclude .* failed")
+def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(mctl: Mctl) -> None:
+    """While nobody of us lived to hold it, the kernel gave it away (ns_last_pid, proc_sys_kernel(5))."""
+    mctl.run("sleep", "1000", options=["-d", "--name", "web", "--restart", "no"])
+    pid = mctl.properties("web")["MainPID"]
+    mctl.shell("systemctl kill -s KILL mctl-spawner.service; systemctl stop mctl-spawner.socket mctl-spawner mctld")
+    mctl.shell(f"kill -9 {pid}; while kill -0 {pid} 2>/dev/null; do sleep 0.05; done")
+    mctl.shell(TAKE_PID.format(pid))
+    mctl.shell("systemctl reset-failed; systemctl start mctl-spawner.socket")
+    found = mctl.properties("web")
+    assert (found["State"], found["MainPID"]) == ("exited", 0)
+    assert mctl("kill", "web", check=False).returncode != 0
+    mctl("rm", "-f", "web")
+    mctl.shell(f"kill -0 {pid}; kill -9 {pid}")

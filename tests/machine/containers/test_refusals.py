@@ -44,7 +44,8 @@ def test_a_run_that_cannot_be(mctl: Mctl, argv: list[str], status: int, words: l
     assert text.count("\n") == 1
     assert "Traceback" not in text
     assert mctl("ps", "-a", "-q").text == ""
-    assert mctl.shell("ls /var/lib/mctl/containers").text == ""
+    left = "ls /var/lib/mctl/containers"
+    assert mctl.shell(f'for i in $(seq 300); do [ -z "$({left})" ] && break; sleep 0.1; done; {left}').text == ""
 
 
 def test_a_name_is_taken(mctl: Mctl) -> None:

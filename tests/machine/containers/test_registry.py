@@ -21,6 +21,7 @@ BOX = f"{REGISTRY}/team/box:1"
 PASSWORD = b"open sesame\n"
 PLACE = "/srv/registry"
 CERTIFICATES = f"/etc/containers/certs.d/{REGISTRY}"
+SERVE = f"systemd-run -q --unit=test-registry docker-registry serve {PLACE}/config.yml"
 SET_UP = f"""
 set -e
 mkdir -p {PLACE} {CERTIFICATES}; chmod 755 {PLACE}; cd {PLACE}
@@ -34,7 +35,7 @@ storage: {{filesystem: {{rootdirectory: {PLACE}/data}}}}
 http: {{addr: "127.0.0.1:5443", tls: {{certificate: {PLACE}/cert, key: {PLACE}/key}}}}
 auth: {{htpasswd: {{realm: test, path: {PLACE}/htpasswd}}}}
 X
-systemd-run -q --unit=test-registry docker-registry serve {PLACE}/config.yml
+{SERVE}
 """
 HOSTILE = "127.0.0.1:5001"
 WAIT = "for i in $(seq 100); do (exec 3<>/dev/tcp/{}) 2> /dev/null && exit 0; sleep 0.1; done; exit 1"
@@ -62,7 +63,8 @@ def hostile(images: Mctl) -> Iterator[Mctl]:
 
 def nothing_left(mctl: Mctl) -> None:
     assert settled(mctl) == ""
-    assert mctl.shell("ls /run/mctl").text.split() == ["network", "seccomp", "spawner.sock", "staging"]
+    there = set(mctl.shell("ls /run/mctl").text.split())
+    assert there <= {"health", "names.sock", "network", "seccomp", "spawner.sock", "staging"}
     assert mctl.shell(UNITS).text == ""
 
 
@@ -116,7 +118,8 @@ def test_when_it_is_fetched(registry: Mctl) -> None:
         assert registry("run", "--rm", BOX, "echo", "old").text == "old\n"
         changed = registry("run", "--rm", "--pull", "always", BOX, "echo", "new", check=False)
         assert changed.returncode == 127  # it has no echo
-        assert registry("run", "nginx", check=False).stderr.decode().endswith("as in docker.io/library/nginx\n")
+        short = registry("run", "nginx", check=False).stderr.decode()
+        assert "as in docker.io/library/nginx; where none can be reached, `mctl import --busybox`" in short
         assert b"names no registry" in registry("pull", "nginx", check=False).stderr
     finally:
         registry.shell("rm -r /run/containers")
@@ -132,6 +135,27 @@ def test_what_has_not_changed_is_not_fetched_again(registry: Mctl) -> None:
     registry("rmi", BOX)
     lost = registry("pull", "--creds", "alice", BOX, stdin=PASSWORD, check=False)  # under that name it is unknown now
     assert (lost.returncode, b"could not pull" in lost.stderr) == (1, True)
+    nothing_left(registry)
+
+
+def test_by_digest(registry: Mctl) -> None:
+    """As other tools name what they have tested: pulled, run, listed and removed under that name alone."""
+    pushed = registry("push", "--creds", "alice", "busybox", f"{REGISTRY}/team/box:2", stdin=PASSWORD).text.strip()
+    name = f"{REGISTRY}/team/box@{pushed}"
+    assert registry("run", "--rm", "--creds", "alice", name, "echo", "it", stdin=PASSWORD).text == "it\n"
+    assert registry("run", "--rm", f"{REGISTRY}/team/box:any@{pushed}", "echo", "there").text == "there\n"
+    assert json.loads(registry("image", "inspect", name).stdout)["Names"] == ["busybox:latest", name]
+    assert f"{REGISTRY}/team/box  @{pushed[:19]}" in registry("images").text
+    registry("rmi", "busybox")
+    with_tags = "tar -xO manifest.json | grep -c team/box"
+    assert registry.shell(f"mctl save {name} | {with_tags} || true").text == "0\n"
+    for words in (("tag", name, f"x@{pushed}"), ("push", name, name)):
+        refused = registry(*words, check=False)
+        assert (refused.returncode, b"is not a name of an image" in refused.stderr) == (1, True)
+    wrong = registry("pull", "--creds", "alice", name[:-4] + "0000", stdin=PASSWORD, check=False)
+    assert (wrong.returncode, b"could not pull" in wrong.stderr) == (1, True)
+    registry("rmi", name)
+    assert registry("images", "-q").text == ""
     nothing_left(registry)
 
 
@@ -201,14 +225,15 @@ def test_one_transfer_for_all_who_ask(hostile: Mctl) -> None:
     """Of three who wait two leave: it goes on. With the last it ends."""
     since = hostile.shell("date +%s.%N").text.strip()
     script = f"""
-        pull="env --default-signal=INT mctl pull --tls-verify=false {HOSTILE}/slow"
-        for i in 1 2 3; do $pull 2> /dev/null & waiting="$waiting $!"; done
-        for i in $(seq 100); do pgrep -x skopeo > /dev/null && break; sleep 0.1; done
-        sleep 0.5
-        set -- $waiting
-        kill -INT $1 $2; wait $1 $2
+        env --default-signal=INT mctl pull --tls-verify=false {HOSTILE}/slow 2> /dev/null & pulling=$!
+        until pgrep -x skopeo > /dev/null; do sleep 0.1; done
+        ask="busctl --json=short call org.mctl1 /org/mctl1 org.mctl1.Manager PullImage sa{{sv}}t"
+        for i in 1 2; do
+            job=$($ask {HOSTILE}/slow 1 VerifyTLS b false 0 | sed 's/.*"\\(.*\\)".*/\\1/')
+        done
+        for i in 1 2; do busctl call org.mctl1 $job org.mctl1.Job Cancel t 0; done
         echo units $({UNITS} | wc -l)
-        kill -INT $3; wait $3
+        kill -INT $pulling; wait $pulling
         echo units $({UNITS} | wc -l)
     """
     assert hostile.machine.run(["bash", "-mc", script]).text == "units 1\nunits 0\n"

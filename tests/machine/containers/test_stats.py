@@ -32,6 +32,22 @@ def test_who_works_and_who_rests(mctl: Mctl) -> None:
         assert found["idle"]["TasksCurrent"] == 1
 
 
+def test_what_goes_over_the_hosts_network_is_told_of_its_processes(mctl: Mctl) -> None:
+    """As a scope and as a service."""
+    make = f"head -c {SENT} /dev/zero >/tmp/file"
+    for port, name in ((7101, "scope"), (7102, "service")):
+        fetch = f"until wget -q -O /tmp/copy http://127.0.0.1:{port}/file; do sleep 0.1; done"
+        script = f"{make}; httpd -p 127.0.0.1:{port} -h /tmp; {fetch}; echo done; sleep 1000"
+        mctl("create", "--name", name, "--network", "host", mctl.rootfs, "sh", "-c", script)
+    mctl("enable", "service")
+    mctl("start", "scope", "service")
+    mctl.shell("for i in scope service; do until mctl logs $i | grep -q done; do sleep 0.1; done; done", timeout=60)
+    for told in once(mctl, "scope", "service").values():
+        for way in ("Received", "Sent"):
+            assert 2 * SENT > told[f"Network{way}Bytes"] > SENT
+            assert told[f"Network{way}Bytes"] > told[f"Network{way}Packets"] > 10
+
+
 def test_what_goes_over_the_network_is_told_from_inside(mctl: Mctl) -> None:
     serve = f"head -c {SENT} /dev/zero > /tmp/file; httpd -f -p 80 -h /tmp"
     mctl.run("sh", "-c", serve, options=["-d", "--name", "server"])
@@ -42,3 +58,5 @@ def test_what_goes_over_the_network_is_told_from_inside(mctl: Mctl) -> None:
     found = once(mctl)
     assert found["client"]["NetworkReceivedBytes"] > SENT > found["client"]["NetworkSentBytes"]
     assert found["server"]["NetworkSentBytes"] > SENT > found["server"]["NetworkReceivedBytes"]
+    for end in found.values():
+        assert end["NetworkReceivedBytes"] > end["NetworkReceivedPackets"] > 10 < end["NetworkSentPackets"]

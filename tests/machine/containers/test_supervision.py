@@ -42,8 +42,9 @@ def becomes(mctl: Mctl, name: str, **wanted: Any) -> dict[str, Any]:
     return found
 
 
-def kill_service(mctl: Mctl) -> None:
-    mctl.shell(f"kill -9 {mctl.service_pid()}")
+def crash(mctl: Mctl, name: str) -> None:
+    """Nobody has asked for it."""
+    mctl.shell(f"kill -9 {mctl.properties(name)['MainPID']}")
 
 
 def entries(mctl: Mctl, name: str, message: str) -> list[dict[str, Any]]:
@@ -54,7 +55,7 @@ def test_what_is_killed_comes_back_with_all_that_it_was(mctl: Mctl) -> None:
     options = ["-d", "--name", "web", "--restart", "always", "--memory-high", "max", "-e", "A=b"]
     mctl.run("sh", "-c", f"echo $A >> /kept; {PATIENT}", options=options)
     before = mctl.properties("web")
-    mctl("kill", "web")
+    crash(mctl, "web")
     after = becomes(mctl, "web", State="running", RestartCount=1)
     assert after["MainPID"] != before["MainPID"]
     assert after["Addresses"] == before["Addresses"]
@@ -64,6 +65,16 @@ def test_what_is_killed_comes_back_with_all_that_it_was(mctl: Mctl) -> None:
     assert (ended["MCTL_EXIT_HOW"], ended["MCTL_EXIT_STATUS"]) == ("killed", "9")
     assert len(entries(mctl, "web", RESTARTING)) == 1
     assert [entry["MCTL_RESTARTS"] for entry in entries(mctl, "web", STARTED)] == ["0", "1"]
+
+
+def test_who_kills_it_wants_it_to_stay_so(mctl: Mctl) -> None:
+    options = ["-d", "--init", "--restart", "always"]
+    for name, sent, after in (("hard", "KILL", "exited"), ("soft", "TERM", "exited"), ("hup", "HUP", "running")):
+        mctl.run("sleep", "1000", options=[*options, "--name", name])
+        mctl("kill", "-s", sent, name)
+        becomes(mctl, name, State=after, RestartCount=int(after == "running"))
+    time.sleep(0.5)
+    assert [mctl.properties(name)["State"] for name in ("hard", "soft", "hup")] == ["exited", "exited", "running"]
 
 
 @pytest.mark.allow_journal(r"has been started again 2 times, as often as it may be \(on-failure:2\)")
@@ -116,12 +127,12 @@ def test_the_policy_goes_on_when_the_service_is_killed(mctl: Mctl) -> None:
     time.sleep(1.5)
     before = becomes(mctl, "waits", State="restarting")
     for _ in range(3):
-        kill_service(mctl)
+        mctl.kill_service()
         mctl.shell("sleep 0.3")
     after = becomes(mctl, "waits", State="restarting")
     assert before["RestartCount"] <= after["RestartCount"] <= before["RestartCount"] + 1
     assert becomes(mctl, "runs", State="running")["RestartCount"] == 0
-    mctl("kill", "runs")
+    crash(mctl, "runs")
     becomes(mctl, "runs", State="running", RestartCount=1)
     assert mctl.properties("stopped")["State"] == "exited"
 
@@ -140,7 +151,7 @@ def test_a_stop_that_the_service_did_not_survive_is_still_a_stop(mctl: Mctl) -> 
     mctl.run("sh", "-c", "trap 'sleep 2; exit 5' TERM; while :; do sleep 0.05; done",
              options=["-d", "--name", "web", "--restart", "always"])  # fmt: skip
     mctl.shell("mctl stop -t 60 web & sleep 0.5")
-    kill_service(mctl)
+    mctl.kill_service()
     found = becomes(mctl, "web", State="exited")
     assert (found["ExitStatus"], found["RestartCount"]) == (5, 0)
     time.sleep(1)
@@ -152,7 +163,7 @@ def test_a_start_that_cannot_be_backs_off_and_succeeds_when_it_can(mctl: Mctl) -
     mctl.shell("cp -a /srv/root /srv/going")
     mctl.run("sh", "-c", PATIENT, rootfs="/srv/going", options=["-d", "--name", "web", "--restart", "always"])
     mctl.shell("mv /srv/going /srv/gone")
-    mctl("kill", "web")
+    crash(mctl, "web")
     time.sleep(3)
     found = becomes(mctl, "web", State="restarting")
     assert 2 <= found["RestartCount"] <= 6
@@ -197,7 +208,7 @@ def test_it_is_also_where_pid_1_does_not_ask_the_service(mctl: Mctl, script: str
         name = f"web{number}"
         mctl.run("sh", "-c", script, options=["-d", "--init", "--name", name, "--restart", "always"])
         mctl.shell(f"systemctl restart mctld.service; systemctl start mctl-{name}.scope")  # a job that says nothing
-        mctl("kill", name)
+        crash(mctl, name)
         becomes(mctl, name, State="running", RestartCount=1)
         mctl.shell("systemctl restart mctld.service")
         mctl.shell(f"systemctl stop mctl-{name}.scope")
@@ -309,8 +320,11 @@ def test_checks_go_on_when_the_service_is_killed_and_nothing_is_left_of_the_old_
     mctl("exec", "web", "touch", "/tmp/hang")
     until(lambda: mctl.shell(PROBES, check=False).text == "1\n")
     mctl("exec", "web", "rm", "/tmp/hang")
-    kill_service(mctl)
-    assert mctl.properties("web")["Health"] == "healthy"
+    known = mctl.properties("web")["HealthLog"]
+    assert known
+    mctl.kill_service()
+    found = mctl.properties("web")
+    assert (found["Health"], found["HealthLog"][: len(known)]) == ("healthy", known)
     until(lambda: mctl.shell(PROBES, check=False).text == "0\n")
     until(lambda: mctl.properties("web")["HealthLog"])
     assert mctl.properties("web")["Health"] == "healthy"

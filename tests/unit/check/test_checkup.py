@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from dbus_next.signature import Variant
-from systemd import journal
 
+from mctld import chronicle
 from mctld.errors import ADVICE, MctlError, SpawnerUnavailable
 from mctld.lifecycle.check import checkup, promises
 from mctld.lifecycle.check.checkup import Checkup
@@ -27,23 +27,23 @@ NAMES = [
     "cgroup.io", "cgroup.pids", "cgroup.io.weight",
     "swap", "cgroup.devices", "seccomp", "idmap", "overlay", "store", "space", "systemd",
     "spawner", "polkit", "journal", "journal.storage", "network.bridge", "network.nftables", "network.forwarding",
+    "network.names",
     "lsm", "dmesg", "tiocsti",
 ]  # fmt: skip
 
 
 class FakeSpawner:
-    outdated = False
+    understands = True
 
     def __init__(self, *, there: bool) -> None:
         self.there = there
         self.asked = 0
 
-    async def connect(self) -> dict[str, int]:
+    async def answer(self) -> None:
         self.asked += 1
         await asyncio.sleep(0)
         if not self.there:
             raise SpawnerUnavailable("mctl-spawner.service cannot be reached")
-        return {}
 
     async def user_namespace(self, _ids: object) -> int:
         raise MctlError(f"no more namespaces; {ADVICE}")
@@ -54,8 +54,13 @@ class FakeStore:
         return "wrong # of entries in index"
 
 
+class FakeNetworks:
+    async def examine_names(self) -> tuple[str, dict[str, str]]:
+        return "", {"172.20.0.1": "Address already in use"}
+
+
 class FakeMachinery:
-    store = FakeStore()
+    store, networks = FakeStore(), FakeNetworks()
 
     def __init__(self, directory: Path, *, spawner: bool) -> None:
         self.settings = Settings(state_directory=str(directory))
@@ -71,6 +76,9 @@ class FakeBus:
         assert (member, signature, interface) == ("Get", "ss", "org.freedesktop.DBus.Properties")
         if destination == "org.freedesktop.PolicyKit1":
             raise MctlError("Unit polkit.service is masked.")
+        if body == ["org.freedesktop.systemd1.Unit", "ActiveState"]:
+            assert path == "/org/freedesktop/systemd1/unit/mctl_2dnames_2esocket"
+            return [Variant("s", "active")]
         assert (path, list(body)) == ("/org/freedesktop/systemd1", ["org.freedesktop.systemd1.Manager", "Version"])
         return [Variant("s", "257")]
 
@@ -105,6 +113,7 @@ def test_all_ask_once_and_a_silent_peer_is_a_finding(tmp_path: Path) -> None:
     assert found["idmap"].verdict is Verdict.UNKNOWN
     assert found["store"].found.endswith("state.db: wrong # of entries in index")
     assert found["cgroup"].verdict is Verdict.MISSING
+    assert found["network.names"].found == "port 53 of 172.20.0.1: Address already in use"
 
 
 @pytest.mark.usefixtures("untried")
@@ -151,7 +160,7 @@ def test_what_is_lacking_is_noted_once_and_only_then(monkeypatch: pytest.MonkeyP
     sent: list[tuple[str, dict[str, Any]]] = []
     found = [Finding("userns", Verdict.WARNING, "", ""), Finding("kernel", Verdict.OK, "", "")]
     monkeypatch.setattr(promises, "findings", lambda _host: found)
-    monkeypatch.setattr(journal, "send", lambda text, **fields: sent.append((text, fields)))
+    monkeypatch.setattr(chronicle, "send", lambda text, **fields: sent.append((text, fields)))
     promises.note_lacking()
     assert sent == []
     found += [Finding(name, Verdict.MISSING, "", "") for name in ("cgroup.io", "seccomp")]

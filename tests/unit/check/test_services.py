@@ -113,3 +113,12 @@ def test_forwarding_is_read(tmp_path: Path) -> None:
     for text, on in (("0\n", False), ("1\n", True)):
         file.write_text(text)
         assert network.read_forwarding(host) == Forwarding(on=on, writable=True)
+
+
+def test_names() -> None:
+    assert network.names("", {}).verdict is Verdict.OK
+    silent = network.names("mctl-names.socket is inactive", {})
+    assert (silent.verdict, "mctl-names.socket is inactive" in silent.found) == (Verdict.WARNING, True)
+    taken = network.names("", {"172.20.0.1": "Address already in use", "10.90.0.1": "Permission denied"})
+    assert taken.verdict is Verdict.WARNING
+    assert taken.found == "port 53 of 10.90.0.1: Permission denied; port 53 of 172.20.0.1: Address already in use"

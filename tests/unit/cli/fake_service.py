@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 INFINITY = 2**64 - 1
 NAME_FLAGS = 4  # DBUS_NAME_FLAG_DO_NOT_QUEUE
 SIGNATURES = {
+    "Can": "as",
     "Check": "",
     "Get": "ss",
     "CreateContainer": "sa{sv}t",
@@ -125,6 +126,7 @@ class FakeService:
         self.log = b""
         self.stats: list[list[dict[str, tuple[str, Any]]]] = [[]]
         self.version = VERSION
+        self.answers: dict[str, tuple[str, str, str]] = {}  # by method; yes to all others
         self.findings: list[dict[str, tuple[str, str]]] = []
         self.late = 0.0  # seconds by which output follows
         self.warnings: list[str] = []
@@ -195,7 +197,10 @@ class FakeService:
 
     def _find(self, text: str) -> Container:
         for container in self.containers.values():
-            if text == container.properties["Name"][1] or container.properties["Id"][1].startswith(text):
+            if text == container.properties["Name"][1]:
+                return container
+        for container in self.containers.values():
+            if container.properties["Id"][1].startswith(text):
                 return container
         raise Refused("org.mctl1.Error.NoSuchContainer", f"no container {text}")
 
@@ -275,6 +280,10 @@ class FakeService:
         status = container.process.wait()
         ended = container.ended or (("killed", -status) if status < 0 else ("exited", status))
         self.send(new_method_return(message, "si", ended))
+
+    def Can(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        allowed = ("yes", "org.mctl1.manage-own", "polkit allows it")
+        return "a{s(sss)}", ({method: self.answers.get(method, allowed) for method in message.body[0]},)
 
     def Check(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         del message

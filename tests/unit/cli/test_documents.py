@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mctl import VERSION
-from mctl.parser import COMMON, GLOBAL, VERBS, load
+from mctl.abilities import METHODS
+from mctl.parser import ALIASES, COMMON, GLOBAL, GROUPS, VERBS, load
 
 if TYPE_CHECKING:
     from unit.cli.fake_service import FakeService
@@ -44,7 +45,7 @@ def section(verb: str) -> str:
     found = re.findall(r"^\.SS mctl ([^\n]*)\n(.*?)(?=^\.S[SH])", text, re.MULTILINE | re.DOTALL)
     parts = {max((v for v in VERBS if heading.startswith(f"{v} ")), key=len): body for heading, body in found}
     body: str = parts[verb]
-    return body + (parts["run"] if verb in ("create", "update") else "")
+    return body + (parts["run"] if verb in ("build", "create", "update") else "")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -109,6 +110,48 @@ def test_bash_offers_verbs_and_values(environment: dict[str, str]) -> None:
     assert complete(environment, "run", "--rm", "--name", "x", "/us") == ["/usr"]
     assert complete(environment, "run", "/", "/bin/s") == []
     assert complete(environment, "image", "i") == ["import", "inspect"]
+    assert complete(environment, "system", "p") == ["prune"]
+    assert complete(environment, "container", "st") == ["start", "stats", "stop"]
+    assert "--volumes" in complete(environment, "container", "rm", "--v")
+
+
+def words_of(text: str, begin: str, end: str) -> set[str]:
+    found = text.partition(begin)[2].partition(end)[0].split()
+    assert found, begin
+    return set(found)
+
+
+def verbs_at_first() -> set[str]:
+    return {verb.split()[0] for verb in (*VERBS, *GROUPS)} | {"help"}
+
+
+def test_bash_has_every_verb(environment: dict[str, str]) -> None:
+    assert set(complete(environment, "")) == verbs_at_first()
+    assert set(complete(environment, "help", "")) == verbs_at_first() - {"help"}
+
+
+@pytest.mark.parametrize("group", sorted(GROUPS))
+def test_every_completion_has_every_verb_of_a_group(environment: dict[str, str], group: str) -> None:
+    known = {words.split()[1] for words in (*VERBS, *ALIASES) if words.startswith(f"{group} ")}
+    assert set(complete(environment, group, "")) == known
+    fish, zsh = ((COMPLETIONS / file).read_text() for file in ("mctl.fish", "_mctl"))
+    assert words_of(fish, f"-n '__mctl_is {group}' -a '", "'") == known
+    assert words_of(zsh.replace("\\\n", ""), f"{group}) _values verb ", ";;") == known
+
+
+def test_every_completion_has_what_can_knows() -> None:
+    bash, fish, zsh = ((COMPLETIONS / file).read_text() for file in ("mctl.bash", "mctl.fish", "_mctl"))
+    assert words_of(bash, "__mctl_verbs() { # that are done to a container\n    echo '", "'") == set(METHODS)
+    assert words_of(fish, "'__mctl_is can who-can why-not' -a '", "'") == set(METHODS)
+    assert words_of(zsh, "local done='", "'") == set(METHODS)
+
+
+def test_fish_and_zsh_have_every_verb() -> None:
+    fish, zsh = ((COMPLETIONS / file).read_text() for file in ("mctl.fish", "_mctl"))
+    assert set(re.findall(r"-n __mctl_no_verb -a ([\w-]+)", fish)) == verbs_at_first()
+    listed = zsh.partition("verbs=(\n")[2].partition("\n    )")[0]
+    assert set(re.findall(r"^ *'([\w-]+):", listed, re.MULTILINE)) == verbs_at_first()
+    assert words_of(fish, "-n '__mctl_is help' -a '", "'") == verbs_at_first() - {"help"}
 
 
 def test_bash_offers_live_names(environment: dict[str, str], service: FakeService) -> None:

@@ -37,6 +37,18 @@ def test_status(name: str, status: int) -> None:
     assert failure(name, "x", status=125).status == status
 
 
+@pytest.mark.parametrize(
+    ("sentence", "advice"),
+    [
+        ("there is no network 'x'", "; `mctl network ls` lists them"),
+        ("there is no volume 'x'", "; `mctl volume ls` lists them"),
+        ("there is no exec 'x'", ""),
+    ],
+)
+def test_what_is_not_there_is_listed_elsewhere(sentence: str, advice: str) -> None:
+    assert str(failure(FREEDESKTOP + "UnknownObject", sentence, status=1)) == sentence + advice
+
+
 def test_unknown_error_is_named() -> None:
     assert str(failure("com.example.Unheard", "something", status=1)) == "something (com.example.Unheard)"
     assert "com.example.Unheard" in str(failure("com.example.Unheard", "", status=1))

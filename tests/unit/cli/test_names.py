@@ -3,11 +3,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mctl.names import escape, is_name, looks_like_id, path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from unit.cli.conftest import Result
+    from unit.cli.fake_service import FakeService
+
 
 
 @pytest.mark.parametrize(
@@ -62,3 +71,12 @@ def test_no_names(text: str) -> None:
 def test_ids(text: str, expected: bool) -> None:  # noqa: FBT001
     assert looks_like_id(text) is expected
     assert not looks_like_id("wxyz")
+
+
+@pytest.mark.parametrize("words", [("exec", "wbe", "true"), ("stop", "wbe"), ("inspect", "wbe"), ("logs", "wbe")])
+def test_who_mistypes_a_name_is_told_the_likely_one(
+    mctl: Callable[..., Result], service: FakeService, words: tuple[str, ...]
+) -> None:
+    service.add("web", State=("s", "running"))
+    service.add("database", State=("s", "running"))
+    assert b"there is no container 'wbe' that you may see (did you mean web?)" in mctl(*words).stderr

@@ -14,9 +14,17 @@ from hypothesis import strategies as st
 
 from mctl.commands.ps import listing, status
 from mctl.failures import UsageError
-from mctl.output import INFINITY, as_text, printable, render, span, table, to_json, write_all
+from mctl.output import INFINITY, as_text, fields_of, printable, render, span, table, to_json, write_all
 from mctl.parser import Arguments
 from mctl.visible import Escaper
+
+
+@pytest.mark.parametrize(
+    ("template", "named"),
+    [("", set()), ("a", set()), ("{{.Name}}\\t{{ json .Labels.team }}", {"Name", "Labels"}), ("{{json .}}", {""})],
+)
+def test_what_a_template_names(template: str, named: set[str]) -> None:
+    assert fields_of(template) == named
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,9 @@ def test_scan_refuses(words: list[str], message: str) -> None:
         (["stat"], "did you mean stats"),
         (["strt"], "did you mean start"),
         (["--bogus", "ps"], "unknown option --bogus"),
+        (["image"], "image needs a verb of its own: build, check, history,"),
+        (["system", "dff"], "unknown verb 'system dff'"),
+        (["login", "docker.io"], "unknown verb 'login'; `skopeo login REGISTRY` writes the file"),
         (["help", "xyzzy"], "unknown verb 'xyzzy'; `mctl help`"),
     ],
 )
@@ -98,12 +101,12 @@ def test_aliases() -> None:
         assert find_verb(alias.split()).name == name
 
 
-@pytest.mark.parametrize("words", [["help"], ["--help"], ["-h"], ["--version"]])
+@pytest.mark.parametrize("words", [["help"], ["--help"], ["-h"], ["--version"], ["version"]])
 def test_overview(words: list[str]) -> None:
     request = find_verb(words)
     assert request.verb is None
     text = overview(request)
-    assert text.startswith("mctl 0.") if words == ["--version"] else all(verb in text for verb in VERBS)
+    assert text.startswith("mctl 0.") if "version" in words[0] else all(verb in text for verb in VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -58,6 +58,17 @@ def test_those_that_are_named(mctl: Mctl, busy: FakeService) -> None:
     assert (found["Name"], found["CPU"], found["NetworkSentBytes"]) == ("web", "150.0", None)
 
 
+def test_also_those_that_do_not_run(mctl: Mctl, busy: FakeService) -> None:
+    """Nothing is counted of them, which is not 0. A name that is not there at all is an error all the same."""
+    busy.add("idle")
+    result = mctl("stats", "-a", "--no-stream", "--interval=100", "idle", "web", "nope")
+    assert (result.returncode, b"no container 'nope' that you may see" in result.stderr) == (1, True)
+    _, idle, web = result.stdout.decode().splitlines()
+    assert idle.split()[:-1] == ["idle", "-", "-", "/", "-", "-", "-", "/", "-", "-", "/", "-", "-"]
+    assert web.split()[:2] == ["web", "150.0"]
+    assert mctl("stats", "--no-stream", "--interval=100", "idle").returncode == 1
+
+
 def test_templates(mctl: Mctl, busy: FakeService) -> None:
     found = mctl("stats", "--no-stream", "--interval=100", "--format", "{{.Name}} {{.MemPerc}} {{.BlockIO}}", "web")
     assert found.stdout == b"web 25.0 0 B / 5.0 MiB\n"

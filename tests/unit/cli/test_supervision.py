@@ -110,6 +110,17 @@ def test_wait_prints_statuses_in_order(mctl: Mctl, service: FakeService) -> None
     assert (done.stdout, done.stderr, done.returncode) == (b"7\n0\n137\n", b"", 0)
 
 
+def test_wait_in_json(mctl: Mctl, service: FakeService) -> None:
+    for name, script in (("slow", "sleep 0.1; exit 7"), ("killed", "kill -9 $$")):
+        assert mctl("run", "-d", "--name", name, "/", "sh", "-c", script).returncode == 0
+    done = mctl("wait", "--json", "slow", "nope", "killed")
+    assert json.loads(done.stdout) == [
+        {"Name": "slow", "ExitHow": "exited", "ExitStatus": 7},
+        {"Name": "killed", "ExitHow": "killed", "ExitStatus": 9},
+    ]
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+
+
 def test_wait_says_what_has_no_status(mctl: Mctl, service: FakeService) -> None:
     assert mctl("run", "-d", "--name", "lost", "/", "true").returncode == 0
     assert mctl("run", "-d", "--name", "found", "/", "false").returncode == 0
@@ -122,6 +133,14 @@ def test_wait_says_what_has_no_status(mctl: Mctl, service: FakeService) -> None:
     service.errors["WaitContainer"] = [Refused("org.freedesktop.DBus.Error.AccessDenied", "no")]
     assert mctl("wait", "found").returncode == 1
     assert mctl("wait").returncode == 125
+
+
+@pytest.mark.parametrize("error", ["org.freedesktop.DBus.Error.NoReply", "org.mctl1.Error.Cancelled"])
+def test_wait_goes_on_when_the_service_is_restarted(mctl: Mctl, service: FakeService, error: str) -> None:
+    mctl("run", "-d", "--name", "slow", "/", "sh", "-c", "exit 4")
+    service.errors["WaitContainer"] = [Refused(error)] * 2
+    done = mctl("wait", "slow")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"4\n", b"")
 
 
 EVENT = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mctl.commands import ps
 from unit.cli.conftest import LAUNCHER
 from unit.cli.fake_service import INFINITY, Refused, is_interactive
 
@@ -34,6 +35,18 @@ def test_create(mctl: Mctl, service: FakeService) -> None:
     assert (member, body[0], body[2], flags) == ("CreateContainer", "web", 0, 0)
     assert body[1]["MemoryMax"] == ("t", 64 << 20)
     assert body[1]["Command"] == ("as", ["sh", "-c", "x"])
+
+
+@pytest.mark.parametrize("words", [["stop"], ["exec"], ["inspect"]])
+def test_ids_are_looked_up_before_they_are_taken_for_names(mctl: Mctl, service: FakeService, words: list[str]) -> None:
+    """Who may not see others' containers is refused at the path of a name that is none, and told nothing."""
+    made = service.add("web", "abcd12")
+    result = mctl(*words, "abcd12", *(["true"] if words == ["exec"] else []))
+    assert result.returncode == 0, result.stderr
+    path, member, *_ = service.calls[0]
+    assert (path, member) == ("/org/mctl1", "GetContainer")
+    assert {path for path, member, *_ in service.calls[1:]} <= {made.path, "/org/mctl1/exec/e1"}
+    assert all(flags == 0 for *_, flags in service.calls)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +153,12 @@ def test_ps(mctl: Mctl, service: FakeService) -> None:
     ("words", "asked"),
     [
         (["--json"], {"States": ("as", ["starting", "running", "paused", "stopping", "restarting", "unreadable"])}),
-        (["-a", "--format={{.Name}}"], {}),
+        ([], {"States": ("as", list(ps.ACTIVE)), "Properties": ("as", list(ps.IN_TABLE))}),
+        (["-a"], {"Properties": ("as", [*ps.IN_TABLE, *ps.OF_ENDED])}),
+        (["-f", "state=exited"], {"States": ("as", ["exited"]), "Properties": ("as", [*ps.IN_TABLE, *ps.OF_ENDED])}),
+        (["-a", "--format={{.Names}} {{.Labels.team}} {{.State}}"],
+         {"Properties": ("as", sorted({*ps.IN_TABLE, *ps.OF_ENDED, "Labels"}))}),
+        (["-a", "--format={{json .}}"], {}),
         (["-aq"], {"Properties": ("as", ["Id", "CreateTimestamp"])}),
         (["-f", "name=web", "--filter=name=db", "-a", "--json"], {"Names": ("as", ["web", "db"])}),
         (["-f", "label=team", "--filter=label=tier=front", "-aq", "--json"],

@@ -7,12 +7,14 @@ import gzip
 import os
 import shutil
 import subprocess
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mctld.images import bounds
 from mctld.images.assembly import Assembly
 from mctld.images.refusal import Refusal
 from unit.images.tars import archive, directory, header, link, member, pax, symlink
@@ -65,6 +67,21 @@ def test_the_same_again(bench: Bench, name: str) -> None:
     assert digest(bench) == made.diff_id
 
 
+def test_one_that_ends_with_its_last_byte(bench: Bench) -> None:
+    """As umoci's insert leaves it; only where a digest has proved that nothing is missing."""
+    data = archive(member(b"x", b"y" * 700))[: 512 + 700]
+    for cut_off in (data[:-1], data + b"\0"):
+        with pytest.raises(Refusal, match="cut off"):
+            bench.unpack(cut_off, end_required=False)
+        (bench.tree / "x").unlink()
+    with pytest.raises(Refusal, match="cut off"):
+        bench.unpack(data)
+    (bench.tree / "x").unlink()
+    made = bench.unpack(data, end_required=False)
+    assert (bench.tree / "x").read_bytes() == b"y" * 700
+    assert (assembled(bench), digest(bench)) == (data, made.diff_id)
+
+
 def test_sparse_files(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> None:
     place = tmp_path_factory.mktemp("sparse")
     with open(place / "f", "wb") as file:
@@ -75,6 +92,41 @@ def test_sparse_files(bench: Bench, tmp_path_factory: pytest.TempPathFactory) ->
     data = subprocess.run(command, capture_output=True, check=True).stdout
     bench.unpack(data)
     assert assembled(bench) == data
+
+
+def sparse(path: bytes, parts: int) -> bytes:
+    """A file of as many pieces, one byte each."""
+    numbers = (parts, *(number for each in range(parts) for number in (2 * each, 1)))
+    table = b"".join(b"%d\n" % number for number in numbers)
+    table += bytes(-len(table) % 512)
+    described = {"GNU.sparse.major": b"1", "GNU.sparse.minor": b"0", "GNU.sparse.name": path}
+    described["GNU.sparse.realsize"] = b"%d" % (2 * parts)
+    return pax(**described) + member(b"x", table + b"a" * parts)
+
+
+def test_pieces_of_files_take_no_memory(bench: Bench) -> None:
+    """A small archive may have 65,536 pieces of a file, and paths of 4,095 bytes."""
+    deep = b"/".join(bytes([letter]) * 200 for letter in b"abcdefghij")
+    data = archive(sparse(deep + b"/f", 3000), member(b"g", b"1"), sparse(deep + b"/h", 3000), member(b"g", b"2"))
+    made = bench.unpack(data)
+    tracemalloc.start()
+    try:
+        assert digest(bench) == made.diff_id
+        assert tracemalloc.get_traced_memory()[1] < 6000 * len(deep) // 2
+    finally:
+        tracemalloc.stop()
+
+
+def test_paths_of_pieces_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "SEGMENT_PATHS", 300)
+    with pytest.raises(Refusal, match="'ff' have too many pieces: their paths may have 300 bytes in all"):
+        bench.unpack(archive(sparse(b"f", 150), sparse(b"ff", 76)))
+
+
+def test_what_is_replaced_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "REPLACED_PATHS", 8)
+    with pytest.raises(Refusal, match="replaces too much of its own up to 'four': their paths may have 8 bytes"):
+        bench.unpack(archive(*[member(b"four", b"x")] * 4))
 
 
 NAME = st.sampled_from([b"a", b"b", b"a/b", b"a/b/c", b"b/a", b"ab"])

@@ -7,11 +7,12 @@ import gzip
 import lzma
 import os
 import stat
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mctld.images import bounds
+from mctld.images import bounds, unpacking
 from mctld.images.refusal import Refusal
 from unit.images.tars import BLOCK, END, archive, directory, header, link, member, pax, record, symlink
 
@@ -249,3 +250,19 @@ def test_replaced_directories_are_counted(bench: Bench, monkeypatch: pytest.Monk
     monkeypatch.setattr(bounds, "REPLACED_DIRECTORIES", 3)
     with pytest.raises(Refusal, match="replaces more than 3 directories"):
         bench.unpack(archive(*[directory(b"d"), member(b"d", b"x")] * 5))
+
+
+def test_the_last_inodes_are_not_for_images(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at while a layer grows: empty files take no bytes."""
+    looks = iter([1_000_000, 3_000])
+
+    def statvfs(_: object) -> SimpleNamespace:
+        return SimpleNamespace(
+            f_bavail=1 << 40, f_blocks=1 << 40, f_frsize=4096, f_files=1_000_000, f_favail=next(looks)
+        )
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    monkeypatch.setattr(unpacking, "ENTRIES_EVERY", 10)
+    with pytest.raises(Refusal, match="hold 3000 more files: the last 50000 are not for images"):
+        bench.unpack(archive(*(member(b"f%d" % n, b"") for n in range(20))))
+    assert len(list(bench.tree.iterdir())) == 10

@@ -21,6 +21,7 @@ from mctld.images.layers import Layers
 from mctld.images.refusal import Refusal
 from mctld.images.saving import digest_of_layer, save
 from mctld.images.sink import GivenUp, Sink
+from mctld.images.skeleton import Writer
 from mctld.images.unpacking import Unpacking
 from mctld.reference import Reference
 from unit.images.tars import archive, directory, member
@@ -63,8 +64,22 @@ def unpacked(layers: Layers, data: bytes) -> Layer:
         found = Unpacking(stream.read, roots[0], roots[1], skeleton.write, end_required=True).run()
     for root in roots:
         os.close(root)
-    layers.finish({found.diff_id: made})
+    layers.finish({found.diff_id: (made, found.diff_id)})
     return Layer(found.diff_id, found.size, found.entries, found.has_root)
+
+
+def test_a_digest_that_is_only_claimed_gets_nobody_anothers_layer(layers: Layers) -> None:
+    """As a child would that an archive has taken over."""
+    theirs = unpacked(layers, ARCHIVES[0])
+    assert unpacked(layers, ARCHIVES[0]) == theirs  # who brings the same is believed
+    made = layers.begin()
+    for name in ("tree", "replaced"):
+        os.mkdir(f"{made}/{name}")
+    with open(f"{made}/skeleton", "wb") as skeleton:
+        Writer(skeleton.write).close()
+    with pytest.raises(Refusal, match="is another one"):
+        layers.finish({theirs.diff_id: (made, theirs.diff_id)})
+    assert os.listdir(f"{layers.path(theirs.diff_id)}/tree") == ["d"]
 
 
 def saved(image: Image, layers: Layers) -> bytes:

@@ -17,6 +17,8 @@ from . import cgroups, hardening, identities, kernel, network, promises, service
 from .host import Host
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ...systemd.manager import Bus
     from ..machinery import Machinery
     from .finding import Finding
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 PATIENCE = 5.0  # seconds that others may take to answer
 PAUSE = 0.25  # seconds between two checks: every user may ask for one, and each makes namespaces
 SYSTEMD = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "Version")
+NAMES = (
+    "org.freedesktop.systemd1", "/org/freedesktop/systemd1/unit/mctl_2dnames_2esocket",
+    "org.freedesktop.systemd1.Unit", "ActiveState",
+)  # fmt: skip
 POLKIT = (
     "org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",
     "org.freedesktop.PolicyKit1.Authority", "BackendVersion",
@@ -38,6 +44,7 @@ class Answers:
     polkit: tuple[str | None, str]
     spawner: str  # failure
     outdated: bool
+    names: tuple[str, Mapping[str, str]]  # failure; why it cannot listen, by address
     namespace: str | None  # why there is no user namespace, empty where there is one, None where nobody could be asked
 
 
@@ -72,16 +79,23 @@ class Checkup:
         spawner = await self._ask_spawner()
         failure, namespace = await self._user_namespace() if not spawner else (None, None)
         systemd, polkit = await asyncio.gather(self._version(SYSTEMD), self._version(POLKIT))
-        answers = Answers(systemd, polkit, spawner, self._machinery.spawner.outdated, failure)
+        names = await self._ask_name_server()
+        answers = Answers(systemd, polkit, spawner, not self._machinery.spawner.understands, names, failure)
         return await asyncio.to_thread(judge, self._host, self._machinery, answers, namespace)
 
     async def _ask_spawner(self) -> str:
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._machinery.spawner.connect()
+                await self._machinery.spawner.answer()
         except (MctlError, TimeoutError) as error:
             return str(error) or "it does not answer"
         return ""
+
+    async def _ask_name_server(self) -> tuple[str, Mapping[str, str]]:
+        state, failure = await self._version(NAMES)
+        if state != "active":
+            return f"mctl-names.socket is {state}" if state else failure, {}
+        return await self._machinery.networks.examine_names()
 
     async def _user_namespace(self) -> tuple[str, int | None]:
         try:
@@ -108,7 +122,7 @@ def judge(host: Host, machinery: Machinery, answers: Answers, namespace: int | N
         *of_kernel(host, answers.namespace),
         *of_storage(host, machinery, tried),
         *of_services(host, answers),
-        *of_network(host),
+        *of_network(host, answers),
         *of_hardening(host),
     )
 
@@ -151,12 +165,13 @@ def of_services(host: Host, answers: Answers) -> list[Finding]:
     ]
 
 
-def of_network(host: Host) -> list[Finding]:
+def of_network(host: Host, answers: Answers) -> list[Finding]:
     tried = trial.network()
     return [
         network.bridge(tried.bridge),
         network.nftables(tried.nft),
         network.forwarding(network.read_forwarding(host)),
+        network.names(*answers.names),
     ]
 
 

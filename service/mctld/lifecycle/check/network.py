@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from .finding import Finding, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .host import Host
 
 FORWARDING = "/proc/sys/net/ipv4/ip_forward"
@@ -37,6 +39,29 @@ def nftables(failure: str | None) -> Finding:
         remedy = "modprobe nf_tables; where that is no help, install a kernel that is built with CONFIG_NF_TABLES"
         return Finding("network.nftables", Verdict.WARNING, f"nft failed: {failure}", without, remedy)
     return Finding("network.nftables", Verdict.OK, "nft works", "Addresses of containers can be translated.")
+
+
+def names(failure: str, refused: Mapping[str, str]) -> Finding:
+    """`failure` of the name server to answer; why it cannot listen, by address."""
+    if failure:
+        return Finding(
+            "network.names",
+            Verdict.WARNING,
+            f"mctl-names does not answer: {failure}",
+            "Containers on a network find nobody by name.",
+            "systemctl unmask mctl-names.socket mctl-names.service; systemctl restart mctl-names.socket; "
+            "see journalctl -u mctl-names.service",
+        )
+    if refused:
+        return Finding(
+            "network.names",
+            Verdict.WARNING,
+            "; ".join(f"port 53 of {address}: {why}" for address, why in sorted(refused.items())),
+            "Containers on these networks find nobody by name.",
+            "ss -lnp sport = :53 shows whose it is: tell that one to listen on other addresses only, "
+            "as dnsmasq by bind-dynamic and except-interface=mctl*",
+        )
+    return Finding("network.names", Verdict.OK, "the name server is at hand", "Containers find each other by name.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,7 @@ from __future__ import annotations
 import os
 import uuid
 
-from systemd import journal
-
+from ... import chronicle
 from . import cgroups, hardening, identities, kernel
 from .finding import Finding, Verdict
 from .host import Host
@@ -40,9 +39,8 @@ def note_lacking() -> None:
     """One entry in the journal if the host cannot keep all promises."""
     names = [finding.name for finding in findings(Host()) if finding.verdict is Verdict.MISSING]
     if names:
-        journal.send(
+        chronicle.send(
             f"This host lacks {', '.join(names)}: `mctl check` says what that means and what to do",
             MESSAGE_ID=MESSAGE_LACKING.hex,
             PRIORITY=4,
-            SYSLOG_IDENTIFIER="mctld",
         )

@@ -111,8 +111,8 @@ def spawner(failure: str, *, outdated: bool) -> Finding:
         return Finding(
             "spawner",
             Verdict.MISSING,
-            "it is of another version of this package and the parent of containers that run",
+            "it is of another version of this package than mctld.service",
             "No container can be started; those that run go on.",
-            "stop the containers that run, then systemctl restart mctl-spawner.service mctld.service",
+            "systemctl restart mctld.service, which no running container notices",
         )
     return Finding("spawner", Verdict.OK, "it answers and is of this version", "Containers have a parent.")

@@ -20,6 +20,7 @@ from .profile import (
     KILL_PROCESS,
     KILL_THREAD,
     LOG,
+    NOTIFY,
     TRAP,
     Condition,
     Profile,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _CALL = re.compile(r"[a-zA-Z0-9_]{1,64}", re.ASCII)
 _KERNEL = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})", re.ASCII)
 
+HANDING_OVER = "sendmsg"
 _ERRNO, _TRACE = "SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"
 _ACTIONS = {
     "SCMP_ACT_KILL": KILL_THREAD,
@@ -59,7 +61,8 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}  # docker's names, where the
 class Host:
     """What includes and excludes ask about."""
 
-    def __init__(self, capabilities: frozenset[str], machine: str, release: str) -> None:
+    def __init__(self, capabilities: frozenset[str], machine: str, release: str, *, notify: bool) -> None:
+        self.notify = notify
         self.capabilities = capabilities
         self.machine = machine
         self.kernel = _version(release)
@@ -70,15 +73,21 @@ def _version(release: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def profile(text: str, capabilities: frozenset[str], machine: str, release: str) -> Profile:
-    """InvalidArgs names the place, the value and what it may be. release: the kernel's, as uname(2) has it."""
+def profile(
+    text: str, capabilities: frozenset[str], machine: str, release: str, *, notify: bool = False
+) -> Profile:
+    """InvalidArgs names the place, the value and what it may be. release: the kernel's, as uname(2) has it.
+
+    notify: somebody hands the filter's listener to a process that answers, and loads the filter with its flags.
+    """
     whole = document.read(text)
     members = whole.object(
         "defaultAction", "defaultErrnoRet", "defaultErrno", "architectures", "archMap", "flags", "listenerPath",
         "listenerMetadata", "syscalls",
     )  # fmt: skip
-    _check_flags(members)
-    host = Host(capabilities, machine, release)
+    if not notify:
+        _check_flags(members)
+    host = Host(capabilities, machine, release, notify=notify)
     return Profile(
         architectures=_architectures(members, machine),
         default=_action(members["defaultAction"], members["defaultErrno"], members["defaultErrnoRet"]),
@@ -112,9 +121,11 @@ def _architectures(members: dict[str, Value], machine: str) -> tuple[str, ...]:
     return (native[0], *(name for name in native[1:] if name in named))
 
 
-def _action(action: Value, name: Value, number: Value) -> int:
+def _action(action: Value, name: Value, number: Value, *, notify: bool = False) -> int:
     """name: of an errno, podman's way; number: of an errno, or a tracer's message."""
     kind = action.text()
+    if kind == "SCMP_ACT_NOTIFY" and notify:
+        return NOTIFY
     if kind == "SCMP_ACT_NOTIFY":
         raise action.error("mctl has no process that would answer; use SCMP_ACT_ERRNO")
     if kind == _ERRNO:
@@ -142,7 +153,9 @@ def _errno(name: Value, number: Value) -> int:
 def _rules(call: Value, host: Host) -> list[Rule]:
     members = call.object("names", "name", "action", "errnoRet", "errno", "args", "comment", "includes", "excludes")
     names = _names(call, members)
-    action = _action(members["action"], members["errno"], members["errnoRet"])
+    action = _action(members["action"], members["errno"], members["errnoRet"], notify=host.notify)
+    if action == NOTIFY and HANDING_OVER in names:
+        raise members["action"].error(f"{HANDING_OVER} hands the listener over, and nobody would answer before")
     conditions = [_condition(argument) for argument in members["args"].list()]
     if members["comment"].given:
         members["comment"].text()

@@ -7,7 +7,6 @@ exceptions become a program of their own, whose answer to what it does not decid
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import struct
@@ -41,13 +40,6 @@ NUMBER, ARCHITECTURE = 0, 4  # offsets in struct seccomp_data, linux/seccomp.h
 X32_BIT = 0x40000000
 X32_ENTRY, X86_64_ENTRY = 0x4000003E, 0xC000003E  # the first is libseccomp's own token, the kernel has only the other
 ARM_PRIVATE = 0xF0000  # __ARM_NR_BASE: cacheflush, set_tls and the like
-
-
-def library_version() -> str:
-    """Another libseccomp knows other names."""
-    version = ctypes.CDLL("libseccomp.so.2").seccomp_version
-    version.restype = ctypes.POINTER(ctypes.c_uint * 3)
-    return ".".join(str(part) for part in version().contents)
 
 
 def compile_profile(profile: Profile) -> bytes:

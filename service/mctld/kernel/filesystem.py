@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The file system behind a descriptor, known without asking it.
+
+One in user space (FUSE) belongs to a user, who could let whoever asks it wait for ever.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import stat
+import struct
+
+from .libc import Int, Pointer, function
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAMELESS = ("pipe:[", "socket:[", "anon_inode:")  # of the kernel's own; what is a path begins otherwise, proc(5)
+_MOUNTS = "/proc/self/mountinfo"
+_AT_EMPTY_PATH = 0x1000
+_AT_STATX_DONT_SYNC = 0x4000
+_SIZE = 256  # struct statx, include/uapi/linux/stat.h
+_MODE_AT, _DEVICE_AT = 28, 136
+_statx = function("statx", Int, ctypes.c_char_p, Int, ctypes.c_uint, Pointer)
+
+
+def kind(fd: int) -> str | None:
+    """Its type as of filesystems(5), or what a nameless one calls itself; None where nobody but it could tell.
+
+    A mount of another mount namespace is known by its superblock's number, or where it is memory.
+    """
+    name = os.readlink(f"/proc/self/fd/{fd}")
+    if name.startswith(NAMELESS):
+        return name.partition(":")[0]
+    mode, device = _status(fd)
+    opened = not fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_PATH
+    if opened and stat.S_ISCHR(mode):
+        return "device"  # its driver answers now; a file system of a user has none (nodev)
+    wanted = _mount_id(fd)
+    found = None
+    for identity, number, type_ in _mounts():
+        if identity == wanted:
+            return type_
+        if number == device:
+            found = type_
+    return found or ("tmpfs" if opened and _is_memory(fd) else None)
+
+
+def is_answered_for_by_a_process(fd: int) -> bool:
+    """Or may be: nobody knows."""
+    found = kind(fd)
+    return found is None or found.startswith("fuse")
+
+
+def mode(fd: int) -> int:
+    """The kind of file, fstat(2)'s st_mode as the kernel knows it: on a network's too nobody waits for a server."""
+    return _status(fd)[0]
+
+
+def connection(fd: int) -> int | None:
+    """What fusectl calls its connection, if it has one: the minor number of a file system without a device."""
+    major, minor = _status(fd)[1]
+    return None if major else minor
+
+
+def _status(fd: int) -> tuple[int, tuple[int, int]]:
+    """Mode, 0 where it is not told, and device number: nothing is asked for, so nobody is asked (fuse_getattr)."""
+    buffer = ctypes.create_string_buffer(_SIZE)
+    _statx(fd, b"", _AT_EMPTY_PATH | _AT_STATX_DONT_SYNC, 0, ctypes.addressof(buffer))
+    return struct.unpack_from("=H", buffer, _MODE_AT)[0], struct.unpack_from("=II", buffer, _DEVICE_AT)
+
+
+def _mount_id(fd: int) -> str:
+    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as stream:
+        return next((line.split()[1] for line in stream if line.startswith("mnt_id:")), "")
+
+
+def _mounts() -> Iterator[tuple[str, tuple[int, int], str]]:
+    with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as stream:
+        for line in stream:
+            identity, _, numbers, _ = line.split(" ", 3)
+            major, _, minor = numbers.partition(":")
+            yield identity, (int(major), int(minor)), line.partition(" - ")[2].split(" ", 1)[0]
+
+
+def _is_memory(fd: int) -> bool:
+    """Only shmem_file() has seals, fcntl(2)."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Threads for what touches files of users, a few for each owner: a file system may be slow, or gone, and then hold up
+every thread that looks into it. Nobody else's start shall wait for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from .alone import alone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import ExitStack
+
+WIDTH = 6  # as many as asyncio has of its own on a host with two processors
+T = TypeVar("T")
+
+
+class Lanes:
+    def __init__(self, width: int = WIDTH) -> None:
+        self._width = width
+        self._lanes: dict[int, asyncio.Semaphore] = {}
+
+    async def run(self, uid: int, work: Callable[[], T], lent: ExitStack, undo: Callable[[T], None]) -> T:
+        """What `work` returns or raises. It cannot be stopped, so nobody waits for it who is cancelled: `undo` then
+        takes what it returns, the place is free when it has ended, and what is lent to it is closed no earlier.
+        """
+        lane = self._lanes.setdefault(uid, asyncio.Semaphore(self._width))
+        with lent:
+            await lane.acquire()
+            kept = lent.pop_all()
+        task = asyncio.ensure_future(alone(work, "files"))
+        task.add_done_callback(lambda _: lane.release())
+        task.add_done_callback(lambda _: kept.close())
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(lambda done: _given_up(done, undo))
+            raise
+
+
+def _given_up(done: asyncio.Future[T], undo: Callable[[T], None]) -> None:
+    if not done.cancelled() and done.exception() is None:
+        undo(done.result())

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the units of the services must say, since PID 1's default would be wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+UNITS = Path(__file__).parents[2] / "units"
+
+
+@pytest.mark.parametrize("unit", ["mctld.service", "mctl-spawner.service", "mctl-spawner@.service", "mctl@.service"])
+def test_a_child_that_is_ended_for_want_of_memory_ends_no_service(unit: str) -> None:
+    """OOMPolicy= is stop otherwise, systemd.service(5): one archive could end what all containers depend on."""
+    assert "OOMPolicy=continue" in (UNITS / unit).read_text().splitlines()

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The examples of mctl(1), typed in their order: they work, and print what stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Mctl
+
+PAGE = Path(__file__).parents[3] / "packaging" / "man" / "mctl.1"
+BLOCK = re.compile(r"^\.EX\n(.*?)^\.EE$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^[#$] \\fB(.*)\\fP$")
+ROFF = {r"\-": "-", r"\(aq": "'", r"\(dq": '"', r"\e": "\\"}
+HERE = "/srv/manual"
+BEFORE = (  # what the reader is supposed to have: a registry's image, and a container that has failed
+    f"rm -rf {HERE} /srv/box; mkdir -p {HERE}; mctl import --busybox docker.io/library/nginx; "
+    "mkdir -p /srv/failing/bin; cp /bin/busybox /srv/failing/bin/sh; "
+    "mctl run --name failing /srv/failing sh -c 'exit 4'; true"
+)
+LIMITS = " -m 64m --cpu 0.5 --pids 50"  # machines of this kind have no controllers for
+LEAVE, END = r"\020\021", r"exit\n"  # ctrl-p ctrl-q, and what ends the shell
+
+
+def examples() -> list[tuple[list[str], list[str]]]:
+    """Of each block the commands, and what they print as far as it is said."""
+    text = PAGE.read_text().partition(".SH EXAMPLES")[2]
+    found = []
+    for block in BLOCK.findall(text):
+        commands, output = list[str](), list[str]()
+        for line in block.splitlines():
+            command = COMMAND.match(line)
+            (commands if command else output).append(plain(command[1] if command else line).replace(LIMITS, ""))
+        found.append((commands, output))
+    return found
+
+
+def plain(line: str) -> str:
+    for escape, character in ROFF.items():
+        line = line.replace(escape, character)
+    assert "\\(" not in line
+    return line
+
+
+def at_terminal(command: str, typed: str) -> str:
+    """script(1) gives it one; who types waits until it is listened to."""
+    return f"(sleep 2; printf '{typed}'; sleep 2) | script -qec {quoted(command)} /dev/null"
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+@pytest.mark.nspawn
+def test_each_example(images: Mctl) -> None:
+    mctl = images
+    mctl.shell(BEFORE)
+    found = examples()
+    assert len(found) > 7
+    for commands, output in found:
+        keys = iter((LEAVE, END))
+        typed = [at_terminal(c, next(keys)) if re.search(r"run -it|attach", c) else c for c in commands]
+        done = mctl.shell(f"cd {HERE}\n" + "\n".join(typed), timeout=120)
+        assert done.stderr == b"", commands
+        if output:
+            assert done.text.splitlines()[-len(output) :] == output, commands
+        if "state=exited" in commands[-1]:
+            assert "4 failing" in done.text
+    assert mctl.shell(f"cat {HERE}/copy").text == "important\n"
+    names = mctl("ps", "-a", "-q").text.split()
+    mctl("rm", "-f", "-v", *names)
+    mctl("volume", "rm", "pages")
+    mctl.shell(f"rm -rf {HERE} /srv/box /srv/failing")
