@@ -8,7 +8,7 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AlreadyRunning, InvalidArgs
+from ..errors import AlreadyRunning, InvalidArgs, SetupFailed
 from ..runtime import cgroup, processes
 from ..runtime.planner import NO_WINDOW
 from ..state import State
@@ -58,8 +58,17 @@ class Container(Running):
             attachment.check(self.spec, stdin, window)
             if not bootunit.owns(self.name):
                 return await self._start_anew(in_scope(self.record), stdin, window, attach=attach)
-        await bootunit.start(self._machinery, self.name, attach=attach)
+        await self._start_by_unit(attach=attach)
         return ()
+
+    async def _start_by_unit(self, *, attach: bool) -> None:
+        before = self._run.started_monotonic_usec
+        try:
+            await bootunit.start(self._machinery, self.name, attach=attach)
+        except SetupFailed:
+            # What fails before PID 1 has heard that it was executed has failed to start there: nobody else sees it so.
+            if self._run.started_monotonic_usec in (0, before) or not self._is_ready_by_execution:
+                raise
 
     async def stop(self, *, timeout_usec: int | None = None, why: str = comeback.ASKED) -> None:
         """The stop signal, then, after the timeout, SIGKILL; returns when nothing runs any more.
