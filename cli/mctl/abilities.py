@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from .client import CONTAINER, Call
 from .failures import FREEDESKTOP, NEEDS_PASSWORD, Failure, UsageError
 from .names import is_name, path_of
-from .parser import ALIASES, suggestion
+from .parser import ALIASES
+from .similarity import suggestion
 
 if TYPE_CHECKING:
     from .client import Client

@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .failures import UsageError
+from .failures import Failure, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ def put_archive(file: str | None, write: Callable[[int], object]) -> None:
     if file in (None, "-"):
         if os.isatty(STDOUT):
             raise UsageError("an archive is nothing for a terminal: give -o FILE, or redirect standard output")
-        write(STDOUT)
+        to_stdout(write)
         return
     assert file is not None
     if os.path.exists(file) and not os.path.isfile(file):  # /dev/null, a FIFO: nothing to be replaced
@@ -36,6 +36,25 @@ def put_archive(file: str | None, write: Callable[[int], object]) -> None:
         raise
     finally:
         os.close(output)
+
+
+def to_stdout(write: Callable[[int], object]) -> None:
+    """Raises BrokenPipeError where nobody reads: as of any program in a pipe, this is then no failure to be told."""
+    try:
+        write(STDOUT)
+    except Failure:
+        if unread(STDOUT):
+            raise BrokenPipeError from None
+        raise
+
+
+def unread(descriptor: int) -> bool:
+    """Whether it is a pipe whose other side is closed."""
+    import select
+
+    poller = select.poll()
+    poller.register(descriptor, 0)
+    return any(events & select.POLLERR for _, events in poller.poll(0))
 
 
 def opened(path: str) -> int:

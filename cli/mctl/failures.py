@@ -78,6 +78,7 @@ LISTS = {
     "there is no volume ": "`mctl volume ls` lists them",
 }
 NO_SUCH = (MCTL + "NoSuchContainer", FREEDESKTOP + "UnknownObject")
+MISSING = (*NO_SUCH, MCTL + "NoSuchImage")
 NEEDS_PASSWORD = FREEDESKTOP + "InteractiveAuthorizationRequired"
 INVALID = FREEDESKTOP + "InvalidArgs"
 NO_REPLY = FREEDESKTOP + "NoReply"
@@ -103,7 +104,7 @@ def failure(name: str, message: str, *, status: int) -> Failure:
     """What the D-Bus error `name` means to a person. `status` is the verb's own exit status for failures."""
     unknown = (NOT_THERE, "", None) if name.startswith(SYSTEMD) else ("", f"({name})", None)
     before, after, own = TABLE.get(name, unknown)
-    if name == FREEDESKTOP + "UnknownObject":
+    if name in MISSING:
         after = next((advice for beginning, advice in LISTS.items() if message.startswith(beginning)), "")
     said = message
     if name.startswith(MCTL) or name == INVALID:

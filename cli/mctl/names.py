@@ -110,7 +110,7 @@ def by_id(client: Client, text: str, call: Call) -> tuple[Any, ...]:
 
 def _similar(client: Client, text: str) -> str:
     """The name that was meant, perhaps; only those who mistype pay for it."""
-    from .parser import suggestion
+    from .similarity import suggestion
 
     wanted = {"Properties": ("as", ["Name"])}
     try:

@@ -88,7 +88,7 @@ def explained(failure: Failure, text: str) -> Failure:
             f"`mctl images` lists them; to fetch one, name its registry too, as in {hub_name(text)}; "
             "where none can be reached, `mctl import --busybox` makes a small one"
         )
-    return Failure(f"{failure}; {hint}", status=failure.status, name=failure.name, text=failure.text)
+    return Failure(f"{failure.text}; {hint}", status=failure.status, name=failure.name, text=failure.text)
 
 
 def hub_name(text: str) -> str:

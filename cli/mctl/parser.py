@@ -43,9 +43,9 @@ VERBS = {
     "kill": "send a signal to containers",
     "load": "bring in the images of an archive of docker, podman or skopeo",
     "logs": "show what a container has printed",
+    "net": "show and change with whom a container may exchange packets",
     "network": "make, list, show and remove networks",
     "pause": "freeze containers where they are",
-    "net": "show and change with whom a container may exchange packets",
     "port": "show and change what ports of a container are published",
     "prune": "remove containers of yours that have ended",
     "ps": "list containers",
@@ -88,8 +88,14 @@ ALIASES |= {
 }  # fmt: skip
 GROUPS = frozenset(("container", "image", "system"))  # verbs of two words
 ELSEWHERE = {
+    "compose": "files of compose are not read: `mctl run` starts each container, mctl@.service(5) orders them",
+    "delete": "`mctl rm` removes containers, `mctl rmi` images",
     "login": "`skopeo login REGISTRY` writes the file that pull and push read",
     "logout": "`skopeo logout REGISTRY` does it",
+    "remove": "`mctl rm` removes containers, `mctl rmi` images",
+    "search": "registries are not searched; `skopeo list-tags docker://REGISTRY/NAME` lists the tags of an image",
+    "shell": "`mctl exec -it NAME sh` opens one",
+    "status": "`mctl ps` lists what runs, `systemctl status mctl-NAME.scope` shows one",
 }
 
 
@@ -241,6 +247,8 @@ def unknown(typed: str) -> str:
     if typed in GROUPS:
         own = sorted(verb.split()[1] for verb in known if verb.startswith(f"{typed} "))
         return f"{typed} needs a verb of its own: {', '.join(own)}"
+    from .similarity import suggestion
+
     advice = ELSEWHERE.get(typed, "`mctl help` lists them")
     return f"unknown verb {typed!r}{'' if typed in ELSEWHERE else suggestion(typed, known)}; {advice}"
 
@@ -343,11 +351,6 @@ def store(option: Option, flag: str, text: str, found: Arguments) -> None:
 def refuse(flag: str, table: dict[str, Option], where: str, later: frozenset[str]) -> Option:
     if flag in later:
         raise UsageError(f"{flag} is not offered by this version of mctl; `{where} --help` shows what is")
+    from .similarity import suggestion
+
     raise UsageError(f"unknown option {flag}{suggestion(flag, list(table))}; `{where} --help` lists the options")
-
-
-def suggestion(word: str, known: list[str]) -> str:
-    from difflib import get_close_matches  # only for those who mistype
-
-    close = get_close_matches(word, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""

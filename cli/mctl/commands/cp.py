@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from ..client import CONTAINER, Call
+from ..destination import to_stdout
 from ..failures import NO_SUCH, Failure, UsageError
 from ..names import looks_like_id, path_of
 from ..output import complain
@@ -111,7 +112,7 @@ def copy_out(arguments: Arguments, client: Client, name: str, path: str, destina
     if destination == STREAM:
         if os.isatty(1):
             raise UsageError("an archive is nothing for a terminal: redirect standard output")
-        client.call(Call(target, CONTAINER, "CopyOut", "sht", path, 1, flags))
+        to_stdout(lambda output: client.call(Call(target, CONTAINER, "CopyOut", "sht", path, output, flags)))
         return 0
     from ..receiving import Receiving
 

@@ -11,7 +11,8 @@ from ..formats import JSON
 from ..names import call_on
 from ..output import table, to_json
 from ..pager import put_long
-from ..parser import Verb, suggestion
+from ..parser import Verb
+from ..similarity import suggestion
 from ..sizes import readable
 
 if TYPE_CHECKING:

@@ -49,6 +49,14 @@ def test_what_is_not_there_is_listed_elsewhere(sentence: str, advice: str) -> No
     assert str(failure(FREEDESKTOP + "UnknownObject", sentence, status=1)) == sentence + advice
 
 
+def test_a_missing_image_or_container_is_listed_elsewhere() -> None:
+    image = failure("org.mctl1.Error.NoSuchImage", "there is no image 'x'", status=1)
+    assert str(image) == "there is no image 'x'; `mctl images` lists them"
+    assert image.text == "there is no image 'x'"
+    container = failure("org.mctl1.Error.NoSuchContainer", "there is no container 'x'", status=1)
+    assert str(container) == "there is no container 'x'; `mctl ps -a` lists them"
+
+
 def test_unknown_error_is_named() -> None:
     assert str(failure("com.example.Unheard", "something", status=1)) == "something (com.example.Unheard)"
     assert "com.example.Unheard" in str(failure("com.example.Unheard", "", status=1))

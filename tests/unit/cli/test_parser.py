@@ -53,6 +53,10 @@ def test_scan_stops_at_the_first_operand() -> None:
     assert (found.options, found.operands) == ({"all": True}, ["x", "-b", "--", "--nonsense"])
 
 
+def test_verbs_are_listed_in_order() -> None:
+    assert list(VERBS) == sorted(VERBS)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -79,6 +83,9 @@ def test_scan_refuses(words: list[str], message: str) -> None:
         (["pss"], "unknown verb 'pss' \\(did you mean ps\\?\\)"),
         (["stat"], "did you mean stats"),
         (["strt"], "did you mean start"),
+        (["strat"], "did you mean start"),
+        (["insepct"], "did you mean inspect"),
+        (["remove"], "'remove'; `mctl rm` removes"),
         (["--bogus", "ps"], "unknown option --bogus"),
         (["image"], "image needs a verb of its own: build, check, history,"),
         (["system", "dff"], "unknown verb 'system dff'"),
