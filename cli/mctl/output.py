@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .failures import Failure, UsageError
+from .failures import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 INFINITY = 2**64 - 1
 
@@ -97,65 +97,9 @@ def to_json(value: object, *, pretty: bool) -> str:
 def without_infinity(value: object) -> object:
     if isinstance(value, dict):
         return {key: without_infinity(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [without_infinity(item) for item in value]
     return None if value == INFINITY and not isinstance(value, str) else value
-
-
-def render(template: str, fields: dict[str, Any]) -> str:
-    """A line of a template: {{.Name}}, {{.Labels.team}}, {{json .Command}}; \\t and \\n as in Go's."""
-    out = []
-    for plain, path, as_json in _parts(template):
-        out.append(plain)
-        if path:
-            value = _lookup(path, fields)
-            out.append(to_json(value, pretty=False).rstrip("\n") if as_json else as_text(value))
-    return "".join(out) + "\n"
-
-
-def fields_of(template: str) -> set[str]:
-    """What the template names; an empty name stands for all. A template that is wrong is so of an empty list too."""
-    return {path[1:].partition(".")[0] for _, path, _ in _parts(template) if path}
-
-
-def _parts(template: str) -> Iterator[tuple[str, str, bool]]:
-    """Text, the field that follows it, empty at the end, and whether it is wanted as JSON. Raises UsageError."""
-    rest = template.replace("\\t", "\t").replace("\\n", "\n")
-    while rest:
-        plain, braces, rest = rest.partition("{{")
-        inner, end, rest = rest.partition("}}")
-        if braces and not end:
-            raise UsageError(f"--format {template!r} lacks a }}}}")
-        words = inner.split()
-        as_json = words[:1] == ["json"]
-        path = words[1:] if as_json else words
-        if braces and (len(path) != 1 or not path[0].startswith(".")):
-            raise UsageError(
-                f"--format {template!r}: write {{{{.Name}}}} or {{{{json .Name}}}}, with one field in the braces"
-            )
-        yield plain, path[0] if braces else "", as_json
-
-
-def _lookup(path: str, fields: dict[str, Any]) -> Any:
-    key, _, rest = path[1:].partition(".")
-    if not key:
-        return fields
-    if key not in fields:
-        raise UsageError(f"--format has no field .{key}; there are {', '.join(sorted(fields))}")
-    value = fields[key]
-    if not rest:
-        return value
-    return value.get(rest, "") if isinstance(value, dict) else ""
-
-
-def as_text(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    if isinstance(value, dict):
-        return ",".join(f"{key}={item}" for key, item in value.items())
-    return "infinity" if value == INFINITY else str(value)
 
 
 def on_terminal(text: str) -> str:

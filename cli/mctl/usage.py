@@ -28,20 +28,24 @@ def for_people(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, 
     memory = now["MemoryCurrent"]
     if known(memory, now["MemoryCache"]):
         memory -= min(memory, now["MemoryCache"])  # docker leaves it out, too: it is given up before anybody is killed
+    used = amount(memory)
+    most = amount(now["MemoryLimit"], unlimited="none" if known(now["TimestampMonotonic"]) else UNKNOWN)
     return {
         "CPU": processors(before, now),
-        "Memory": amount(memory),
-        "Limit": amount(now["MemoryLimit"], unlimited="none" if known(now["TimestampMonotonic"]) else UNKNOWN),
+        "Memory": used,
+        "Limit": most,
+        "MemUsage": f"{used} / {most}",
         "MemPerc": share(memory, now["MemoryLimit"]),
         "NetIO": f"{amount(now['NetworkReceivedBytes'])} / {amount(now['NetworkSentBytes'])}",
         "BlockIO": f"{amount(now['IOReadBytes'])} / {amount(now['IOWriteBytes'])}",
+        "CPUPerc": processors(before, now),
         "PIDs": str(now["TasksCurrent"]) if known(now["TasksCurrent"]) else UNKNOWN,
     }
 
 
 def row(told: dict[str, Any]) -> tuple[str, ...]:
     return (
-        told["Name"], told["CPU"], f"{told['Memory']} / {told['Limit']}", told["MemPerc"], told["NetIO"],
+        told["Name"], told["CPU"], told["MemUsage"], told["MemPerc"], told["NetIO"],
         told["BlockIO"], told["PIDs"], told["Id"][:12],
     )  # fmt: skip
 

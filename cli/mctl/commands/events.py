@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ..failures import UsageError
 from ..moments import moment
 from ..names import new_name
-from ..output import on_terminal, put, render, to_json
+from ..output import on_terminal, put, to_json
 from ..parser import Option, Verb
+from ..template import render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,11 +6,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from .. import template
 from ..client import unwrapped
 from ..failures import UsageError
 from ..formats import JSON
 from ..images import own_size, short_id, split, steps
-from ..output import fields_of, on_terminal, render, span, table, to_json
+from ..output import span, table, to_json
 from ..owners import owner_name
 from ..pager import put_long
 from ..parser import Option, Verb
@@ -68,8 +69,8 @@ def listing(images: list[dict[str, Any]], kept: list[dict[str, Any]], arguments:
         return table(HEADS, [tuple(fields[key] for key in keys) for fields in rows])
     if "{{" not in style:
         raise UsageError(f"--format {style!r} is neither table nor json nor a template")
-    fields_of(style)  # right or wrong, also where there is no image
-    return "".join(on_terminal(render(style, fields)) for fields in rows)
+    template.fields_of(style)  # right or wrong, also where there is no image
+    return template.listing(style, [(fields, {}) for fields in rows])
 
 
 def for_people(image: dict[str, Any], kept: list[dict[str, Any]], *, whole: bool) -> list[dict[str, Any]]:

@@ -9,9 +9,10 @@ from ..client import CONTAINER, PROPERTIES, Call, unwrapped
 from ..failures import Failure, UsageError
 from ..formats import JSON, truth
 from ..names import call_on, named
-from ..output import complain, on_terminal, render, to_json
+from ..output import complain, on_terminal, to_json
 from ..pager import put_long
 from ..parser import Option, Verb
+from ..template import render
 
 if TYPE_CHECKING:
     from ..client import Client

@@ -6,9 +6,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..failures import UsageError
+from ..failures import INVALID, Failure, UsageError
 from ..formats import JSON
-from ..output import fields_of, on_terminal, render, span, table, to_json
+from ..output import span, table, to_json
 from ..owners import owner_name
 from ..pager import put_long
 from ..parser import Option, Verb
@@ -66,10 +66,24 @@ def run(arguments: Arguments, client: Client) -> int:
         raise UsageError(
             f"ps takes no names, but got {arguments.operands[0]!r}; use --filter name={arguments.operands[0]}"
         )
-    containers = client.containers(asked_for(arguments))
+    containers = found(arguments, client)
     containers.sort(key=lambda c: c.get("CreateTimestamp", 0), reverse=True)
     put_long(listing(containers, arguments), arguments)
     return 0
+
+
+def found(arguments: Arguments, client: Client) -> list[dict[str, Any]]:
+    wanted = asked_for(arguments)
+    try:
+        return client.containers(wanted)
+    except Failure as error:
+        if error.name != INVALID or "--format" not in str(error):
+            raise
+        refused = str(error)
+    every = client.containers({key: value for key, value in wanted.items() if key != "Properties"})
+    if not every:
+        raise UsageError(refused)
+    return every  # from these the template itself tells what is meant, perhaps
 
 
 def asked_for(arguments: Arguments) -> dict[str, tuple[str, list[str]]]:
@@ -93,6 +107,8 @@ def needed(arguments: Arguments, states: list[str]) -> list[str]:
     in_table = IN_TABLE if states and "exited" not in states else (*IN_TABLE, *OF_ENDED)
     if style in ("ids", "table", "json"):
         return list({"ids": IN_IDS, "table": in_table, "json": ()}[style])
+    from ..template import fields_of  # not for those who have none
+
     named = fields_of(style)
     return [] if "" in named else sorted({*in_table, *named}.difference(OF_PEOPLE))
 
@@ -117,7 +133,10 @@ def listing(containers: list[dict[str, Any]], arguments: Arguments) -> str:
     now = time.time()
     if style == "table":
         return table(HEADS, [row(c, owners, now, whole=whole) for c in containers])
-    return "".join(on_terminal(render(style, {**c, **for_people(c, owners, now, whole=whole)})) for c in containers)
+    from .. import template
+
+    rows = [({**c, **for_people(c, owners, now, whole=whole)}, texts(c)) for c in containers]
+    return template.listing(style, rows)
 
 
 def row(container: dict[str, Any], owners: dict[int, str], now: float, *, whole: bool) -> tuple[str, ...]:
@@ -130,6 +149,14 @@ def row(container: dict[str, Any], owners: dict[int, str], now: float, *, whole:
         container["Name"], fields["ID"], fields["Status"], fields["Owner"], origin, command, fields["Created"],
         published(container.get("Ports", ()), container.get("ActivatedPorts", ())),
     )  # fmt: skip
+
+
+def texts(container: dict[str, Any]) -> dict[str, str]:
+    """What stands in a template for a field that is no text on the bus, or none that says it all."""
+    return {
+        "Image": container.get("Image") or container.get("Rootfs", ""),
+        "Ports": published(container.get("Ports", ()), container.get("ActivatedPorts", ())),
+    }
 
 
 def shortened(text: str, width: int) -> str:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..client import unwrapped
 from ..formats import JSON
-from ..output import complain, on_terminal, put, render, table, to_json
+from ..output import complain, put, table, to_json
 from ..parser import Option, Verb
 from ..sizes import whole
+from ..template import listing
 from ..usage import HEADS, NOTHING, Sample, for_people, row
 
 if TYPE_CHECKING:
@@ -98,4 +99,4 @@ def show(before: Sample, now: Sample, arguments: Arguments) -> None:
         live = not arguments.get("no_stream") and os.isatty(1)
         put((HOME_AND_CLEAR if live else "") + table(HEADS, [row(each) for each in containers]))
     else:
-        put("".join(on_terminal(render(style, each)) for each in containers))
+        put(listing(style, [(each, {}) for each in containers]))

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +16,13 @@ from hypothesis import strategies as st
 
 from mctl.commands.ps import listing, status
 from mctl.failures import UsageError
-from mctl.output import INFINITY, as_text, fields_of, printable, render, span, table, to_json, write_all
+from mctl.output import INFINITY, printable, span, table, to_json, write_all
 from mctl.parser import Arguments
+from mctl.template import ELSEWHERE, as_text, fields_of, render
+from mctl.template import listing as lines
 from mctl.visible import Escaper
+
+DBUS = Path(__file__).parents[3] / "dbus"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +99,8 @@ def test_json() -> None:
     assert "\x1b" not in to_json(value, pretty=True)
 
 
-FIELDS: dict[str, Any] = {"Name": "web", "Command": ["a", "b c"], "Labels": {"team": "x"}, "M": INFINITY, "On": True}
+FIELDS: dict[str, Any] = {"Name": "web", "Command": ["a", "b c"], "Labels": {"team": "x"}, "M": INFINITY, "On": True,
+    "Ports": [["tcp", 80]], "Limits": {"A": [1, INFINITY]}}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +113,7 @@ FIELDS: dict[str, Any] = {"Name": "web", "Command": ["a", "b c"], "Labels": {"te
         ("{{.Labels.team}}{{.Labels.none}}", "x"),
         ("{{.Labels}} {{.M}}", "team=x infinity"),
         ("plain }} {", "plain }} {"),
-        ("{{.Name.x}}", ""),
+        ("{{.Ports}} {{.Limits}}", '[["tcp", 80]] {"A": [1, null]}'),
     ],
 )
 def test_template(template: str, text: str) -> None:
@@ -117,15 +124,42 @@ def test_template_of_everything() -> None:
     assert json.loads(render("{{json .}}", FIELDS))["M"] is None
 
 
-@pytest.mark.parametrize("template", ["{{.Name", "{{Name}}", "{{}}", "{{.Nope}}", "{{json}}", "{{range .Labels}}"])
+@pytest.mark.parametrize(
+    "template", ["{{.Name", "{{Name}}", "{{}}", "{{.Nope}}", "{{json}}", "{{range .Labels}}", "{{.Name.x}}"]
+)
 def test_template_refused(template: str) -> None:
     with pytest.raises(UsageError, match="--format"):
         render(template, FIELDS)
 
 
 def test_unknown_field_is_answered_with_the_known() -> None:
-    with pytest.raises(UsageError, match=r"no field \.Nope; there are Command, Labels, M, Name, On"):
+    with pytest.raises(UsageError, match=r"no field \.Nope; there are Command, Labels, Limits, M, Name, On, Ports"):
         render("{{.Nope}}", FIELDS)
+    with pytest.raises(UsageError, match=r"no field \.Nope; {{json \.}} shows all"):
+        render("{{.Nope}}", FIELDS | dict.fromkeys(map(str, range(100))))
+    with pytest.raises(UsageError, match=r"no field \.Nmae .did you mean \.Name\?"):
+        render("{{.Nmae}}", FIELDS)
+
+
+def test_a_field_of_dockers_is_answered_with_its_name_here() -> None:
+    with pytest.raises(UsageError, match=r"no field \.State\.Status; it is \.State here"):
+        render("{{.State.Status}}", {"State": "running"})
+    with pytest.raises(UsageError, match=r"no field \.State\.Error .did you mean \.State\?"):
+        render("{{.State.Error}}", {"State": "running"})
+
+
+def test_what_dockers_names_are_called_here_is_there() -> None:
+    of_containers = set(re.findall(r'<property name="(\w+)"', (DBUS / "org.mctl1.Container.xml").read_text()))
+    of_images = set(re.findall(r'<property name="(\w+)"', (DBUS / "org.mctl1.Image.xml").read_text()))
+    assert set(ELSEWHERE.values()) <= of_containers | of_images
+
+
+def test_table_of_a_template() -> None:
+    web: dict[str, Any] = {"Name": "web\t", "Labels": {"team": "x"}}
+    rows: list[tuple[dict[str, Any], dict[str, Any]]] = [(web, {}), ({"Name": "db", "Labels": {}}, {})]
+    assert lines("table {{.Name}}\\tof {{.Labels.team}}\tx", rows) == (
+        "NAME   of TEAM  x\nweb\\t  of x     x\ndb     of       x\n"
+    )
 
 
 def test_as_text_of_a_limit() -> None:
@@ -198,6 +232,17 @@ def test_listing_as_json() -> None:
 
 def test_listing_by_template() -> None:
     assert listed([container()], format="{{.Names}} {{.ID}} {{.Owner}} {{.State}}") == "web 0123456789ab root running\n"
+
+
+def test_listing_by_template_shows_ports_as_the_table_does() -> None:
+    found = listed([container(Ports=[["tcp", "", 8080, 80, 1]], Rootfs="/srv")], format="{{.Ports}} {{.Image}}")
+    assert found == "0.0.0.0:8080->80/tcp /srv\n"
+    assert listed([container(Ports=[["tcp", "", 1, 2, 1]])], format="{{json .Ports}}") == '[["tcp", "", 1, 2, 1]]\n'
+
+
+def test_listing_by_template_as_a_table() -> None:
+    found = listed([container()], format="table {{.ID}}\t{{.Names}}")
+    assert found == "ID            NAMES\n0123456789ab  web\n"
 
 
 def test_listing_cannot_be_broken_by_a_command() -> None:

@@ -72,6 +72,12 @@ def test_also_those_that_do_not_run(mctl: Mctl, busy: FakeService) -> None:
 def test_templates(mctl: Mctl, busy: FakeService) -> None:
     found = mctl("stats", "--no-stream", "--interval=100", "--format", "{{.Name}} {{.MemPerc}} {{.BlockIO}}", "web")
     assert found.stdout == b"web 25.0 0 B / 5.0 MiB\n"
+    dockers = "table {{.Name}}\\t{{.CPUPerc}}\\t{{.MemUsage}}"
+    shown = mctl("stats", "--no-stream", "--interval=100", "--format", dockers, "web").stdout.decode()
+    heads, line = shown.splitlines()
+    assert heads.split() == ["NAME", "CPUPERC", "MEMUSAGE"]
+    assert line.startswith("web ")
+    assert line.endswith(" 64.0 MiB / 256.0 MiB")
 
 
 def test_none_of_those_that_are_named(mctl: Mctl, busy: FakeService) -> None:

@@ -177,6 +177,19 @@ def test_ps_refuses(mctl: Mctl, service: FakeService, words: list[str]) -> None:
     assert service.calls == []
 
 
+def test_ps_says_what_a_template_meant(mctl: Mctl, service: FakeService) -> None:
+    """The service is asked for the one field, and only who mistypes pays for all."""
+    service.add("web", State=RUNNING)
+    unknown = Refused("org.freedesktop.DBus.Error.InvalidArgs", "filter Properties 'Nmae' is not known")
+    service.errors["ListContainers"] = [unknown]
+    result = mctl("ps", "--format", "{{.Nmae}}")
+    assert (result.returncode, b"no field .Nmae (did you mean .Name?)" in result.stderr) == (125, True)
+    service.containers.clear()
+    service.errors["ListContainers"] = [unknown]
+    result = mctl("ps", "--format", "{{.Nmae}}")
+    assert (result.returncode, b"--format 'Nmae' is not known" in result.stderr) == (125, True)
+
+
 def test_logs(mctl: Mctl, service: FakeService) -> None:
     service.add("web")
     service.log = b"one\n\x1b[31mtwo\xff\n"
