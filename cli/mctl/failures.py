@@ -66,7 +66,7 @@ TABLE: dict[str, tuple[str, str, int | None]] = {
     MCTL + "CommandNotExecutable": ("", "", NOT_EXECUTABLE),
     MCTL + "SetupFailed": ("", "", None),
     MCTL + "SpawnerUnavailable": ("", "", None),
-    MCTL + "StoreFailed": ("", "see `journalctl -u mctld`", None),
+    MCTL + "StoreFailed": ("", "", None),
     MCTL + "Cancelled": ("", "", None),
 }
 

@@ -73,10 +73,16 @@ _NEEDED = """
 class Catalog:
     """Works on the store's connection; what it has told of images is kept, since reading one means parsing it."""
 
-    def __init__(self, database: sqlite3.Connection, changed: Callable[[], None] = lambda: None) -> None:
-        """`changed` is called with each change, before it is for good."""
+    def __init__(
+        self,
+        database: sqlite3.Connection,
+        changed: Callable[[], None] = lambda: None,
+        told: Callable[[sqlite3.Error], str] = str,
+    ) -> None:
+        """`changed` is called with each change, before it is for good; `told` puts a failure into words."""
         self._database = database
         self._changed = changed
+        self._told = told
         self._images: dict[str, Image] = {}
         self._layers = {
             key: Layer(archive or key, size, entries, bool(has_root), key if archive else "")
@@ -252,4 +258,4 @@ class Catalog:
         except sqlite3.IntegrityError as error:
             raise NameTaken(f"could not {what} {name}: {error}") from error
         except sqlite3.Error as error:
-            raise StoreFailed(f"could not {what} {name}: {error}") from error
+            raise StoreFailed(f"could not {what} {name}: {self._told(error)}") from error

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from . import durable
+from . import disk, durable
 from .errors import StoreFailed
 
 if TYPE_CHECKING:
@@ -101,16 +101,13 @@ def is_damage(error: sqlite3.Error) -> bool:
 def is_full(error: sqlite3.Error | OSError) -> bool:
     """For want of room. SQLite tells of some files only that they could not be written to."""
     if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return error.errno in disk.FULL
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 def is_read_only(path: str) -> bool:
     """Whether its file system is, be it after an error of the disk; without write access no log can be read either."""
-    try:
-        return bool(os.statvfs(os.path.dirname(path)).f_flag & os.ST_RDONLY)
-    except FileNotFoundError:
-        return False
+    return disk.refusal(os.path.dirname(path)) == errno.EROFS
 
 
 def remove_copy(target: str) -> None:
@@ -125,6 +122,25 @@ def copy(path: str, target: str) -> None:
     for part in ("", "-wal"):
         with contextlib.suppress(FileNotFoundError):
             shutil.copyfile(path + part, target + part)
+
+
+def give_back(
+    database: sqlite3.Connection, source: str, path: str, migrations: Sequence[str]
+) -> sqlite3.Connection:
+    """What a copy says now, where it came from, in one transaction; then it goes."""
+    try:
+        opened, _ = connect(path, migrations)
+        try:
+            database.backup(opened)
+        except BaseException:
+            opened.close()
+            raise
+    except (sqlite3.Error, OSError, Damaged) as error:
+        why = disk.told(error, os.path.dirname(path))
+        raise StoreFailed(f"the database {path} cannot be written to again: {why}") from error
+    database.close()
+    remove_copy(source)
+    return opened
 
 
 def set_aside(path: str) -> str:

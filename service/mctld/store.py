@@ -10,7 +10,7 @@ import sqlite3
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import catalog, database, leases
+from . import catalog, database, disk, leases
 from .catalog import Catalog
 from .copies import Copies
 from .database import Damaged
@@ -142,7 +142,7 @@ class Store:
         to work on while its own disk is read-only: what ends can be told, what is to last is refused.
         """
         self._directory = os.path.dirname(path)
-        self._path = path
+        self._path = self._home = path
         self._ids = ids
         self._witnesses = witnesses
         self._reserve = Reserve(f"{self._directory}/reserve")
@@ -157,8 +157,7 @@ class Store:
                 database.remove_copy(last_resort)
             self._database = self._by_all_means(self._open)
         except (sqlite3.Error, OSError, Damaged) as error:
-            raise StoreFailed(f"the database {self._path} cannot be opened: {error}") from error
-
+            raise StoreFailed(f"the database {self._path} cannot be opened: {self._told(error)}") from error
         self._reserve.put_aside()
 
     def _work_on(self, last_resort: str) -> None:
@@ -167,7 +166,7 @@ class Store:
         self._path = last_resort
         self.told.append(
             f"{self._directory} is on a read-only file system: nothing can be created or removed before it is "
-            "writable and the service is started again; what runs goes on and can be stopped"
+            "writable again; what runs goes on and can be stopped"
         )
 
     def _open(self) -> sqlite3.Connection:
@@ -189,7 +188,7 @@ class Store:
             rebuilding = Rebuilding(opened, self._copies, self._ids, self._witnesses)
             rebuilding.complete(new=new)
             self.leases = Leases(opened)
-            self.catalog = Catalog(opened, self._keep_catalog)
+            self.catalog = Catalog(opened, self._keep_catalog, self._told)
             self._keep_missing()
         except (ValueError, KeyError, MctlError, sqlite3.IntegrityError) as error:  # what it says makes no sense
             opened.close()
@@ -361,7 +360,19 @@ class Store:
 
     def _refuse_if_read_only(self) -> None:
         if self._read_only:
-            raise StoreFailed(f"{self._directory} is on a read-only file system: make it writable, then restart mctld")
+            if database.is_read_only(self._home):
+                raise StoreFailed(f"{self._directory} is on a read-only file system: make it writable")
+            self._go_home()
+
+    def _go_home(self) -> None:
+        """It can be written to again: what has ended meanwhile is stored where it belongs."""
+        opened = database.give_back(self._database, self._path, self._home, _MIGRATIONS)
+        self._path, self._read_only = self._home, False
+        for user in (self, self.leases, self.catalog, self._copies):
+            user._database = opened
+        for record, _ in self.load():
+            self._keep(record)
+        self._reserve.put_aside()
 
     def _keep_catalog(self) -> None:
         self._refuse_if_read_only()
@@ -371,7 +382,10 @@ class Store:
             log.debug("the copy of what is known of networks and images is not the newest: %s", error)
 
     def _failed(self, what: str, name: str, error: sqlite3.Error | OSError) -> StoreFailed:
-        return StoreFailed(f"could not {what} {name!r} in {self._path}: {error}")
+        return StoreFailed(f"could not {what} {name!r}: {self._told(error)}")
+
+    def _told(self, error: Exception) -> str:
+        return disk.told(error, self._directory)
 
 
 def _read(row: tuple[Any, ...]) -> tuple[Record, Run]:

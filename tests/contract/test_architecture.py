@@ -18,7 +18,7 @@ SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 SPECIFICATION = {
     "activation", "bounds", "capability", "conf", "configuration", "cpuset", "credential", "dangers", "device",
-    "encoding", "errors", "execution", "health", "hidden", "image", "limits", "machine", "mounts",
+    "disk", "encoding", "errors", "execution", "health", "hidden", "image", "limits", "machine", "mounts",
     "network_settings", "networking", "platform", "ports", "process", "quotas", "reach", "reference", "restart",
     "security", "spec", "state", "unreadable", "usage", "volume",
 }  # fmt: skip
@@ -26,6 +26,7 @@ PARTS = {"runtime", "network", "names", "images", "systemd", "store", "settings"
 FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "__init__": set(),
     "errors": set(),
+    "disk": set(),
     "capability": set(),
     "state": {"errors"},
     "bounds": {"errors"},
@@ -73,7 +74,7 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "ids": {"errors"},
     "durable": set(),
     "settlement": {"durable"},
-    "database": {"durable", "errors"},
+    "database": {"disk", "durable", "errors"},
     "copies": set(),
     "reserve": set(),
     "rebuilding": {"copies", "encoding", "ids", "unreadable"},

@@ -262,9 +262,9 @@ def test_a_container_that_cannot_be_kept_is_not_made(house: House, monkeypatch: 
     house.fill()
     before = house.everything()
     monkeypatch.setattr("mctld.copies.os.rename", full)
-    with pytest.raises(StoreFailed, match="No space left on device"):
+    with pytest.raises(StoreFailed, match="is on a full file system: make room there"):
         house.store.add(identity="a" * 32, owner_uid=5, created_usec=1, spec=house.make_spec(name="late"))
-    with pytest.raises(StoreFailed, match="No space left on device"):
+    with pytest.raises(StoreFailed, match="is on a full file system: make room there"):
         house.store.amend(before[0][0][0], replace(before[0][0][0].spec, limits=Limits(tasks_max=7)))
     assert house.everything() == before
     assert not (house.directory / "containers" / ("a" * 32)).exists()

@@ -14,7 +14,8 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import AccessDenied, Cancelled, InvalidArgs, LimitsExceeded, MctlError, UnknownObject
+from .. import disk
+from ..errors import AccessDenied, Cancelled, InvalidArgs, LimitsExceeded, MctlError, StoreFailed, UnknownObject
 from .bounds import Bounds
 from .codec import ALLOW_INTERACTIVE_AUTHORIZATION, NO_REPLY_EXPECTED, TooLong, Unmarshallable
 from .decoding import Decoding
@@ -215,6 +216,9 @@ def _failure(header: Header, error: Exception) -> MctlError:
     if isinstance(error, OSError) and error.errno in _EXHAUSTED:
         log.warning("%s of %s: %s", header.member, header.sender, error)
         return LimitsExceeded(f"the service has run out of what this call needs: {error.strerror}; try again later")
+    if isinstance(error, OSError) and error.filename and error.errno in disk.OF_A_DISK:
+        log.warning("%s of %s: %s", header.member, header.sender, error)
+        return StoreFailed(f"the service could not do this: {disk.told_of_file(error)}")
     incident = secrets.token_hex(4)
     log.error("internal error %s: %s of %s", incident, header.member, header.sender, exc_info=error)
     return MctlError(f"internal error {incident}: the service's log tells more")

@@ -23,7 +23,9 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
+from ..disk import told
 from ..durable import settle
+from ..errors import StoreFailed
 from ..kernel import files
 from ..reference import check_digest
 from .assembly import Assembly
@@ -91,8 +93,14 @@ class Layers:
     def begin(self) -> str:
         """A new directory to make a layer in, empty."""
         made = f"{self._directory}/{MAKING}/{secrets.token_hex(8)}"
-        os.mkdir(made, 0o700)
+        try:
+            os.mkdir(made, 0o700)
+        except OSError as error:
+            raise StoreFailed(f"the layer could not be stored: {self.told(error)}") from error
         return made
+
+    def told(self, error: OSError) -> str:
+        return told(error, self._directory)
 
     def finish(self, made: Mapping[str, tuple[str, str]]) -> None:
         """Slow: what was made, by key, is on the disk, then it is there under its key. Each with its archive's digest.

@@ -275,7 +275,7 @@ class Images:
         try:
             yield made
         except OSError as error:
-            raise StoreFailed(f"the layer could not be stored: {error.strerror}") from error
+            raise StoreFailed(f"the layer could not be stored: {self.layers.told(error)}") from error
         finally:
             self._disposal.add(made)  # if it is still there
 

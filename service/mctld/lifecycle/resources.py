@@ -9,6 +9,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from .. import disk
 from ..errors import ADVICE, NoSuchRootfs, SetupFailed
 from ..image import ImageRoot
 from ..runtime import copies, etc, planner, reaper, rootfs, users
@@ -171,7 +172,7 @@ def _build(
         if spec.init:
             made.descriptors[planner.INIT] = reaper.open_reaper()
     except OSError as error:
-        raise SetupFailed(f"build the root file system of {spec.rootfs.path!r}", _explain(error)) from error
+        raise SetupFailed(f"build the root file system of {spec.rootfs.path!r}", _explain(error, directory)) from error
 
 
 def _show(machinery: Machinery, record: Record, views: Mapping[Owner, int | None], made: Resources) -> None:
@@ -188,7 +189,7 @@ def _show(machinery: Machinery, record: Record, views: Mapping[Owner, int | None
             mounted = machinery.volumes.mount(volume, made.descriptors["root"], views[None])
             made.descriptors[planner.volume_name(number)] = mounted
     except OSError as error:
-        raise SetupFailed(f"build the root file system of {spec.rootfs.path!r}", _explain(error)) from error
+        raise SetupFailed(f"build the root file system of {spec.rootfs.path!r}", _explain(error, directory)) from error
 
 
 def _root(machinery: Machinery, record: Record, directory: str, view: int | None, made: Resources) -> int:
@@ -228,12 +229,14 @@ def _host_mount(source: HostPath, view: int | None, *, read_only: bool, recursiv
     try:
         return rootfs.host_mount(opened, view, read_only=read_only, recursive=recursive)
     except OSError as error:
-        raise SetupFailed(f"show {source.path}", _explain(error)) from error
+        raise SetupFailed(f"show {source.path}", _explain(error, source.path)) from error
     finally:
         os.close(opened)
 
 
-def _explain(error: OSError) -> str:
+def _explain(error: OSError, directory: str) -> str:
+    if error.errno in disk.OF_A_DISK:
+        return disk.told(error, directory)
     text = f"{error.strerror}" + (f" ({error.filename!r})" if error.filename else "")
     if "mount_setattr" in str(error.strerror):
         return f"{text}: its file system does not offer idmapped mounts; ext4, xfs and btrfs do"

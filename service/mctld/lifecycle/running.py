@@ -13,6 +13,7 @@ from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .. import disk
 from ..errors import MctlError, Paused, SetupFailed, SpawnerUnavailable, StoreFailed
 from ..runtime.rootfs import boot_id
 from ..state import State
@@ -84,7 +85,7 @@ class Running(Announcing):
                 done = await start.start(self._machinery, self.record, place, stdio, window)
             except OSError as error:  # no descriptors, no memory, no room in /run: whatever a start needs of the host
                 stdio.abandon()
-                raise SetupFailed("prepare the start", error.strerror or error) from error
+                raise SetupFailed("prepare the start", disk.told_of_file(error)) from error
             except BaseException:
                 stdio.abandon()
                 raise

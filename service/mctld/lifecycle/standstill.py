@@ -9,7 +9,8 @@ import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from ..errors import MctlError, NotRunning
+from ..disk import told
+from ..errors import MctlError, NotRunning, StoreFailed
 from ..state import State
 from . import freezer
 
@@ -31,7 +32,7 @@ async def standstill(machinery: Machinery, container: Container, *, pause: bool)
     freezes = pause and container.state is State.RUNNING
     mark = _mark(machinery, container)
     if freezes:
-        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        _leave(mark)
         try:
             await container.freeze()
         except BaseException:
@@ -59,6 +60,14 @@ async def end_all(machinery: Machinery, containers: Iterable[Container]) -> None
             await freezer.let_go(machinery.systemd, container.unit)
         with contextlib.suppress(OSError):  # on a read-only disk it stays
             os.unlink(mark)
+
+
+def _leave(mark: str) -> None:
+    try:
+        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        why = told(error, os.path.dirname(mark))
+        raise StoreFailed(f"the container could not be paused meanwhile: {why}; or ask not to pause it") from error
 
 
 def _is_there(mark: str) -> bool:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .. import disk
 from ..errors import ADVICE, SetupFailed
 from ..image import ImageRoot
 from ..systemd import journal
@@ -120,6 +121,8 @@ def open_for_start(
             return TerminalStdio(record, unit, tasks, kept, attach=attach)
         return _open_stdio(record, unit, directory, stdin=stdin, attach=attach)
     except OSError as error:
+        if error.errno in disk.OF_A_DISK:
+            raise SetupFailed("make a FIFO for the output", disk.told(error, directory)) from error
         raise SetupFailed("connect the output to the journal", f"{error.strerror}; {ADVICE}") from error
 
 

@@ -20,6 +20,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ..bounds import shown
+from ..disk import told
 from ..durable import settle
 from ..errors import LimitReached, NameTaken, NoSuchVolume, StoreFailed, VolumeInUse
 from ..quotas import DEFAULTS
@@ -109,7 +110,7 @@ class Volumes:
         try:
             self._make(made)
         except OSError as error:
-            raise StoreFailed(f"the volume {made.display_name} could not be made: {error.strerror}") from error
+            raise self._failed(f"the volume {made.display_name} could not be made", error) from error
         self._all[made.id] = made
         for listener in self.listeners:
             listener.added(made)
@@ -147,7 +148,7 @@ class Volumes:
             try:
                 os.rename(self._path(volume.id), gone)
             except OSError as error:
-                raise StoreFailed(f"could not remove the volume {volume.display_name}: {error.strerror}") from error
+                raise self._failed(f"could not remove the volume {volume.display_name}", error) from error
             del self._all[volume.id]
             self._filling.pop(volume.id, None)
             self._disposal.add(gone)
@@ -183,7 +184,7 @@ class Volumes:
                 self._fill(directory, root, wanted.target, view)
             self._write(directory, used)
         except OSError as error:
-            raise StoreFailed(f"the volume {volume.display_name} could not be put to use: {error.strerror}") from error
+            raise self._failed(f"the volume {volume.display_name} could not be put to use", error) from error
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{directory}/{FILLING}")
         self._all[volume.id] = used
@@ -201,6 +202,9 @@ class Volumes:
             settle(directory)
         files.fill(data, root, target, view)
 
+    def _failed(self, what: str, error: OSError) -> StoreFailed:
+        return StoreFailed(f"{what}: {told(error, self._directory)}")
+
     def _path(self, identity: str) -> str:
         return f"{self._directory}/{identity}"
 
@@ -215,6 +219,7 @@ class Volumes:
             settle(self._directory)
         except BaseException:
             self._disposal.add(made)
+            self._disposal.add(self._path(volume.id))  # had it got so far, it would be there after the next start
             raise
 
     def _write(self, directory: str, volume: Volume) -> None:

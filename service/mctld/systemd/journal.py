@@ -116,8 +116,14 @@ def _replace(path: str, make: Callable[[str], None]) -> None:
     new = f"{os.path.dirname(path)}/.#{os.path.basename(path)}"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new)
-    make(new)
-    os.rename(new, path)
+    try:
+        make(new)
+        os.rename(new, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(new)
+        error.filename = path  # write(2) knows of none
+        raise
 
 
 async def synchronize() -> None:

@@ -177,8 +177,17 @@ def test_on_a_read_only_disk_what_runs_can_be_stopped(mctl: Mctl) -> None:
         assert "is on a read-only file system: make it writable" in refused.stderr.decode()
         assert mctl("ps", "-q").text == ""
         mctl("ps", "-a")
+        mctl.shell("mount -o remount,bind,rw /var/lib/mctl")
+        mctl("create", "--name", "three", mctl.rootfs, "true")  # with no restart of the service
+        mctl("network", "create", "late")
+        assert mctl.shell("ls -d /run/mctl/read-only", check=False).returncode
+        assert ends(mctl) == [("killed", 9), ("killed", 9)]
     finally:
         mctl.shell("systemctl stop mctld.service; umount /var/lib/mctl; systemctl start mctld.service")
-    ends = [(mctl.properties(name)["ExitHow"], mctl.properties(name)["ExitStatus"]) for name in ("one", "two")]
-    assert ends == [("killed", 9), ("killed", 9)]
-    mctl("rm", "one", "two")
+    assert ends(mctl) == [("killed", 9), ("killed", 9)]  # it was stored where it belongs
+    mctl("rm", "one", "two", "three")
+    mctl("network", "rm", "late")
+
+
+def ends(mctl: Mctl) -> list[tuple[str, int]]:
+    return [(mctl.properties(name)["ExitHow"], mctl.properties(name)["ExitStatus"]) for name in ("one", "two")]
