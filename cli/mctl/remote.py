@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .parser import Arguments
 
 SSH = "ssh"
+QUIETLY = ("-o", "LogLevel=ERROR")  # with -t alone each `ps` would end with "Connection to HOST closed."
+UNTITLED = {"SYSTEMD_ADJUST_TERMINAL_TITLE": "0"}  # systemd 256 would make all of THERE the terminal's title
 STREAM = "-"
 # Through sh(1), whatever shell that user has: where mctl is not, shells say so each in its way, and name no host.
 THERE = (
@@ -58,7 +60,7 @@ def execute(before: Arguments) -> NoReturn:
         inside = before.get("machine")
         command = _on_host(before.get("host"), [*(["-M", inside] if inside else []), *words])
     try:
-        os.execvp(command[0], command)
+        os.execvpe(command[0], command, {**UNTITLED, **os.environ})
     except OSError as error:
         raise UsageError(f"{flag} needs {command[0]}(1), which cannot be executed: {error.strerror}") from None
 
@@ -66,7 +68,8 @@ def execute(before: Arguments) -> NoReturn:
 def _on_host(there: str, words: list[str]) -> list[str]:
     import shlex
 
-    return [SSH, *(["-t"] if _on_terminal() else []), "--", there, shlex.join(["sh", "-c", THERE, "mctl", *words])]
+    terminal = ["-t", *QUIETLY] if _on_terminal() else []
+    return [SSH, *terminal, "--", there, shlex.join(["sh", "-c", THERE, "mctl", *words])]
 
 
 def _in_machine(there: str, words: list[str]) -> list[str]:

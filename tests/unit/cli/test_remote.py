@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+
+from unit.cli.conftest import LAUNCHER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +20,7 @@ if TYPE_CHECKING:
 
 SSH = '#!/bin/sh\nprintf "<%s>" "$@" >&2\nwhile [ "$1" != -- ]; do shift; done\nshift 2\nexec sh -c "$*"\n'
 RUN = r'''#!/bin/sh
+[ -t 2 ] && printf "{%s}" "$SYSTEMD_ADJUST_TERMINAL_TITLE" >&2
 printf "<%s>" "$@" >&2
 while [ "$1" != -- ]; do shift; done
 shift; exec python3 -c 'import os, sys; os.execvp(sys.argv[1], [a.replace("$$", "$") for a in sys.argv[1:]])' "$@"
@@ -38,6 +44,24 @@ def test_all_is_executed_there(mctl: Callable[..., Result], path: str) -> None:
     assert done.stdout == b"(--no-ask-password)(exec)(-i)(web)(sh)(-c)(echo 'a b' $x; *)()typed"
     assert done.returncode == 7
     assert done.stderr.startswith(b"<--><alice@example.org><sh -c ")
+
+
+@pytest.mark.parametrize("flag", ["-H", "-M"])
+def test_at_a_terminal_there_is_one_there(environment: dict[str, str], path: str, flag: str) -> None:
+    """And nothing else is on it: no word of ssh's at the end of each command, and no title of systemd-run's."""
+    master, terminal = pty.openpty()
+    words = [LAUNCHER, flag, "there", "ps", "-a"]
+    with subprocess.Popen(words, stdin=terminal, stdout=terminal, stderr=terminal, env=environment | {"PATH": path}):
+        os.close(terminal)
+        shown = b""
+        while b"(ps)(-a)" not in shown:
+            shown += os.read(master, 4096)
+        os.write(master, b"\x04")  # what ends the input of mctl there
+    os.close(master)
+    if flag == "-H":
+        assert shown.startswith(b"<-t><-o><LogLevel=ERROR><--><there>")
+    else:
+        assert shown.startswith(b"{0}<--quiet><--wait><--collect><--pty><--machine=there><-->")
 
 
 def test_a_verb_of_a_later_version_is_that_hosts_affair(mctl: Callable[..., Result], path: str) -> None:
