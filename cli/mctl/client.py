@@ -60,6 +60,7 @@ class Client:
         self._connection: Bus | None = None
         self._replies: dict[int, Reply] = {}
         self._agent: Any = None
+        self._called: dict[str, str] = {}
 
     def __enter__(self) -> Client:
         return self
@@ -156,8 +157,17 @@ class Client:
 
     def _body(self, reply: Reply) -> tuple[Any, ...]:
         if reply.error:
-            raise failure(reply.error, reply.sentence, status=self.failure_status)
+            raise failure(reply.error, self._in_callers_words(reply.sentence), status=self.failure_status)
         return reply.body
+
+    def called(self, path: str, text: str) -> None:
+        """What the caller calls the object at `path`, for what the service says of it: it knows an image by an id."""
+        self._called[unescape(path.rpartition("/")[2])] = text
+
+    def _in_callers_words(self, sentence: str) -> str:
+        for key, text in self._called.items():
+            sentence = sentence.replace(repr(key), repr(text))
+        return sentence
 
     def _connected(self) -> Bus:
         if self._connection is None:
@@ -182,6 +192,12 @@ class Client:
 
         if self._agent is None:
             self._agent = PasswordAgent.on_terminal()
+
+
+def unescape(label: str) -> str:
+    """What sd_bus_path_encode(3) has made one path element of, for ASCII."""
+    first, *rest = label.split("_")
+    return first + "".join(chr(int(part[:2], 16)) + part[2:] for part in rest if part)
 
 
 def unwrapped(properties: dict[str, tuple[str, Any]]) -> dict[str, Any]:

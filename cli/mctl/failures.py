@@ -8,7 +8,8 @@ NOT_FOUND = 127
 
 NOT_THERE = "the service mctld could not be reached: `mctl check` says why"
 WENT_AWAY = "the service mctld went away before it answered: `mctl ps -a` shows what has come of it"
-NO_RIGHT = "run it as root, or let an administrator allow it by a rule for polkit(8)"
+RULES = "/usr/share/doc/mctl/examples"
+NO_RIGHT = f"run it as root, or let an administrator allow it by a rule for polkit(8), as {RULES} has some"
 OLDER = "the service is older than this mctl: `systemctl restart mctld` after an upgrade"
 
 FREEDESKTOP = "org.freedesktop.DBus.Error."

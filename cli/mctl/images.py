@@ -16,6 +16,7 @@ DEFAULT_TAG = ":latest"
 
 def path_of(client: Client, text: str) -> str:
     path: str = client.manager("GetImage", "s", text)[0]
+    client.called(path, text)
     return path
 
 

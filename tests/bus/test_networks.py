@@ -50,6 +50,8 @@ async def test_anothers_and_none_look_the_same(house: House) -> None:
     house.registry.networks.add("his", BOB)
     there = await alice.error(network_path("his"), PROPERTIES, "GetAll", "s", NETWORK)
     assert (missing.name, missing.text) == (there.name, there.text)
+    changed = await alice.error(network_path("his"), NETWORK, "Remove", "t", 0)
+    assert "there is no network 'his' of yours, and changing other users' networks needs" in changed.text
 
 
 async def test_properties(house: House) -> None:

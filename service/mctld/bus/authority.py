@@ -84,7 +84,7 @@ RULES: Mapping[str, Rule | None] = {
 }
 
 
-_THINGS = {"image": "images", "job": "jobs", "volume": "volumes"}
+_THINGS = {"image": "images", "job": "jobs", "network": "networks", "volume": "volumes"}
 
 
 class Verdict(Enum):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .conftest import Mctl
 
 README = Path(__file__).parents[3] / "README.md"
+# A reader takes longer than a server to be there.
+LISTENING = "until mctl exec web grep -q ':0050 ' /proc/net/tcp /proc/net/tcp6; do sleep 0.1; done"
 COMMAND = re.compile(r"^ {4}((?:mctl|journalctl|busctl|systemctl) .*?)(?: {2,}#.*)?$", re.MULTILINE)
 
 
@@ -25,6 +27,10 @@ def test_each_line(mctl: Mctl) -> None:
         result = mctl.shell(command, check=False, timeout=120)
         outputs[command] = result.text
         assert result.returncode == 0, (command, result.stderr)
+        if " httpd " in command:
+            mctl.shell(LISTENING, timeout=120)
+        if "wget" in command:
+            assert result.text == "hello\n"
     assert outputs["mctl run --rm busybox echo hello"] == "hello\n"
     assert "0.0.0.0:8080->80/tcp" in outputs["mctl ps"]
     mctl("rmi", "busybox")

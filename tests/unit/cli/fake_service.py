@@ -30,6 +30,8 @@ SIGNATURES = {
     "CreateContainer": "sa{sv}t",
     "RunContainer": "sa{sv}t",
     "GetContainer": "s",
+    "GetImage": "s",
+    "Tag": "st",
     "ListContainers": "a{sv}t",
     "GetStats": "a{sv}t",
     "WaitContainer": "s",
@@ -295,6 +297,14 @@ class FakeService:
 
     def GetContainer(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         return "o", (self._find(message.body[0]).path,)
+
+    def GetImage(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        del message
+        return "o", ("/org/mctl1/image/_31ab_2dc",)
+
+    def Tag(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        del message
+        return "", ()
 
     def ListContainers(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         chosen = message.body[0]

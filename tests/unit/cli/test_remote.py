@@ -50,7 +50,7 @@ def test_all_is_executed_there(mctl: Callable[..., Result], path: str) -> None:
 def test_at_a_terminal_there_is_one_there(environment: dict[str, str], path: str, flag: str) -> None:
     """And nothing else is on it: no word of ssh's at the end of each command, and no title of systemd-run's."""
     master, terminal = pty.openpty()
-    words = [LAUNCHER, flag, "there", "ps", "-a"]
+    words = [str(LAUNCHER), flag, "there", "ps", "-a"]
     with subprocess.Popen(words, stdin=terminal, stdout=terminal, stderr=terminal, env=environment | {"PATH": path}):
         os.close(terminal)
         shown = b""

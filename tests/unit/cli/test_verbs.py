@@ -177,6 +177,15 @@ def test_ps_refuses(mctl: Mctl, service: FakeService, words: list[str]) -> None:
     assert service.calls == []
 
 
+def test_an_image_is_called_in_errors_as_it_was_called(mctl: Mctl, service: FakeService) -> None:
+    """The service, which must not tell whether there is one, knows an image by the id in its path only."""
+    service.errors["Tag"] = [Refused(DENIED, "there is no image '1ab-c' of yours, and managing needs more")]
+    result = mctl("tag", "busybox", "mine")
+    assert (result.returncode, b"there is no image 'busybox' of yours, and" in result.stderr) == (1, True)
+    assert b"/usr/share/doc/mctl/examples" in result.stderr
+    assert [call[:3] for call in service.calls][1] == ("/org/mctl1/image/_31ab_2dc", "Tag", ("mine", 0))
+
+
 def test_ps_says_what_a_template_meant(mctl: Mctl, service: FakeService) -> None:
     """The service is asked for the one field, and only who mistypes pays for all."""
     service.add("web", State=RUNNING)
