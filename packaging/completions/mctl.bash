@@ -43,7 +43,7 @@ __mctl_options() { # verb
         stats) echo "$common -a --all --no-stream --interval --format --json --json=short --json=pretty" ;;
         update) echo "$common $limits --restart" ;;
         pause | freeze | unpause | thaw | enable | disable) echo "$common" ;;
-        ps | list | ls) echo "$common -a --all -q --quiet -f --filter --format --no-trunc --json --json=short --json=pretty" ;;
+        ps | list | ls) echo "$common -a --all -q --quiet -f --filter -n --last -l --latest --format --no-trunc --json --json=short --json=pretty" ;;
         prune) echo "$common -v --volumes -f --force" ;;
         'system df') echo "$common -v --verbose --json --json=short --json=pretty" ;;
         'system prune') echo "$common -a --all -v --volumes -f --force" ;;
@@ -99,7 +99,7 @@ __mctl_takes_value() { # verb option
         net,--* | network,--subnet | network,--ip | network,--ip6 | network,--alias | port,-p | port,--publish | port,--unpublish) ;;
         stop,-t | stop,--time | stop,--timeout | restart,-t | restart,--time | restart,--timeout | kill,-s | kill,--signal) ;;
         stats,--interval | stats,--format) ;;
-        ps,-f | ps,--filter | ps,--format | inspect,-f | inspect,--format) ;;
+        ps,-f | ps,--filter | ps,--format | ps,-n | ps,--last | inspect,-f | inspect,--format) ;;
         load,--platform | 'image load',--platform | volume,-l | volume,--label) ;;
         load,-i | load,--input | 'image load',-i | 'image load',--input) ;;
         save,-o | save,--output | 'image save',-o | 'image save',--output) ;;
@@ -135,8 +135,9 @@ __mctl_values() { # verb option: what can stand there
         run,--stop-signal | kill,*) compgen -W "$(compgen -A signal | sed -n 's/^SIG//p')" -- "${cur#SIG}" ;;
         who-can,-u | who-can,--user) compgen -u -- "$cur" ;;
         stats,--format) compgen -W 'table json' -- "$cur" ;;
+        ps,-n | ps,--last) ;;
         ps,--format) compgen -W 'table json ids' -- "$cur" ;;
-        ps,*) compgen -W 'state=created state=starting state=running state=paused state=stopping state=restarting state=exited state=unreadable name= label=' -- "$cur" ;;
+        ps,*) compgen -W 'state=created state=starting state=running state=paused state=stopping state=restarting state=exited state=unreadable name= id= image= label=' -- "$cur" ;;
         logs,-o | logs,--output) compgen -W 'cat short short-full short-iso short-iso-precise short-precise short-monotonic short-unix with-unit verbose json json-pretty json-sse json-seq export' -- "$cur" ;;
         logs,-p | logs,--priority) compgen -W 'emerg alert crit err warning notice info debug' -- "$cur" ;;
     esac

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..failures import INVALID, Failure, UsageError
 from ..formats import JSON
+from ..names import FEWEST_DIGITS
 from ..output import span, table, to_json
 from ..owners import owner_name
 from ..pager import put_long
@@ -36,10 +37,18 @@ ORIGIN_WIDTH = 32
 
 def filter_pair(flag: str, text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
-    key = {"status": "state", "names": "name"}.get(key, key)
-    if key not in ("state", "name", "label") or not equals or not value:
-        raise UsageError(f"{flag} {text!r} is not known: give state=STATE, name=NAME or label=KEY[=VALUE]")
+    key = {"status": "state", "names": "name", "ancestor": "image"}.get(key, key)
+    if key not in ("state", "name", "label", "id", "image") or not equals or not value:
+        raise UsageError(
+            f"{flag} {text!r} is not known: give state=STATE, name=NAME, id=ID, image=IMAGE or label=KEY[=VALUE]"
+        )
     return key, value
+
+
+def count(flag: str, text: str) -> int:
+    from ..sizes import whole
+
+    return whole(flag, text, 1, 1_000_000)
 
 
 VERB = Verb(
@@ -49,15 +58,18 @@ VERB = Verb(
         Option(("-q", "--quiet"), "only ids"),
         Option(
             ("-f", "--filter"),
-            "only those; several states or names mean any of them, several labels all",
-            value="state=S|name=N|label=K[=V]",
+            "only those with this state, name, id, image or label",
+            value="state=S|name=N|id=I|image=I|label=K[=V]",
             convert=filter_pair,
             repeat=True,
         ),
         Option(("--format",), "table, json, ids, or a template as '{{.Name}} {{.State}}'", value="FORMAT"),
+        Option(("-l", "--latest"), "only the newest, as -n 1"),
+        Option(("-n", "--last"), "only the newest N, also those that do not run", value="N", convert=count),
         Option(("--no-trunc",), "whole ids and commands"),
         JSON,
     ),
+    notes="Several states, names, ids or images of -f mean any of them, several labels all of them.",
 )
 
 
@@ -68,11 +80,41 @@ def run(arguments: Arguments, client: Client) -> int:
         )
     containers = found(arguments, client)
     containers.sort(key=lambda c: c.get("CreateTimestamp", 0), reverse=True)
-    put_long(listing(containers, arguments), arguments)
+    put_long(listing(containers[: last(arguments)], arguments), arguments)
     return 0
 
 
+def last(arguments: Arguments) -> int | None:
+    """How many of the newest; None is all."""
+    return 1 if arguments.get("latest") else arguments.get("last")
+
+
 def found(arguments: Arguments, client: Client) -> list[dict[str, Any]]:
+    """What the service does not choose by itself is chosen here."""
+    ids, images = values(arguments, "id"), values(arguments, "image")
+    return [
+        each
+        for each in listed(arguments, client)
+        if (not ids or any(each["Id"].startswith(value.lower()) for value in ids))
+        and (not images or any(is_made_of(each, value) for value in images))
+    ]
+
+
+def values(arguments: Arguments, wanted: str) -> list[str]:
+    """What the filter says of `wanted`."""
+    return [value for key, value in arguments.get("filter", ()) if key == wanted]
+
+
+def is_made_of(container: dict[str, Any], image: str) -> bool:
+    """As a name, with or without the tag latest, or by an id's beginning."""
+    digest = container["ImageId"].removeprefix("sha256:")
+    wanted = image.removesuffix(":latest")
+    return container["Image"].removesuffix(":latest") == wanted or (
+        len(wanted) >= FEWEST_DIGITS and digest.startswith(wanted.removeprefix("sha256:").lower())
+    )
+
+
+def listed(arguments: Arguments, client: Client) -> list[dict[str, Any]]:
     wanted = asked_for(arguments)
     try:
         return client.containers(wanted)
@@ -88,14 +130,13 @@ def found(arguments: Arguments, client: Client) -> list[dict[str, Any]]:
 
 def asked_for(arguments: Arguments) -> dict[str, tuple[str, list[str]]]:
     """The filter as the service takes it. Naming a state is asking for it, so it needs no -a."""
-    pairs = arguments.get("filter", [])
-    states = [value for key, value in pairs if key == "state"]
-    if not states and not arguments.get("all"):
+    states = values(arguments, "state")
+    if not states and not arguments.get("all") and last(arguments) is None:
         states = ACTIVE
     chosen = {
         "States": states,
-        "Names": [value for key, value in pairs if key == "name"],
-        "Labels": [value for key, value in pairs if key == "label"],
+        "Names": values(arguments, "name"),
+        "Labels": values(arguments, "label"),
         "Properties": needed(arguments, states),
     }
     return {key: ("as", value) for key, value in chosen.items() if value}
@@ -105,12 +146,15 @@ def needed(arguments: Arguments, states: list[str]) -> list[str]:
     """The properties that are shown; none is all of them. states: of the containers; none is any."""
     style = style_of(arguments)
     in_table = IN_TABLE if states and "exited" not in states else (*IN_TABLE, *OF_ENDED)
-    if style in ("ids", "table", "json"):
-        return list({"ids": IN_IDS, "table": in_table, "json": ()}[style])
+    chosen_by = ("Image", "ImageId") if values(arguments, "image") else ()
+    if style in ("ids", "table"):
+        return list(dict.fromkeys((*(IN_IDS if style == "ids" else in_table), *chosen_by)))
+    if style == "json":
+        return []
     from ..template import fields_of  # not for those who have none
 
     named = fields_of(style)
-    return [] if "" in named else sorted({*in_table, *named}.difference(OF_PEOPLE))
+    return [] if "" in named else sorted({*in_table, *chosen_by, *named}.difference(OF_PEOPLE))
 
 
 def style_of(arguments: Arguments) -> str:

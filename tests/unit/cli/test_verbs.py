@@ -164,6 +164,9 @@ def test_ps(mctl: Mctl, service: FakeService) -> None:
         (["-f", "label=team", "--filter=label=tier=front", "-aq", "--json"],
          {"Labels": ("as", ["team", "tier=front"]), "Properties": ("as", ["Id", "CreateTimestamp"])}),
         (["-f", "status=created", "--format", "json"], {"States": ("as", ["created"])}),
+        (["-lq"], {"Properties": ("as", ["Id", "CreateTimestamp"])}),
+        (["-n", "2", "-q", "-f", "ancestor=busybox"],
+         {"Properties": ("as", ["Id", "CreateTimestamp", "Image", "ImageId"])}),
     ],
 )
 def test_ps_asks_in_one_call(mctl: Mctl, service: FakeService, words: list[str], asked: object) -> None:
@@ -171,10 +174,27 @@ def test_ps_asks_in_one_call(mctl: Mctl, service: FakeService, words: list[str],
     assert [call[1:3] for call in service.calls] == [("ListContainers", (asked, 0))]
 
 
-@pytest.mark.parametrize("words", [["--filter", "color=red"], ["--filter", "state"], ["web"], ["--json=ugly"]])
+@pytest.mark.parametrize("words", [["--filter", "color=red"], ["--filter", "state"], ["web"], ["--json=ugly"], ["-n0"]])
 def test_ps_refuses(mctl: Mctl, service: FakeService, words: list[str]) -> None:
     assert mctl("ps", *words).returncode == 125
     assert service.calls == []
+
+
+def test_ps_of_ids_images_and_the_newest(mctl: Mctl, service: FakeService) -> None:
+    for number, (image, digest) in enumerate((("busybox", "aaaa"), ("x.org/app:1", "bbbb"), ("busybox", "aaaa"))):
+        made = service.add(f"c{number}", Image=("s", image), ImageId=("s", f"sha256:{digest}00"))
+        made.properties["CreateTimestamp"] = ("t", number)
+
+    def names(*words: str) -> list[str]:
+        return mctl("ps", "-a", "--format={{.Name}}", *words).stdout.decode().split()
+
+    assert names("-f", "image=busybox") == names("--filter=ancestor=busybox:latest") == ["c2", "c0"]
+    assert names("-f", "image=x.org/app:1") == names("-f", "image=sha256:bbbb") == names("-f", "image=bbbb") == ["c1"]
+    assert names("-f", "image=app") == names("-f", "image=bb") == names("-f", "id=0") == []
+    assert names("-f", "id=abc0", "-f", "id=ABC2") == ["c2", "c0"]
+    assert names("-n", "2") == ["c2", "c1"]
+    assert names("-l") == mctl("ps", "--latest", "--format={{.Name}}").stdout.decode().split() == ["c2"]
+    assert names("-f", "image=x.org/app:1", "-f", "id=abc0") == []
 
 
 def test_an_image_is_called_in_errors_as_it_was_called(mctl: Mctl, service: FakeService) -> None:
