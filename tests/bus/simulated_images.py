@@ -104,7 +104,8 @@ class SimulatedImages:
     async def export(self, image: Image, path: str, output: int, uid: int) -> None:
         os.write(output, f"{image.key} {path}".encode())
 
-    async def resolve(self, image: Image, path: str) -> Place:
+    async def resolve(self, image: Image, path: str, uid: int) -> Place:
+        del uid
         return Place(f"/{image.key}{path}", "directory", 0o755, 1, 2)
 
     async def derive(

@@ -9,7 +9,7 @@ import os
 import socket
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bus.simulated_copies import SimulatedCopies
 from bus.simulated_execs import SimulatedExecs
@@ -24,7 +24,7 @@ from mctld.spec import Rootfs, Spec
 from mctld.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mctld.credential import Credentials
     from mctld.image import Image
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from mctld.restart import RestartPolicy
     from mctld.usage import Usage
     from mctld.volume import Volume
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -147,12 +149,13 @@ class SimulatedContainer:
         self.done.append(("kill", number, everyone))
         self._refuse_if_not_running()
 
-    async def processes(self) -> list[Process]:
+    async def processes(self, told: Callable[[Sequence[Process]], T], /) -> T:
         self._refuse_if_not_running()
-        return [
+        found = [
             Process(4242, 1, 77, self.uid_shift + 5, "S", 1_000, 2_000_000, 4096, "sh", ("sh", "-c", "a b")),
             Process(4243, 9, 4242, 3, "Z", 0, 1, 0, "x\x1b", ()),
         ]
+        return await asyncio.to_thread(told, found)
 
     async def start_in_unit(self) -> None:
         await self.start()

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from defences.networks import NETWORKS
+from defences.program import ALL
 from defences.table import DEFENCES, Defence
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("defence", [*DEFENCES, *NETWORKS], ids=lambda defence: defence.keeps)
+@pytest.mark.parametrize("defence", ALL, ids=lambda defence: defence.keeps)
 def test_a_defence_is_there(defence: Defence) -> None:
     whole = (ROOT / defence.file).read_text()
     without = defence.taken_from(whole)

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from defences.fairness import FAIRNESS
 from defences.networks import NETWORKS
 from defences.table import DEFENCES
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from defences.table import Defence
 
+ALL = (*DEFENCES, *NETWORKS, *FAIRNESS)
 ROOT = Path(__file__).parents[2]
 TREE = ("service", "cli", "dbus", "polkit", "units", "packaging", "tests", "pyproject.toml")
 SECONDS = 180
@@ -28,7 +30,7 @@ FAILED = 1  # pytest's exit status where a test failed; others mean that nothing
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    chosen = [defence for defence in (*DEFENCES, *NETWORKS) if options.k in f"{defence.keeps} {defence.file}"]
+    chosen = [defence for defence in ALL if options.k in f"{defence.keeps} {defence.file}"]
     if options.list:
         for defence in chosen:
             print(f"{defence.keeps}\n    {defence.file}, seen by {defence.tests}")

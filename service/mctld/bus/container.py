@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..dangers import dangers
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ..reference import Reference
     from ..restart import RestartPolicy
     from ..spec import Spec
+    from .codec import Encoded
     from .contract import Interface, Method, Property
     from .engine import Container, Registry
     from .question import Call
@@ -335,8 +337,9 @@ class ContainerObject(ContainerProperties):
     async def unpublish(self, call: Call, ports: Sequence[Port]) -> None:
         await self.container.publish(removed=ports)
 
-    async def get_processes(self, call: Call) -> list[dict[str, Variant]]:
-        return processes.told(self.container, await self.container.processes())
+    async def get_processes(self, call: Call) -> list[Encoded]:
+        del call
+        return await self.container.processes(partial(processes.told, self.container))
 
     def open_log(self, call: Call, query: LogQuery) -> int:
         return self.container.open_log(query, reader_uid=call.uid)

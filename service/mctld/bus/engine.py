@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ..state import State
     from ..usage import Usage
     from ..volume import Volume
+
+T = TypeVar("T")
 
 
 class Container(Protocol):
@@ -111,7 +113,9 @@ class Container(Protocol):
     async def wait_ready(self) -> bool: ...
     def attach(self) -> tuple[int, ...]: ...
     def resize(self, rows: int, columns: int, /) -> None: ...
-    async def processes(self) -> Sequence[Process]: ...
+    async def processes(self, told: Callable[[Sequence[Process]], T], /) -> T:
+        """What `told` makes of them, in a thread."""
+
     def open_log(self, query: LogQuery, *, reader_uid: int) -> int: ...
     async def export(self, output: int, uid: int, *, pause: bool) -> None:
         """`output` is borrowed; `uid` is who asks."""
@@ -212,7 +216,9 @@ class Images(Protocol):
     async def export(self, image: Image, path: str, output: int, uid: int) -> None:
         """`output` is borrowed; `uid` is who asks."""
 
-    async def resolve(self, image: Image, path: str) -> Place: ...
+    async def resolve(self, image: Image, path: str, uid: int) -> Place:
+        """`uid` is who asks."""
+
     async def derive(
         self,
         base: Image | None,

@@ -137,8 +137,7 @@ class ImageObject(Target):
         await self._images.export(self.image, path, call.fds.peek(output), call.uid)
 
     async def resolve(self, call: Call, path: str) -> tuple[str, str, int, int, int]:
-        del call
-        found = await self._images.resolve(self.image, path)
+        found = await self._images.resolve(self.image, path, call.uid)
         return found.path, found.kind, found.mode, found.uid, found.gid
 
     def id(self) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 OPAQUE = "trusted.overlay.opaque"
 UNREADABLE = ("trusted.overlay.redirect", "trusted.overlay.metacopy")
 LINKS = 40  # as many as the kernel follows in one path, path_resolution(7)
+NAMES = 4_096  # in a path and the links that it leads through; one of PATH_MAX has half of that
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,11 @@ class Merge:
 
     def resolve(self, path: bytes) -> tuple[Path, Node | None]:
         """Where an absolute path leads inside, every link followed; None: to nothing, but that is where it would be."""
-        wanted, done, links = [part for part in path.split(b"/") if part], list[tuple[bytes, Node]](), 0
+        wanted, done, links, names = _names(path), list[tuple[bytes, Node]](), 0, 0
         while wanted:
+            names += 1
+            if names > NAMES:
+                raise Refusal(f"{shown(path)} leads through more than {NAMES} names")
             part = wanted.pop(0)
             if part == b"..":
                 done[-1:] = []
@@ -105,7 +109,7 @@ class Merge:
                     raise Refusal(f"{shown(path)} leads through more than {LINKS} symbolic links")
                 target = self.read_link((*here, part), below)
                 done = [] if target.startswith(b"/") else done
-                wanted = [each for each in target.split(b"/") if each] + wanted
+                wanted = _names(target) + wanted
             else:
                 done.append((part, below))
         return tuple(name for name, _ in done), done[-1][1] if done else self.root()
@@ -172,6 +176,10 @@ def attribute_names(opened: int) -> list[str]:
             "of the kernel module overlay, must be off"
         )
     return found
+
+
+def _names(path: bytes) -> list[bytes]:
+    return [part for part in path.split(b"/") if part]
 
 
 def _lexically(parts: Sequence[bytes]) -> Path:

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import AlreadyRunning, InvalidArgs, SetupFailed
 from ..runtime import cgroup, processes
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     # The container with its last end, and with what its removal is to the store.
     Removed = Callable[["Container", Exit | None, int], None]
+
+T = TypeVar("T")
 
 
 class Container(Running):
@@ -238,11 +240,13 @@ class Container(Running):
         self._refuse_if_not_running()
         attachment.terminal(self.name, self._relays).resize(rows, columns)
 
-    async def processes(self) -> list[Process]:
-        """In a thread: the kernel may have to wait for one that is stuck."""
+    async def processes(self, told: Callable[[Sequence[Process]], T]) -> T:
+        """What `told` makes of them, in a thread: they may be thousands, and the kernel may have to wait for one."""
         self._refuse_if_gone()
         self._refuse_if_not_running()
-        return await asyncio.to_thread(processes.read, self.control_group)
+        group = self.control_group
+        looking = self._machinery.looking
+        return await looking.run(self.owner_uid, lambda: told(processes.read(group)), ExitStack(), lambda _: None)
 
     def open_log(self, query: LogQuery, *, reader_uid: int) -> int:
         return self._machinery.logs.open(query, self.id, units(self.record), reader_uid=reader_uid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from ..bounds import shown
@@ -20,7 +20,7 @@ from ..images.packer import Packer
 from ..images.refusal import Refusal
 from ..images.sink import Sink
 from .committing import ROOT_UID, new_image
-from .reading import read
+from .reading import told
 from .writing import written
 
 if TYPE_CHECKING:
@@ -74,10 +74,15 @@ async def export(images: Images, image: Image, path: str, output: int, uid: int)
         await written(Sink(output), work, f"{shown(path)} could not be exported")
 
 
-async def resolve(images: Images, image: Image, path: str) -> Place:
-    """Where a path leads in the image, and what is there."""
-    with images.held(image), _merge(images, image) as merge:
-        where, node = await read(lambda: merge.resolve(os.fsencode(path)))
+async def resolve(images: Images, image: Image, path: str, uid: int) -> Place:
+    """Where a path leads in the image, and what is there. Whoever made the image says how long the way is."""
+    lent = ExitStack()
+    with lent:
+        lent.enter_context(images.held(image))
+        merge = lent.enter_context(_merge(images, image))
+        lent = lent.pop_all()
+    with told("the image"):
+        where, node = await images.looking.run(uid, lambda: merge.resolve(os.fsencode(path)), lent, lambda _: None)
     resolved = "/" + b"/".join(where).decode("utf-8", "replace")
     if node is None:
         return Place(resolved)

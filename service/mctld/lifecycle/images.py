@@ -28,6 +28,7 @@ from ..reference import Reference, beginning_of_id
 from ..runtime import users
 from . import deriving, loading
 from .admission import Admission
+from .lanes import LOOKS, Lanes
 from .reading import to_the_end
 from .writing import written
 
@@ -45,8 +46,7 @@ if TYPE_CHECKING:
 
 IMPORTS_AT_ONCE = 16
 IMPORTS_OF_ONE = 4
-EXPORTS_AT_ONCE = 64  # a thread each
-EXPORTS_OF_ONE = 4
+EXPORTS = 4, 64  # of one user, and in all: a thread each
 ROOT_UID = 0
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,8 @@ class Images:
         self._importing: Counter[int] = Counter()
         self._pinned: Counter[str] = Counter()  # layers of images that are about to be stored
         self._checking = asyncio.Lock()
-        self.leaving = Admission(EXPORTS_OF_ONE, EXPORTS_AT_ONCE, "are being written")  # as fast as they are read
+        self.leaving = Admission(*EXPORTS, "are being written")  # as fast as they are read
+        self.looking = Lanes(LOOKS)
         self.listeners: list[Listener] = []
 
     def recover(self) -> None:
@@ -216,8 +217,8 @@ class Images:
         """All below a directory of it, or a file, as an archive into a file, pipe or socket of the caller's."""
         await deriving.export(self, image, path, output, uid)
 
-    async def resolve(self, image: Image, path: str) -> Place:
-        return await deriving.resolve(self, image, path)
+    async def resolve(self, image: Image, path: str, uid: int) -> Place:
+        return await deriving.resolve(self, image, path, uid)
 
     async def derive(
         self,

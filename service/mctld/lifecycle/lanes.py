@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
 WIDTH = 6  # as many as asyncio has of its own on a host with two processors
+LOOKS = 2  # where no disk is waited for, but the interpreter kept busy: it is everybody's
 T = TypeVar("T")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .keeping import Keeping
-from .lanes import Lanes
+from .lanes import LOOKS, Lanes
 
 if TYPE_CHECKING:
     from ..runtime.migration import Migration
@@ -56,4 +56,5 @@ class Machinery:
     last_capability: int
     controllers: frozenset[str]
     lanes: Lanes = field(default_factory=Lanes)
+    looking: Lanes = field(default_factory=lambda: Lanes(LOOKS))
     keeping: Keeping = field(default_factory=Keeping)

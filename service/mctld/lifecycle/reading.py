@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import BadImage, StoreFailed
 from ..images.refusal import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
 T = TypeVar("T")
 
@@ -18,17 +19,25 @@ T = TypeVar("T")
 async def read(work: Callable[[], T], undo: Callable[[T], None] = lambda _: None) -> T:
     """In a thread, to its end: the shelf stays open as long. `undo` is for what comes when nobody waits any more."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
+    with told("the archive"):
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            if task.exception() is None:
+                undo(task.result())
+            raise
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Why `what` could not be read."""
     try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if task.exception() is None:
-            undo(task.result())
-        raise
+        yield
     except Refusal as error:
         raise BadImage(str(error)) from error
     except OSError as error:
-        raise StoreFailed(f"the archive could not be read: {error.strerror}") from error
+        raise StoreFailed(f"{what} could not be read: {error.strerror}") from error
 
 
 async def to_the_end(work: Awaitable[None]) -> None:

@@ -173,6 +173,18 @@ def test_links_that_lead_in_circles(tmp_path: Path, merge: Callable[..., Merge])
         merge("low").resolve(b"/a")
 
 
+def test_links_that_lead_far(tmp_path: Path, merge: Callable[..., Merge]) -> None:
+    """Each name is looked up in every layer: an image must not say for how long."""
+    (tmp_path / "low" / "d").mkdir(parents=True)
+    there_and_back = "d/../" * 800  # PATH_MAX is 4,096
+    (tmp_path / "low" / "z").symlink_to(there_and_back + "d")
+    for name, following in zip("abcd", "bcdz", strict=True):
+        (tmp_path / "low" / f"l{name}").symlink_to(there_and_back + (f"l{following}" if following != "z" else "z"))
+    assert merge("low").resolve(b"/ld")[0] == (b"d",)
+    with pytest.raises(Refusal, match="'/la' leads through more than 4096 names"):
+        merge("low").resolve(b"/la")
+
+
 @root
 @pytest.mark.parametrize("name", ["trusted.overlay.redirect", "trusted.overlay.metacopy"])
 def test_what_overlayfs_has_put_in_short_is_refused(tmp_path: Path, merge: Callable[..., Merge], name: str) -> None:

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What keeps one user's work from holding up everybody else's."""
+
+from __future__ import annotations
+
+from defences.table import Defence
+
+FAIRNESS = (
+    Defence(
+        "processes of a container are read and told beside the threads that every start needs",
+        "service/mctld/lifecycle/container.py",
+        "looking.run(self.owner_uid, lambda: told(processes.read(group)), ExitStack(), lambda _: None)",
+        '__import__("asyncio").to_thread(lambda: told(processes.read(group)))',
+        "tests/unit/test_looking.py -k processes",
+    ),
+    Defence(
+        "links of an image are followed beside the threads that every start needs",
+        "service/mctld/lifecycle/deriving.py",
+        "images.looking.run(uid, lambda: merge.resolve(os.fsencode(path)), lent, lambda _: None)",
+        '__import__("asyncio").to_thread(lambda: merge.resolve(os.fsencode(path)))',
+        "tests/unit/test_looking.py -k links",
+    ),
+    Defence(
+        "an image cannot say for how long its links are followed",
+        "service/mctld/images/merge.py",
+        "if names > NAMES:",
+        "if False:",
+        "tests/unit/images/test_content.py -k far",
+    ),
+)
