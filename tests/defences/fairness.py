@@ -21,6 +21,13 @@ FAIRNESS = (
         "tests/unit/test_looking.py -k links",
     ),
     Defence(
+        "a container that floods the name server leaves room for others",
+        "service/mctld/network/ruleset.py",
+        "limit rate over 1000/second burst 2000 packets } drop",
+        "limit rate over 1000/second burst 2000 packets } accept",
+        "tests/kernel/test_firewall.py -k floods",
+    ),
+    Defence(
         "an image cannot say for how long its links are followed",
         "service/mctld/images/merge.py",
         "if names > NAMES:",

@@ -21,9 +21,10 @@ TABLE = "inet mctl"
 # Published ports are looked up by the host's address first, then without. Reachable as 127.0.0.1 too: from there the
 # packet gets the bridge's address, and route_localnet lets it out (ip-sysctl.rst); `early` keeps the neighbours from
 # using that the other way round (CVE-2020-8558), and whoever else routes to a bridge's address from the name server
-# there, which is for containers and the host. IPv6 has no such loopback: what is for ::1 would get lost, so it stays
-# here, where nobody listens, and is refused at once. The last two rules of postrouting are for containers that use the
-# host's address to reach a neighbour: the answer has to come back through here.
+# there, which is for containers and the host; and whoever floods that, for it has one queue for a whole network. IPv6
+# has no such loopback: what is for ::1 would get lost, so it stays here, where nobody listens, and is refused at
+# once. The last two rules of postrouting are for containers that use the host's address to reach a neighbour: the
+# answer has to come back through here.
 _CHAINS = """\
 	chain published {
 		meta l4proto != { tcp, udp, sctp } return
@@ -49,12 +50,16 @@ _CHAINS = """\
 		ip saddr @subnets4 oifname @bridges ct status dnat masquerade
 		ip6 saddr @subnets6 oifname @bridges ct status dnat masquerade
 	}
+	chain asking {
+		update @asking4 { ip saddr limit rate over 1000/second burst 2000 packets } drop
+	}
 	chain early {
 		type filter hook prerouting priority raw
 		iifname @bridges ip daddr 127.0.0.0/8 drop
 		iifname @bridges ip saddr 127.0.0.0/8 drop
 		iifname != @bridges iifname != "lo" meta l4proto { tcp, udp } th dport 53 ip daddr @gateways4 drop
 		iifname != @bridges iifname != "lo" meta l4proto { tcp, udp } th dport 53 ip6 daddr @gateways6 drop
+		iifname @bridges meta l4proto { tcp, udp } th dport 53 ip daddr @gateways4 jump asking
 	}
 	chain forward {
 		type filter hook forward priority filter
@@ -106,6 +111,7 @@ class Ruleset:
                 _set("same", "ifname . ifname", [f"{name} . {name}" for name in names]),
                 _set("subnets4", "ipv4_addr; flags interval", [str(network.subnet) for network in self.networks]),
                 _set("subnets6", "ipv6_addr; flags interval", [str(network.subnet6) for network in self.networks]),
+                _set("asking4", "ipv4_addr; flags dynamic, timeout; timeout 10s; size 65535", []),
                 _set("gateways4", "ipv4_addr", [str(network.gateway) for network in self.networks]),
                 _set("gateways6", "ipv6_addr", [str(network.gateway6) for network in self.networks]),
             )
