@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from defences.building import BUILDING
 from defences.fairness import FAIRNESS
 from defences.networks import NETWORKS
 from defences.table import DEFENCES
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from defences.table import Defence
 
-ALL = (*DEFENCES, *NETWORKS, *FAIRNESS)
+ALL = (*DEFENCES, *NETWORKS, *FAIRNESS, *BUILDING)
 ROOT = Path(__file__).parents[2]
 TREE = ("service", "cli", "dbus", "polkit", "units", "packaging", "tests", "pyproject.toml")
 SECONDS = 180

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..failures import INVALID, Failure
 from ..output import write_all
 from . import platform
+from .cache import goes_on
 from .containerfile import name_of_document
 from .copying import Copying
 from .mounting import Mounting
@@ -112,6 +113,7 @@ class Build:
 
     def _execute(self, stage: Stage, instruction: Instruction, before: list[Part]) -> None:
         instruction.check_flags("network", "mount")
+        network = self._network(instruction)
         if stage.image is None:
             raise instruction.wrong("there is nothing to RUN in: FROM scratch has no files; COPY some first")
         mounting = Mounting(
@@ -127,7 +129,6 @@ class Build:
         stage.told.append(f"{told} {shlex.join(command)}")
         if self._from_cache(stage):
             return
-        network = instruction.flag("network", "default")
         variables = {**stage.seen(), **mounting.variables}
         options: Options = {
             "Environment": ("as", [f"{name}={value}" for name, value in variables.items()]),
@@ -142,6 +143,16 @@ class Build:
             self._service.remove()
             self._room.clear()
         self._became(stage, made)
+
+    def _network(self, instruction: Instruction) -> str:
+        """Who has written the Containerfile is not who knows what may be reached from where."""
+        found = instruction.flag("network", "default")
+        if found in ("default", "none", self._service.network):
+            return found
+        raise instruction.wrong(
+            f"RUN --network={found} is not for a Containerfile to choose: default and none are; any other is named by"
+            " who builds it, as `mctl build --network`"
+        )
 
     def _run(self, image: str, command: list[str], options: Options, instruction: Instruction) -> None:
         """With --quiet what it prints is shown only where it fails."""
@@ -215,9 +226,10 @@ class Build:
     def _from_cache(self, stage: Stage) -> bool:
         """An image that the caller has made here, with the same layers below, and the same steps up to here."""
         layers = stage.image.layers if stage.image else []
-        history = stage.history
+        history, before, said = stage.history, stage.image.config if stage.image else {}, stage.pending
         for image in self._known if self._cached else ():
-            if image.history == history and image.layers[: len(layers)] == layers:
+            alike = image.history == history and image.layers[: len(layers)] == layers
+            if alike and goes_on(before, said, image.config):
                 stage.became(image)
                 self._say(f"--> Using cache {image.id.removeprefix('sha256:')[:12]}\n")
                 return True

@@ -79,9 +79,9 @@ class Context:
 
 def of_directory(root: str) -> Context:
     """Whoever may write there may change it meanwhile: no link is followed, and what is read is what was found."""
-    ignored = Ignored(_ignore_file(root))
     found: dict[str, File] = {}
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    ignored = Ignored(next((t for name in FILES if (t := _text(top, name, IGNORE_MAX)) is not None), ""))
     for place, directories, names, descriptor in os.fwalk(".", onerror=_unreadable, dir_fd=top):
         above = os.path.normpath(place)
         for name in sorted([*directories, *names]):
@@ -177,14 +177,32 @@ def _opened(top: int, path: str, status: os.stat_result) -> IO[bytes]:
     return open(file, "rb")
 
 
-def _ignore_file(root: str) -> str:
-    for name in FILES:
-        try:
-            with open(f"{root}/{name}", encoding="utf-8", errors="replace") as file:
-                return file.read(IGNORE_MAX)
-        except FileNotFoundError:
-            continue
-    return ""
+def text_inside(root: str, path: str, most: int) -> str | None:
+    """Of a file there, or one there that links lead to: a stranger's links must show nothing else of the caller's.
+    None where there is none. Raises UsageError."""
+    top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return _text(top, posixpath.normpath(f"/{path}").lstrip("/"), most)
+    finally:
+        os.close(top)
+
+
+def _text(top: int, path: str, most: int) -> str | None:
+    try:
+        for _ in range(LINKS):
+            status = os.stat(path, dir_fd=top, follow_symlinks=False)
+            if not stat.S_ISLNK(status.st_mode):
+                break
+            leads = posixpath.join("/", posixpath.dirname(path), os.readlink(path, dir_fd=top))
+            path = posixpath.normpath(leads).lstrip("/") or "."
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(f"{path!r} in the context is no plain file")
+        with _opened(top, path, status) as file:
+            return file.read(most).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(f"{path!r} in the context cannot be read: {error.strerror}") from None
 
 
 def _unreadable(error: OSError) -> None:

@@ -98,10 +98,18 @@ def _below_one_top(members: Iterable[Member], *, is_directory: bool) -> Iterable
         yield info, opener
 
 
+def _is_mine(directory: str) -> bool:
+    """sudo -E leaves root the variable of whoever was there before, who could put other files in the place of ours."""
+    try:
+        return os.stat(directory).st_uid == os.geteuid() and os.access(directory, os.W_OK)
+    except OSError:
+        return False
+
+
 def _place_in_memory() -> str | None:
     """The caller's own directory in memory, or one that all may write to."""
     major, minor = os.uname().release.split(".")[:2]
     if (int(major), int(minor.partition("-")[0])) < MAPPED_TMPFS:
         return None
     own = os.environ.get("XDG_RUNTIME_DIR", "")
-    return own if own and os.access(own, os.W_OK) else "/dev/shm"
+    return own if own and _is_mine(own) else "/dev/shm"

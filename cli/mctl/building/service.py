@@ -51,6 +51,7 @@ class Service:
         self._client = client
         self._arguments = arguments
         self._run_options = {**limits, **({} if network is None else {"Networks": ("as", network)})}
+        self.network = network[0] if network else ""  # that the caller has named
         self.container = f"build-{secrets.token_hex(6)}"  # one after the other is called so
 
     def reconnect(self, client: Client) -> None:

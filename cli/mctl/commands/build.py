@@ -133,16 +133,19 @@ def read(where: str, file: str | None) -> tuple[str, Context]:
 def text_of(where: str, file: str | None) -> str | None:
     """It may be ignored as a part of the context, or lie elsewhere."""
     from ..building.containerfile import SIZE_MAX
+    from ..building.context import text_inside
 
-    for path in [file] if file else [os.path.join(where, name) for name in NAMES]:
-        try:
-            with open(path, encoding="utf-8", errors="replace") as opened:
-                return opened.read(SIZE_MAX)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise UsageError(f"cannot read {path!r}: {error.strerror}") from None
-    return None
+    inside = os.path.relpath(file, where) if file else ""
+    if not file or inside.split("/")[0] != os.pardir:
+        names = [inside] if file else NAMES
+        return next((text for name in names if (text := text_inside(where, name, SIZE_MAX)) is not None), None)
+    try:
+        with open(file, encoding="utf-8", errors="replace") as opened:
+            return opened.read(SIZE_MAX)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(f"cannot read {file!r}: {error.strerror}") from None
 
 
 def standard_input() -> IO[bytes]:

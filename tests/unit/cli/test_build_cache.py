@@ -6,6 +6,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
+from mctl.building.cache import goes_on
 from mctl.building.service import Service
 
 
@@ -33,3 +36,22 @@ def test_what_was_pulled_is_no_cache() -> None:
     answers: Any = Answers()
     service = Service(answers, answers, {}, None)
     assert [each.id for each in service.made_images()] == ["newer", "older"]
+
+
+BASE = {"Env": ["PATH=/bin"], "Entrypoint": ["sh"], "Labels": None}
+POISONED = {"Env": ["PATH=/bin", "LD_PRELOAD=x.so"], "Entrypoint": ["/tmp/x"], "User": "evil", "OnBuild": ["RUN x"]}
+
+
+@pytest.mark.parametrize("poison", POISONED)
+def test_what_was_built_on_anothers_settings_is_no_cache(poison: str) -> None:
+    """Its layers and its history are those of the base: that is for whoever has made it to say."""
+    assert goes_on(BASE, {}, {**BASE, "Labels": {}, "ExposedPorts": {}})
+    assert not goes_on(BASE, {}, {**BASE, poison: POISONED[poison]})
+
+
+def test_what_is_said_may_have_changed() -> None:
+    said: Any = {"Environment": ("as", ["A=b", "C=d"]), "Command": ("as", ["x"]), "Labels": ("a{ss}", {"k": "v"})}
+    after = {**BASE, "Env": ["PATH=/bin", "A=b", "C=d"], "Cmd": ["x"], "Labels": {"k": "v"}}
+    assert goes_on(BASE, said, after)
+    assert goes_on({}, said, {**after, "Env": ["A=b", "C=d"], "Entrypoint": None})
+    assert not goes_on(BASE, said, {**after, "Env": ["PATH=/bin", "A=b C=d"]}), "told in the same words"

@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from mctl.building.context import of_directory
+from mctl.commands.build import read
 from mctl.destination import put_archive
 from mctl.failures import UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -55,6 +53,29 @@ def test_another_file_is_not_read(context: Path, kind: str) -> None:
         (context / "inner" / "file").write_text("another")
     with pytest.raises(UsageError, match="another file now"):
         found.text("inner/file", 100)
+
+
+@pytest.mark.parametrize("name", ["Containerfile", ".dockerignore"])
+def test_its_own_files_lead_nowhere_else(context: Path, name: str) -> None:
+    (context / "inner" / "file").write_text("FROM scratch")
+    (context / name).symlink_to("/inner/../inner/file")
+    of_directory(str(context))
+    if name == "Containerfile":
+        assert read(str(context), None)[0] == read(str(context), str(context / name))[0] == "FROM scratch"
+    for target in (context.parent / "secret" / "file", Path("../secret/file"), Path("/dev/zero")):
+        (context / name).unlink()
+        (context / name).symlink_to(target)
+        of_directory(str(context))
+        for file in (None, str(context / "Containerfile")):
+            with pytest.raises(UsageError, match="the context has no"):
+                read(str(context), file)
+    os.unlink(context / name)
+    os.mkfifo(context / name)
+    with pytest.raises(UsageError, match="no plain file"):
+        read(str(context), None)
+    (context.parent / "own").write_text("FROM own")
+    (context / name).unlink()
+    assert read(str(context), str(context.parent / "own"))[0] == "FROM own"
 
 
 def test_an_archive_is_not_written_through_somebodys_link(tmp_path: Path) -> None:

@@ -42,3 +42,15 @@ def test_one_that_is_there_is_not_taken(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "mctl-build-guessed").mkdir()
     with pytest.raises(FileExistsError):
         Room().secret(b"word", 0o444, (os.geteuid(), os.getegid()))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="to give a directory away takes root")
+def test_anothers_directory_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after sudo -E: root may write there, and whoever owns it may rename what root has made."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(room, "MAPPED_TMPFS", (0, 0))
+    assert room._place_in_memory() == str(tmp_path)
+    os.chown(tmp_path, 1000, 1000)
+    assert room._place_in_memory() == "/dev/shm"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "gone"))
+    assert room._place_in_memory() == "/dev/shm"
