@@ -25,7 +25,7 @@ FAIRNESS = (
         "service/mctld/network/ruleset.py",
         "limit rate over 1000/second burst 2000 packets } drop",
         "limit rate over 1000/second burst 2000 packets } accept",
-        "tests/kernel/test_firewall.py -k floods",
+        "tests/kernel/test_asking.py",
     ),
     Defence(
         "an image cannot say for how long its links are followed",
