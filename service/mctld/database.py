@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from . import disk, durable
-from .errors import StoreFailed
+from .errors import StoreFailed, StoreIsNewer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ def refuse_newer(path: str, version: int) -> None:
     """Before anything is opened for writing: what a newer version has left is not touched."""
     found = max(_version_in_file(path), _version_with_log(path))
     if found > version:
-        raise StoreFailed(
+        raise StoreIsNewer(
             f"the database {path} is of version {found}, this service knows up to {version}: "
             "install the newer mctl again"
         )

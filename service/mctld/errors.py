@@ -206,6 +206,10 @@ class StoreFailed(MctlError):
     bus_name = "org.mctl1.Error.StoreFailed"
 
 
+class StoreIsNewer(StoreFailed):
+    """A newer version has written it: nothing but that version helps."""
+
+
 class Cancelled(MctlError):
     """The service is stopping, or the call was given up."""
 

@@ -88,6 +88,26 @@ def test_a_file_system_without_room(small: Mctl, what: str) -> None:
     mctl("volume", "rm", "data")
 
 
+@pytest.mark.allow_journal(r"cannot be opened", r"mctld\.service: ", r"Failed to start mctld\.service")
+def test_a_service_that_has_no_room_to_start(mctl: Mctl) -> None:
+    """It is tried again and again, and nobody has to start it when there is room."""
+    script = f"""
+        since=$(date +%s); systemctl stop mctld.service; mount -t tmpfs -o nr_inodes=1,mode=700 small {HOME}
+        systemctl start --no-block mctld.service
+        for i in $(seq 600); do
+            journalctl -q --since @$since -u mctld.service | grep -q 'can hold no more files' && break; sleep 0.1
+        done
+        mount -o remount,nr_inodes=1000 {HOME}
+        for i in $(seq 600); do systemctl -q is-active mctld.service && break; sleep 0.1; done
+        systemctl is-active mctld.service
+    """
+    try:
+        assert mctl.shell(script, check=False, timeout=180).text == "active\n"
+    finally:
+        mctl.shell(f"systemctl stop mctld.service; umount {HOME}; systemctl start mctld.service")
+    mctl.run("true", options=["--rm"])
+
+
 @contextmanager
 def full_run(mctl: Mctl) -> Iterator[None]:
     """/run, where PID 1, the journal and the service have what lasts until the next boot."""
