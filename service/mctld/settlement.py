@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PAUSE = 0.25  # seconds; each fsync(2) may hold up everybody who writes to that disk
+PAUSE = 0.25  # seconds in which more may come, to share each fsync(2): it may hold up everybody who writes to that disk
 
 
 class Settlement:
@@ -63,13 +63,14 @@ class Settlement:
                 self._changed.wait_for(lambda: self._done < self._told or self._over.is_set())
                 if self._done == self._told:
                     return
+            self._over.wait(self._pause)
+            with self._changed:
                 told, paths = self._told, tuple(self._paths)
                 self._paths.clear()
             self._settle(paths)
             with self._changed:
                 self._done = told
                 self._changed.notify_all()
-            self._over.wait(self._pause)
 
     def _settle(self, paths: Iterable[str]) -> None:
         """On a disk that fails, or is so full that this fails, what waits goes on all the same: it may make room."""
