@@ -19,6 +19,11 @@ T = TypeVar("T")
 
 async def alone(work: Callable[[], T], name: str) -> T:
     """What it returns or raises. Who is cancelled meanwhile does not end it: it goes on by itself."""
+    return await elsewhere(work, lambda run: threading.Thread(target=run, name=name, daemon=True).start())
+
+
+async def elsewhere(work: Callable[[], T], begin: Callable[[Callable[[], None]], None]) -> T:
+    """As alone(), in the thread in which `begin` calls what it is given."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -35,5 +40,5 @@ async def alone(work: Callable[[], T], name: str) -> T:
         else:
             loop.call_soon_threadsafe(settle, lambda: done.set_result(made))
 
-    threading.Thread(target=run, name=name, daemon=True).start()
+    begin(run)
     return await done

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
-from .alone import alone
+from .alone import elsewhere
+from .hands import Hands
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ class Lanes:
     def __init__(self, width: int = WIDTH) -> None:
         self._width = width
         self._lanes: dict[int, asyncio.Semaphore] = {}
+        self._hands = Hands("files", WIDTH)
 
     async def run(self, uid: int, work: Callable[[], T], lent: ExitStack, undo: Callable[[T], None]) -> T:
         """What `work` returns or raises. It cannot be stopped, so nobody waits for it who is cancelled: `undo` then
@@ -32,7 +34,7 @@ class Lanes:
         with lent:
             await lane.acquire()
             kept = lent.pop_all()
-        task = asyncio.ensure_future(alone(work, "files"))
+        task = asyncio.ensure_future(elsewhere(work, self._hands.begin))
         task.add_done_callback(lambda _: lane.release())
         task.add_done_callback(lambda _: kept.close())
         try:
