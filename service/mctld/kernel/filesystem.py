@@ -14,10 +14,6 @@ import struct
 
 from .libc import Int, Pointer, function
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 NAMELESS = ("pipe:[", "socket:[", "anon_inode:")  # of the kernel's own; what is a path begins otherwise, proc(5)
 _MOUNTS = "/proc/self/mountinfo"
 _AT_EMPTY_PATH = 0x1000
@@ -39,14 +35,14 @@ def kind(fd: int) -> str | None:
     opened = not fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_PATH
     if opened and stat.S_ISCHR(mode):
         return "device"  # its driver answers now; a file system of a user has none (nodev)
-    wanted = _mount_id(fd)
-    found = None
-    for identity, number, type_ in _mounts():
-        if identity == wanted:
-            return type_
-        if number == device:
-            found = type_
-    return found or ("tmpfs" if opened and _is_memory(fd) else None)
+    with open(_MOUNTS, encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
+        mounts = "\n" + stream.read()  # looked for by one call: every start asks, of some hundred lines
+    here = mounts.find(f"\n{_mount_id(fd)} ")
+    if here >= 0:
+        return _type(mounts[here + 1 :].partition("\n")[0])
+    number = f"{device[0]}:{device[1]}"
+    there = [line for line in mounts.split("\n") if line.split(" ", 3)[2:3] == [number]]
+    return _type(there[-1]) if there else ("tmpfs" if opened and _is_memory(fd) else None)
 
 
 def is_answered_for_by_a_process(fd: int) -> bool:
@@ -78,12 +74,9 @@ def _mount_id(fd: int) -> str:
         return next((line.split()[1] for line in stream if line.startswith("mnt_id:")), "")
 
 
-def _mounts() -> Iterator[tuple[str, tuple[int, int], str]]:
-    with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as stream:
-        for line in stream:
-            identity, _, numbers, _ = line.split(" ", 3)
-            major, _, minor = numbers.partition(":")
-            yield identity, (int(major), int(minor)), line.partition(" - ")[2].split(" ", 1)[0]
+def _type(line: str) -> str:
+    """In mountinfo, proc(5)."""
+    return line.partition(" - ")[2].split(" ", 1)[0]
 
 
 def _is_memory(fd: int) -> bool:

@@ -11,7 +11,7 @@ import os
 import select
 import socket
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import VERSION
@@ -49,6 +49,12 @@ class Inherited:
     resource_limits: Mapping[str, tuple[int, int]]
     strict_limits: tuple[str, ...] = ()
     oom_score_adjust: int = 0
+
+    def described(self) -> dict[str, Any]:
+        return {
+            "resource_limits": dict(self.resource_limits), "strict_limits": self.strict_limits,
+            "oom_score_adjust": self.oom_score_adjust,
+        }  # fmt: skip
 
 
 class Stage:
@@ -163,7 +169,7 @@ def _held(descriptors: list[int]) -> list[int]:
 
 def _birth(verb: str, namespaces: int, ids: IdMap | None, inherited: Inherited) -> dict[str, Any]:
     maps = {"uid_map": ids.uids, "gid_map": ids.gids} if ids else {}
-    return {"verb": verb, "namespaces": namespaces, **asdict(inherited), **maps}
+    return {"verb": verb, "namespaces": namespaces, **inherited.described(), **maps}
 
 
 class Spawner:
@@ -212,7 +218,8 @@ class Spawner:
 
         `note` comes back with the status, whoever asks, until the name is forgotten.
         """
-        return await self._stage({"verb": "join", "name": name, "note": note, **asdict(inherited)}, container, cgroup)
+        request = {"verb": "join", "name": name, "note": note, **inherited.described()}
+        return await self._stage(request, container, cgroup)
 
     async def _stage(self, request: dict[str, Any], *descriptors: int) -> Stage:
         self._look_whether_it_is_gone()
