@@ -97,6 +97,8 @@ def finished(client: Client, path: str, reference: str, *, watching: bool) -> tu
                 show(reference, look(client, path))
     finally:
         write_all(2, b"\r\x1b[K")
+    if said := here(look(client, path)):
+        write_all(2, f"{reference}: {said}\n".encode())
     return reply
 
 
@@ -116,4 +118,11 @@ def progress(reference: str, found: dict[str, Any]) -> str:
     done, wanted = found["Layers"]
     if found["State"] == "unpacking":
         return f"{reference}: unpacking, {done} of {wanted} layers"
-    return f"{reference}: {found['State']}" + (f", {readable(found['Bytes'])}" if found["Bytes"] else "")
+    size = readable(found["Bytes"]) if found["Bytes"] else ""
+    return f"{reference}: {', '.join(part for part in (found['State'], size, here(found)) if part)}"
+
+
+def here(found: dict[str, Any]) -> str:
+    """What nobody waits for."""
+    layers = found.get("LayersHere", 0)
+    return f"{layers} layer{'s' if layers > 1 else ''} already here" if layers else ""

@@ -74,6 +74,10 @@ class Image:
     def visible_to(self, uid: int) -> bool:
         return uid in (0, self.owner_uid) or self.shared
 
+    def nearness(self, uid: int) -> tuple[bool, bool, bool]:
+        """The own before the shared, of those root's before others', before what only root may see."""
+        return self.owner_uid != uid, not self.shared, self.owner_uid != 0
+
 
 @dataclass(frozen=True, slots=True)
 class ImageRoot:

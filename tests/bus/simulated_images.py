@@ -16,9 +16,9 @@ from mctld.reference import Reference
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mctld.lifecycle.carriage import Access
     from mctld.lifecycle.committing import Configure
     from mctld.lifecycle.images import Listener
-    from mctld.lifecycle.transfers import Access
     from mctld.lifecycle.transfers import Listener as TransferListener
     from mctld.platform import Platform
     from mctld.spec import Spec
@@ -160,6 +160,7 @@ class SimulatedJob:
     state: str = "fetching"
     bytes: int = 7
     layers: tuple[int, int] = (1, 2)
+    layers_here: int = 3
     result: dict[str, str] = field(default_factory=dict)
 
     async def wait(self) -> dict[str, str]:

@@ -13,7 +13,7 @@ from dbus_next.signature import Variant
 from bus.house import ALICE, BOB, MANAGER, PROPERTIES, ROOT_UID, House
 from bus.polkit import NO, YES, Asked
 from mctld.bus.paths import JOBS, ROOT, job_path
-from mctld.lifecycle.transfers import Access
+from mctld.lifecycle.carriage import Access
 
 JOB = "org.mctl1.Job"
 INVALID = "org.freedesktop.DBus.Error.InvalidArgs"
@@ -41,7 +41,7 @@ async def test_a_pull_is_a_job_of_its_caller(house: House) -> None:
     (found,) = await alice.call(job_path("abc"), PROPERTIES, "GetAll", "s", JOB)
     assert {key: variant.value for key, variant in found.items()} == {
         "Id": "abc", "Kind": "pull", "Reference": "example.org/team/web:1", "OwnerUID": ALICE, "State": "fetching",
-        "Bytes": 7, "Layers": [1, 2],
+        "Bytes": 7, "Layers": [1, 2], "LayersHere": 3,
     }  # fmt: skip
     assert await alice.call(job_path("abc"), JOB, "Wait") == ["/org/mctl1/image/key", "linux/arm64 False", ""]
     for member, signature, body in (("Wait", "", []), ("Cancel", "t", [0])):

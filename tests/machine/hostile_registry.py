@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A registry that means harm, or is slow: `hostile_registry.py PORT`. What it does is said by an image's name."""
+"""A registry that means harm, or is slow: `hostile_registry.py PORT`. What it does is said by an image's name.
+
+Of images whose name begins with base, upon, off or claim it writes into FETCHED which blobs it has sent.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,31 @@ import gzip
 import hashlib
 import io
 import json
+import random
 import sys
 import tarfile
 import time
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG, LAYER = "application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar+gzip"
+DOCKER = "application/vnd.docker."
+DOCKERS = {
+    MANIFEST: f"{DOCKER}distribution.manifest.v2+json",
+    CONFIG: f"{DOCKER}container.image.v1+json",
+    LAYER: f"{DOCKER}image.rootfs.diff.tar.gzip",
+}
 ENDLESS = 1 << 40
+FETCHED, STALL = Path("/srv/fetched"), Path("/srv/stall")  # while STALL is there no small layer is sent
 
 
-def tarred(content: bytes) -> bytes:
+def tarred(content: bytes, name: str = "file") -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
-        entry = tarfile.TarInfo("file")
+        entry = tarfile.TarInfo(name)
         entry.size = len(content)
         tar.addfile(entry, io.BytesIO(content))
     return out.getvalue()
@@ -36,10 +48,37 @@ def digest(data: bytes) -> str:
 PLAIN = tarred(b"content")
 PACKED = gzip.compress(PLAIN, mtime=0)
 ZEROS = 400 << 20
+BASE = tarred(random.Random(7).randbytes(200_000), "base")
+PACKED_BASE = gzip.compress(BASE, mtime=0)
 
 
 def described(kind: str, data: bytes, **changed: object) -> dict[str, object]:
     return {"mediaType": kind, "digest": digest(data), "size": len(data), **changed}
+
+
+class Stack:
+    """Images of two layers and of their base alone: base, upon, off (its small layer may stall), and claim, which names
+    the base as upon does but does not have it. With -docker as docker writes them, with -index behind an index.
+    """
+
+    def __init__(self, name: str) -> None:
+        pairs = [(BASE, PACKED_BASE), *([] if name.startswith("base") else [(PLAIN, PACKED)])]
+        kinds = DOCKERS if name.endswith("-docker") else {kind: kind for kind in DOCKERS}
+        config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/file", name]},
+                             "rootfs": {"type": "layers", "diff_ids": [digest(plain) for plain, _ in pairs]}}).encode()
+        layers = [described(kinds[LAYER], layer) for _, layer in pairs]
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": kinds[MANIFEST], "layers": layers,
+                               "config": described(kinds[CONFIG], config)}).encode()  # fmt: skip
+        self.kind, self.manifest = kinds[MANIFEST], manifest
+        self.manifests = {digest(manifest): manifest}
+        if name.endswith("-index"):
+            entries = [
+                described(MANIFEST, manifest, platform={"os": "linux", "architecture": each})
+                for each in ("s390x", "amd64", "arm64")
+            ]
+            self.kind = INDEX
+            self.manifest = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+        self.blobs = {digest(config): config, **{digest(layer): layer for _, layer in pairs}}
 
 
 class Image:
@@ -91,7 +130,9 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(b"{}", "application/json")
             return
         name, kind, wanted = parts[1], parts[2], parts[3]
-        if name == "redirect-loop":
+        if name.startswith(("base", "upon", "off", "claim")):
+            self.stack(name, Stack(name), kind, wanted)
+        elif name == "redirect-loop":
             self.redirect(self.path)
         elif name == "redirect-to-file":
             self.redirect("file:///etc/shadow")
@@ -104,6 +145,20 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(Image(name).manifest, MANIFEST)
         else:
             self.blob(name, Image(name).blobs.get(wanted, b""))
+
+    def stack(self, name: str, image: Stack, kind: str, wanted: str) -> None:
+        if kind == "manifests":
+            found = image.manifests.get(wanted)
+            self.answer(found or image.manifest, MANIFEST if found and image.kind == INDEX else image.kind)
+            return
+        with FETCHED.open("a") as log:
+            log.write(f"{name} {wanted}\n")
+        if name.startswith("claim") and wanted == digest(PACKED_BASE):
+            self.send_error(404)
+        elif name.startswith("off") and wanted == digest(PACKED) and STALL.exists():
+            time.sleep(600)
+        else:
+            self.answer(image.blobs[wanted], "application/octet-stream")
 
     def blob(self, name: str, data: bytes) -> None:
         if name == "wrong-digest":

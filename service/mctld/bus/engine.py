@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from ..credential import Credentials
     from ..execution import Execution
     from ..image import Image, ImageRoot, Place
+    from ..lifecycle.carriage import Access
     from ..lifecycle.check.finding import Finding
     from ..lifecycle.committing import Configure
     from ..lifecycle.copies import Arrival
     from ..lifecycle.events import Events, Exit
     from ..lifecycle.images import Listener as ImageListener
     from ..lifecycle.logs import EventQuery, LogQuery
-    from ..lifecycle.transfers import Access
     from ..lifecycle.transfers import Listener as TransferListener
     from ..lifecycle.vitals import Result
     from ..lifecycle.volumes import Listener as VolumeListener
@@ -249,6 +249,8 @@ class Job(Protocol):
     def bytes(self) -> int: ...
     @property
     def layers(self) -> tuple[int, int]: ...
+    @property
+    def layers_here(self) -> int: ...
 
     async def wait(self) -> Mapping[str, str]: ...
     async def cancel(self) -> None: ...

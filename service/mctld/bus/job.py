@@ -95,3 +95,6 @@ class JobObject(Target):
 
     def layers(self) -> list[int]:
         return list(self.job.layers)
+
+    def layers_here(self) -> int:
+        return self.job.layers_here

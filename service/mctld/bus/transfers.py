@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..bounds import shown
 from ..errors import InvalidArgs, NoSuchImage
 from ..image import compact
-from ..lifecycle.transfers import Access
+from ..lifecycle.carriage import Access
 from ..platform import Platform
 from ..reference import Reference
 from . import openings, options

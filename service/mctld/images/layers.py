@@ -6,6 +6,7 @@
     making/RANDOM/...                      one that is being made; swept at the service's start
     trash/HEX.RANDOM/...                   a whole one that is to be removed
     trash/RANDOM/...                       what is being removed
+    blobs/UID/HEX                          images/blobs.py
 
 A removal is known to the database first, and that may be undone by a loss of power. So a layer stays whole until what
 the database says is on the disk; until then a start of the service can bring it back.
@@ -29,6 +30,7 @@ from ..errors import StoreFailed
 from ..kernel import files
 from ..reference import check_digest
 from .assembly import Assembly
+from .blobs import Blobs
 from .child import TREE
 from .refusal import Refusal
 
@@ -45,6 +47,7 @@ class Layers:
     def __init__(self, directory: str, settle_records: Callable[[], None] = os.sync) -> None:
         self._directory = directory
         self._settle_records = settle_records
+        self.blobs = Blobs(f"{directory}/blobs")
 
     def prepare(self) -> None:
         for name in ("", LAYERS, MAKING, TRASH):
@@ -152,6 +155,10 @@ class Layers:
     def half_made(self) -> list[str]:
         """When the service ended."""
         return [f"{self._directory}/{MAKING}/{name}" for name in os.listdir(f"{self._directory}/{MAKING}")]
+
+    def make_room(self, dispose: Callable[[str], object]) -> None:
+        """Where there is none, of what is kept only to spare a transfer."""
+        self.blobs.give_way(dispose, f"{self._directory}/{TRASH}")
 
     def taken_out(self) -> list[str]:
         """What is not wholly removed yet."""

@@ -59,15 +59,33 @@ def images(shelf: Shelf, platform: Platform) -> tuple[PackedImage, ...]:
     return found
 
 
-def fetched(shelf: Shelf, directory: str, reference: Reference) -> PackedImage:
-    """What skopeo has put into a directory (transport dir:), where blobs are called by their digests alone. Slow."""
-    described = manifest(shelf.read(f"{directory}/{DOCKER_MANIFEST}", bounds.MANIFEST_BYTES), "what was fetched")
-    found = shelf.read(_beside(directory, described.config), TEXT_MAX)
-    return _image(_proved(found, described.config), described, lambda d: _beside(directory, d), (reference,))
+def fetched(shelf: Shelf, reference: Reference) -> PackedImage:
+    """The one image of a layout that skopeo has filled. Slow."""
+    entries = index(shelf.read(OCI_INDEX, bounds.MANIFEST_BYTES), OCI_INDEX)
+    if len(entries) != 1 or entries[0].kind not in MANIFESTS:
+        raise Refusal("what was fetched is not one image of a kind that is read")
+    described = manifest(_blob(shelf, entries[0], bounds.MANIFEST_BYTES), "what was fetched")
+    return _image(_blob(shelf, described.config, TEXT_MAX), described, lambda blob: blob.path, (reference,))
 
 
-def _beside(directory: str, blob: Descriptor) -> str:
-    return f"{directory}/{blob.digest.removeprefix('sha256:')}"
+def announced(data: bytes, configuration: bytes, reference: Reference) -> PackedImage:
+    """What will be fetched, by its manifest and its configuration."""
+    described = manifest(data, "the manifest")
+    return _image(_proved(configuration, described.config), described, lambda blob: blob.path, (reference,))
+
+
+def diff_ids(configuration: bytes) -> frozenset[str]:
+    return frozenset(_configuration(configuration).diff_ids)
+
+
+def instance(data: bytes, platform: Platform) -> str | None:
+    """The digest of the manifest for a platform, if these are an index of several platforms. Refusal if it has none."""
+    try:
+        entries = index(data, "the index")
+    except Refusal:
+        return None
+    fitting = _fitting(entries, platform)
+    return fitting[0].digest if fitting and fitting[0].kind in MANIFESTS else None
 
 
 def _of_layout(shelf: Shelf, platform: Platform) -> Iterator[PackedImage]:

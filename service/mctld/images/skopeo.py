@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How skopeo(1) is called, and what its complaints mean.
 
-`dir:` keeps manifest and configuration as the registry has them; `oci:` would write docker's own anew, without their
-health checks and under another id. The price: skopeo empties a `dir:` before it begins, so that blobs which are here
-already cannot be offered to it.
+It fetches into an OCI image layout, since it asks for no blob that is in one already, which it tells by the name alone.
+With --preserve-digests manifest and configuration stay as the registry has them; docker's own would be written anew,
+without their health checks and under another id. Signatures have no place there: they have been judged by then.
 """
 
 from __future__ import annotations
@@ -18,16 +18,28 @@ if TYPE_CHECKING:
 
 PROGRAM = "/usr/bin/skopeo"
 POLICY = "/etc/containers/policy.json"
-IMAGE, ARCHIVE, DIGEST = "image", "image.tar", "digest"  # in the directory of a transfer
+STAGING = "transfer"  # its directory, in that of what is being made
+IMAGE, ARCHIVE, DIGEST = "image", "image.tar", "digest"  # in it
 _LEVEL = re.compile(r'level=(?:fatal|error) msg=("(?:[^"\\]|\\.)*"|\S+)')
 _TELLING = 600  # characters
 
 
 def look(reference: Reference, platform: Platform, place: str, authentication: str, *, verify: bool) -> list[str]:
     """What is called so now: prints the image's configuration, whose digest is its id."""
+    return _inspect(["--config"], reference, platform, place, authentication, verify=verify)
+
+
+def manifest(reference: Reference, platform: Platform, place: str, authentication: str, *, verify: bool) -> list[str]:
+    """Prints what the registry has under the name: a manifest, or an index of some for several platforms."""
+    return _inspect([], reference, platform, place, authentication, verify=verify)
+
+
+def _inspect(
+    what: list[str], reference: Reference, platform: Platform, place: str, authentication: str, *, verify: bool
+) -> list[str]:
     return [
         *_on_platform(platform, place),
-        "inspect", "--config", "--raw", "--retry-times", "2", "--authfile", authentication,
+        "inspect", *what, "--raw", "--retry-times", "2", "--authfile", authentication,
         *([] if verify else ["--tls-verify=false"]), f"docker://{reference}",
     ]  # fmt: skip
 
@@ -36,7 +48,7 @@ def pull(reference: Reference, platform: Platform, place: str, authentication: s
     return [
         *_on_platform(platform, place),
         "copy", "--retry-times", "2", "--authfile", authentication, *([] if verify else ["--src-tls-verify=false"]),
-        f"docker://{reference}", f"dir:{place}/{IMAGE}",
+        "--preserve-digests", "--remove-signatures", f"docker://{reference}", f"oci:{place}/{IMAGE}",
     ]  # fmt: skip
 
 

@@ -18,12 +18,13 @@ from ..configuration import Configuration
 from ..errors import BadImage, ImageInUse, InvalidArgs, LimitReached, LimitsExceeded, NoSuchImage, StoreFailed
 from ..image import Image, ImageRoot, Layer, Place, digest_of
 from ..images import implied
+from ..images.blobs import BYTES_OF_ONE
 from ..images.confinement import FILTER
 from ..images.refusal import Refusal
 from ..images.saving import digest_of_layer, save
 from ..images.sink import Sink
 from ..images.unpacker import unpack
-from ..quotas import DEFAULTS, Quotas
+from ..quotas import DEFAULTS, VALUE_MAX, Quotas
 from ..reference import Reference, beginning_of_id
 from ..runtime import users
 from . import deriving, loading
@@ -75,6 +76,7 @@ class Images:
     ) -> None:
         self._quotas = quotas
         self.layers = layers
+        self.layers.blobs.of_one = min(BYTES_OF_ONE, (quotas.image_gib or VALUE_MAX) << 30)
         self._store = store
         self._catalog = store.catalog
         self._spawner = spawner
@@ -97,6 +99,7 @@ class Images:
         present = self.layers.present()
         unneeded = set() if self._store.has_guesses() else present - known  # one of these may be what nobody remembers
         for path in self.layers.half_made():
+            self.layers.blobs.rescue(path)
             self._disposal.add(path)
         for path in (*self.layers.taken_out(), *map(self.layers.take_out, unneeded)):
             self._disposal.add(path, self.layers.give_up)
@@ -113,7 +116,7 @@ class Images:
 
     def find(self, uid: int, text: str) -> Image | None:
         """By name, else by id or an unambiguous beginning of one: of what `uid` may see, the own first."""
-        mine = sorted((i for i in self.all() if i.visible_to(uid)), key=lambda i: _nearness(i, uid))
+        mine = sorted((i for i in self.all() if i.visible_to(uid)), key=lambda i: i.nearness(uid))
         with contextlib.suppress(InvalidArgs):
             wanted = Reference.parse_any(text)
             for name in filter(None, (wanted, wanted.on_docker_hub)):
@@ -317,6 +320,7 @@ class Images:
     @contextlib.contextmanager
     def admitted(self, uid: int) -> Iterator[None]:
         self._check_room(uid)
+        self.layers.make_room(self._disposal.add)
         if self._importing[uid] >= IMPORTS_OF_ONE or self._importing.total() >= IMPORTS_AT_ONCE:
             raise LimitsExceeded(
                 f"{self._importing[uid]} images of yours and {self._importing.total()} in all are being brought in: "
@@ -393,8 +397,3 @@ class Images:
 def _layer(key: str, found: Unpacked) -> Layer:
     variant = key if key != found.diff_id else ""
     return Layer(found.diff_id, found.size, found.entries, found.has_root, variant)
-
-
-def _nearness(image: Image, uid: int) -> tuple[bool, bool, bool]:
-    """The own before the shared, of those root's before others', before what only root may see."""
-    return image.owner_uid != uid, not image.shared, image.owner_uid != ROOT_UID

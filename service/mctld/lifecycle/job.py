@@ -25,6 +25,7 @@ class Job:
         self.state = "waiting"
         self.bytes = 0
         self.layers = (0, 0)
+        self.layers_here = 0
         self._askers = 1
         self._task: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()

@@ -18,6 +18,7 @@ from ..images import layout
 from ..images.child import TREE
 from ..images.shelf import Shelf
 from .reading import read
+from .reuse import NOTHING
 from .stacks import Stacks
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ..images.unpacking import Unpacked
     from ..platform import Platform
     from .images import Images
+    from .reuse import Reuse
     from .stacks import Made
 
 LAYERS_AT_ONCE = 4
@@ -55,13 +57,15 @@ async def take_in(
     *,
     shared: bool,
     tell: Callable[[int, int], None] = lambda _done, _wanted: None,
+    reused: Reuse = NOTHING,
 ) -> list[Image]:
-    """Layers that `uid` has already are not unpacked again, if they were laid upon the same. `tell` hears how many
-    there are, and are wanted.
+    """Layers that `uid` has already are not unpacked again, if they were laid upon the same; those of `reused` are held
+    by the caller, and need not be on the shelf. `tell` hears how many there are, and are wanted.
     """
     wanted = {layer.diff_id: layer for image in packed for layer in image.layers}
     with contextlib.ExitStack() as begun:
         known = {diff_id: paths for diff_id in wanted if (paths := images.implied(uid, diff_id)) is not None}
+        known |= reused.implied
         missing = [wanted[d] for d in wanted if d not in known]
         made = await _unpacked(images, shelf, missing, begun, lambda done: tell(len(known) + done, len(wanted)))
 
@@ -69,7 +73,7 @@ async def take_in(
             place = begun.enter_context(images.begun())
             return place, await _layer(images, shelf, layer, place)
 
-        stacks = Stacks(images, uid, begun, known, made, again)
+        stacks = Stacks(images, uid, begun, known, made, again, reused.layers)
         keys = [await stacks.settle(image.layers) for image in packed]
         layers = await stacks.finish()
         return [

@@ -29,7 +29,8 @@ class Stacks:
     """Of images of `uid`'s that come in together.
 
     implied: what each archive that is known already does not name. spare: what has been unpacked, by the archives'
-    digests; `again` unpacks one once more. `kept` holds what is chosen, until the images are stored.
+    digests; `again` unpacks one once more. granted: what they could use when this began, by key. `kept` holds what is
+    chosen, until the images are stored.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Stacks:
         implied: Mapping[str, tuple[str, ...]],
         spare: Mapping[str, Made],
         again: Callable[[PackedLayer], Awaitable[Made]],
+        granted: Mapping[str, Layer],
     ) -> None:
         self._images = images
         self._uid = uid
@@ -47,6 +49,7 @@ class Stacks:
         self._implied = {**implied, **{diff_id: unpacked.implied for diff_id, (_, unpacked) in spare.items()}}
         self._spare = dict(spare)
         self._again = again
+        self._granted = granted
         self._examples = Examples()
         self._known: dict[str, Layer] = {}
         self._made: dict[str, Made] = {}
@@ -73,7 +76,7 @@ class Stacks:
     async def _place(self, layer: PackedLayer, key: str, like: Mapping[str, implied.Like]) -> str:
         if key not in self._made and key not in self._known:
             self._kept.enter_context(self._images.kept(key))
-            if known := self._images.known_to(self._uid, key):
+            if known := self._granted.get(key) or self._images.known_to(self._uid, key):
                 self._known[key] = known
             else:
                 made = self._spare.pop(layer.diff_id, None) or await self._again(layer)

@@ -110,6 +110,10 @@ def test_names_that_say_their_registry() -> None:
 
 
 def test_progress() -> None:
-    assert progress("x", {"State": "fetching", "Bytes": 3 << 20, "Layers": [0, 0]}) == "x: fetching, 3.0 MiB"
-    assert progress("x", {"State": "waiting", "Bytes": 0, "Layers": [0, 0]}) == "x: waiting"
-    assert progress("x", {"State": "unpacking", "Bytes": 9, "Layers": [2, 5]}) == "x: unpacking, 2 of 5 layers"
+    nothing = {"Bytes": 0, "Layers": [0, 0], "LayersHere": 0}
+    assert progress("x", nothing | {"State": "fetching", "Bytes": 3 << 20}) == "x: fetching, 3.0 MiB"
+    assert progress("x", nothing | {"State": "waiting"}) == "x: waiting"
+    assert progress("x", nothing | {"State": "fetching", "LayersHere": 1}) == "x: fetching, 1 layer already here"
+    found = progress("x", nothing | {"State": "fetching", "Bytes": 3 << 20, "LayersHere": 2})
+    assert found == "x: fetching, 3.0 MiB, 2 layers already here"
+    assert progress("x", nothing | {"State": "unpacking", "Layers": [2, 5]}) == "x: unpacking, 2 of 5 layers"

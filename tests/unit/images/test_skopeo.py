@@ -25,7 +25,7 @@ NGINX = Reference.parse("docker.io/nginx")
 
 def test_commands() -> None:
     command = skopeo.pull(NGINX, Platform("linux", "arm", "v7"), "/place", "/auth", verify=True)
-    assert command[-2:] == ["docker://docker.io/library/nginx:latest", "dir:/place/image"]
+    assert command[-2:] == ["docker://docker.io/library/nginx:latest", "oci:/place/image"]
     assert " ".join(command[3:10]) == "--override-os linux --override-arch arm --override-variant v7 copy"
     assert "--src-tls-verify=false" not in command  # then containers-registries.conf(5) decides
     assert "--src-tls-verify=false" in skopeo.pull(NGINX, Platform("linux", "arm"), "/p", "/a", verify=False)
@@ -74,15 +74,17 @@ def test_what_it_leaves_is_read(tmp_path: Path) -> None:
     for blob in (maker.place / "blobs/sha256").iterdir():
         blob.rename(source / blob.name)
     shutil.rmtree(source / "blobs")
-    command = ["skopeo", "copy", "--insecure-policy", f"dir:{source}", f"dir:{place}/image"]
+    pull = skopeo.pull(NGINX, Platform("linux", "amd64"), str(place), "/auth", verify=True)
+    how = [word for word in pull if word in ("--preserve-digests", "--remove-signatures")]
+    command = ["skopeo", "copy", "--insecure-policy", *how, f"dir:{source}", f"oci:{place}/image"]
     subprocess.run(command, check=True, capture_output=True)
-    with Shelf(str(place)) as shelf:
-        found = layout.fetched(shelf, "image", NGINX)
+    with Shelf(str(place / "image")) as shelf:
+        found = layout.fetched(shelf, NGINX)
         assert found.configuration.text.encode() == config
         assert found.references == (NGINX,)
         (there,) = found.layers
         assert there.promised == (manifest["layers"][0]["digest"], 5)  # type: ignore[index]
-        (place / "image" / found.layers[0].path.rpartition("/")[2]).write_bytes(b"LAYER")
+        (place / "image" / found.layers[0].path).write_bytes(b"LAYER")
         with pytest.raises(Refusal, match="is damaged"):
             shelf.check(shelf.open(there.path), *there.promised or ("", 0))
 
