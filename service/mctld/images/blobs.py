@@ -123,9 +123,10 @@ class Blobs:
 
     def _all(self) -> Iterator[_Kept]:
         for place in self._users():
-            for name in os.listdir(place):
-                found = os.stat(f"{place}/{name}", follow_symlinks=False)
-                yield _Kept(f"{place}/{name}", os.path.basename(place), found.st_size, found.st_mtime)
+            with contextlib.suppress(OSError), os.scandir(place) as entries:  # another thread may have taken it
+                for entry in entries:
+                    found = entry.stat(follow_symlinks=False)
+                    yield _Kept(entry.path, os.path.basename(place), found.st_size, found.st_mtime)
 
 
 def note(made: str, uid: int) -> None:

@@ -108,7 +108,7 @@ class Fetching:
 
     async def _copied(self, name: str, known: Reuse) -> PackedImage:
         wanted, carriage = self._wanted, self._carriage
-        taken = await asyncio.to_thread(self._prepare, known)
+        taken = await read(lambda: self._prepare(known))
         here = known.blobs | taken
         promised = known.packed.layers if known.packed else ()
         carriage.job.layers_here = sum(layer.promised is not None and layer.promised[0] in here for layer in promised)
