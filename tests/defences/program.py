@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from defences.building import BUILDING
 from defences.fairness import FAIRNESS
+from defences.images import IMAGES
 from defences.networks import NETWORKS
 from defences.table import DEFENCES
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from defences.table import Defence
 
-ALL = (*DEFENCES, *NETWORKS, *FAIRNESS, *BUILDING)
+ALL = (*DEFENCES, *NETWORKS, *FAIRNESS, *IMAGES, *BUILDING)
 ROOT = Path(__file__).parents[2]
 TREE = ("service", "cli", "dbus", "polkit", "units", "packaging", "tests", "pyproject.toml")
 SECONDS = 180
