@@ -108,8 +108,8 @@ class Fetching:
 
     async def _copied(self, name: str, known: Reuse) -> PackedImage:
         wanted, carriage = self._wanted, self._carriage
-        taken = await read(lambda: self._prepare(known))
-        here = known.blobs | taken
+        here = set(known.blobs)
+        await to_the_end(asyncio.to_thread(lambda: here.update(self._prepare(known))))
         promised = known.packed.layers if known.packed else ()
         carriage.job.layers_here = sum(layer.promised is not None and layer.promised[0] in here for layer in promised)
         await carriage.run(name, "fetching", skopeo.pull, wanted.reference, wanted.platform)
