@@ -147,7 +147,7 @@ def _replace(path: str, document: object) -> None:
     made = f"{path}.new"
     try:
         with open(made, "w", encoding="utf-8") as file:
-            json.dump(document, file, separators=(",", ":"))
+            file.write(json.dumps(document, separators=(",", ":")))  # json.dump() is written in Python
         os.rename(made, path)
     except OSError:
         with contextlib.suppress(OSError):

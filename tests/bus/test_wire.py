@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
-from dbus_next.signature import SignatureTree
+from dbus_next.signature import SignatureTree, Variant
 
 from mctld.bus.codec import (
     SIGNATURES_MAX,
@@ -109,3 +111,18 @@ def test_signatures_are_not_remembered_without_bound() -> None:
                 SignatureTree._get(f"({first}{second}{third})")
     assert len(SignatureTree._cache) <= SIGNATURES_MAX
     assert SignatureTree._get("a{sv}").types[0].token == "a"
+
+
+def test_nothing_is_left_for_the_collector() -> None:
+    """Of cycles it would have to find some at each start, and stop everybody meanwhile."""
+    call = Header(Kind.CALL, serial=1, path="/", member="M", signature="sa{sv}")
+    body = ["text", {"a": Variant("as", ["b"]), "c": Variant("(ub)", [1, True])}]
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):
+            (frame,) = Framer().feed(encode(call, body))
+            Message(decode_header(frame), frame, Descriptors()).body()
+        assert gc.collect() < 100
+    finally:
+        gc.enable()

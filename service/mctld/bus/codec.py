@@ -92,10 +92,19 @@ class Encoded(dict[str, Variant]):
 
 
 class _Marshaller(Marshaller):  # type: ignore[misc]
-    """dbus-next lets NUL pass, which the bus daemon answers by closing the connection."""
+    """dbus-next lets NUL pass, which the bus daemon answers by closing the connection.
+
+    And each of its marshallers holds its own methods in a dictionary: to make that takes longer than to write what most
+    messages hold, and it is a cycle of references that only the collector can end. So ours begins without.
+    """
+
+    def __init__(self, signature: str, body: list[Any]) -> None:
+        self.signature_tree = SignatureTree._get(signature)
+        self.signature_tree.verify(body)
+        self.buffer, self.body = bytearray(), body
 
     def write_single(self, type_: Any, body: object) -> int:
-        return self._write_encoded(body) if type(body) is Encoded else int(super().write_single(type_, body))
+        return self._write_encoded(body) if type(body) is Encoded else int(_WRITERS[type_.token](self, body, type_))
 
     def _write_encoded(self, body: Encoded) -> int:
         written = int(self.write_uint32(len(body.content)) + self.align(8))
@@ -106,6 +115,9 @@ class _Marshaller(Marshaller):  # type: ignore[misc]
         if "\0" in value:
             raise ValueError("a string contains NUL")
         return int(super().write_string(value, type_))
+
+
+_WRITERS = {token: getattr(_Marshaller, known.__name__) for token, known in Marshaller("", []).writers.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,28 +153,29 @@ class Message:
 
     def body(self) -> list[Any]:
         """Raises TooManyValues."""
-        if not self.header.signature:  # as of most questions: a reader leaves a cycle of references behind
-            return []
-        reader = _reader(_BoundedReader, self.frame.data, self.frame.body)
+        reader = _BoundedReader(self.frame.data, self.frame.body)
         return [reader.read_argument(type_) for type_ in SignatureTree._get(self.header.signature).types]
 
 
 class _BoundedReader(Unmarshaller):  # type: ignore[misc]
-    """Counts what it makes: 900 KB of empty variants are no long message, but a second of everybody's time."""
+    """Counts what it makes: 900 KB of empty variants are no long message, but a second of everybody's time.
+
+    Without a dictionary of its own methods, as _Marshaller.
+    """
 
     left = VALUES_MAX
+
+    def __init__(self, data: bytes, offset: int) -> None:
+        self.buf, self.endian, self.offset, self.stream, self.sock = data, data[0], offset, None, None
 
     def read_argument(self, type_: Any) -> Any:
         self.left -= 1
         if self.left < 0:
             raise TooManyValues(f"the message holds more than {VALUES_MAX} values, the most: ask for less at a time")
-        return super().read_argument(type_)
+        return _READERS[type_.token](self, type_)
 
 
-def _reader(kind: type[Any], data: bytes, offset: int) -> Any:
-    reader = kind(None)
-    reader.buf, reader.endian, reader.offset = bytearray(data), data[0], offset
-    return reader
+_READERS = {token: getattr(_BoundedReader, known.__name__) for token, known in Unmarshaller(None).readers.items()}
 
 
 def decode_header(frame: Frame) -> Header:
@@ -200,7 +213,7 @@ def _usual_fields(data: bytes, order: Literal["little", "big"]) -> list[tuple[in
 
 
 def _fields_of_any_type(frame: Frame) -> list[tuple[int, Any]]:
-    fields = _reader(Unmarshaller, frame.data[: frame.body], 12).read_argument(_FIELDS)
+    fields = _BoundedReader(frame.data[: frame.body], 12).read_argument(_FIELDS)
     return [(code, value.value) for code, value in fields]
 
 
