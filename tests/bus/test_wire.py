@@ -17,7 +17,7 @@ from mctld.bus.codec import (
     encode,
 )
 from mctld.bus.descriptors import Descriptors
-from mctld.bus.wire import ASKED_MAX, Framer, Malformed
+from mctld.bus.wire import ASKED_MAX, Frame, Framer, Malformed
 
 CALL = Header(Kind.CALL, 5, 7, "/a", "b.c", "D", "", 0, "e.f", "", "sat")
 REPLY = Header(Kind.RETURN, 1, 8, reply_serial=7, destination=":1.2", signature="s")
@@ -111,6 +111,15 @@ def test_signatures_are_not_remembered_without_bound() -> None:
                 SignatureTree._get(f"({first}{second}{third})")
     assert len(SignatureTree._cache) <= SIGNATURES_MAX
     assert SignatureTree._get("a{sv}").types[0].token == "a"
+
+
+def test_a_body_that_ends_early_is_not_made_up() -> None:
+    whole = encode(CALL, ["text", [1, 2]])
+    (frame,) = Framer().feed(whole)
+    header = decode_header(frame)
+    for cut in range(1, frame.size - frame.body):
+        with pytest.raises(EOFError):
+            Message(header, Frame(whole[:-cut], frame.body, frame.size - cut), Descriptors()).body()
 
 
 def test_nothing_is_left_for_the_collector() -> None:

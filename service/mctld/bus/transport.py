@@ -22,6 +22,7 @@ SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
 QUEUE_MAX = 64 << 20  # bytes that may wait for the bus daemon before droppable messages are dropped
 _READ_SIZE = 16 << 10  # a hundred short messages
 _FDS_MAX = 253  # SCM_MAX_FD, the kernel's bound of one sendmsg(2)
+_TRUNCATED = int(socket.MSG_CTRUNC)  # to look for the enum's member takes a twentieth of a short call
 
 
 @dataclass(slots=True)
@@ -198,6 +199,6 @@ class Transport:
         for level, kind, rights in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 fds.frombytes(rights[: len(rights) - len(rights) % fds.itemsize])
-        if fds or flags & socket.MSG_CTRUNC:
+        if fds or flags & _TRUNCATED:
             self._batches.append(list(fds))
         return data
