@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The help texts, made from the same tables that the command line is parsed by."""
+"""The help texts, made from the same tables that the command line is parsed by, for a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from .parser import Option, Request
 
 WIDTH = 30
+COLUMNS = 80
 
 
 def overview(request: Request) -> str:
     """The text for no verb in particular: the version, or the list of verbs."""
     if request.before.get("version"):
         return f"mctl {VERSION}\n"
-    verbs = "".join(f"  {name:<{WIDTH - 2}}{summary}\n" for name, summary in VERBS.items())
+    verbs = "".join(f"  {name:<{WIDTH - 2}}{beside(summary)}\n" for name, summary in VERBS.items())
     return (
         "Usage: mctl [OPTION...] VERB [...]\n\n"
         "Runs containers on this host, through the service org.mctl1.\n\n"
@@ -34,11 +35,24 @@ def verb_help(request: Request) -> str:
     if verb is None:
         return overview(request)
     summary = VERBS[request.name]
-    notes = f"\n{verb.notes}\n" if verb.notes else ""
+    notes = f"\n{filled(verb.notes)}\n" if verb.notes else ""
+    usage = filled(f"Usage: mctl {request.name} {verb.usage}", " " * len("Usage: "))
     return (
-        f"Usage: mctl {request.name} {verb.usage}\n\n{summary[0].upper()}{summary[1:]}.\n\n"
+        f"{usage}\n\n{filled(f'{summary[0].upper()}{summary[1:]}.')}\n\n"
         f"Options:\n{options_text((*verb.options, *GLOBAL[:3]))}{notes}"
     )
+
+
+def filled(text: str, indent: str = "", *, columns: int = COLUMNS) -> str:
+    """One paragraph. What follows its first line is indented."""
+    from textwrap import fill
+
+    return fill(text, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def beside(text: str) -> str:
+    """In the right column, whose first line stands beside something."""
+    return filled(text, columns=COLUMNS - WIDTH).replace("\n", f"\n{' ' * WIDTH}")
 
 
 def options_text(options: Iterable[Option]) -> str:
@@ -54,4 +68,4 @@ def option_text(option: Option) -> str:
         value = f"[={option.value}]" if option.implied is not None else f" {option.value}"
     left = f"  {lead}{', '.join(long)}{value}"
     gap = " " * (WIDTH - len(left)) if len(left) < WIDTH - 1 else f"\n{' ' * WIDTH}"
-    return f"{left}{gap}{option.help}\n"
+    return f"{left}{gap}{beside(option.help)}\n"

@@ -180,7 +180,7 @@ ELSEWHERE_OPTIONS = (
     Option(("-H", "--host"), "do all of it on another host, by ssh", value="[USER@]HOST", convert=remote_host),
     Option(("-M", "--machine"), "do all of it in a machine of this host", value="[USER@]MACHINE", convert=machine),
 )
-GLOBAL = (*COMMON, *ELSEWHERE_OPTIONS, Option(("--version",), "show the version"))
+GLOBAL = (*COMMON, *ELSEWHERE_OPTIONS, Option(("-v", "--version"), "show the version"))
 
 
 class Arguments:

@@ -18,12 +18,20 @@ def port_of(found: Any) -> Port:
 
 def line(port: Port) -> str:
     """80/tcp -> 0.0.0.0:8080."""
-    return f"{_inside(port)} -> {_outside(port)}"
+    return f"{_inside(port)} -> {outside(port)}"
 
 
 def cell(port: Port) -> str:
     """0.0.0.0:8080->80/tcp."""
-    return f"{_outside(port)}->{_inside(port)}"
+    return f"{outside(port)}->{_inside(port)}"
+
+
+def at(port: Port, inside: int, protocol: str) -> Port | None:
+    """The one of a range that leads to `inside`, if it is among them."""
+    of, address, host, first, count = port
+    if of != protocol or not first <= inside < first + count:
+        return None
+    return of, address, host + inside - first, inside, 1
 
 
 def _inside(port: Port) -> str:
@@ -31,7 +39,8 @@ def _inside(port: Port) -> str:
     return f"{_range(container, count)}/{protocol}"
 
 
-def _outside(port: Port) -> str:
+def outside(port: Port) -> str:
+    """0.0.0.0:8080."""
     _, address, host, _, count = port
     shown = f"[{address}]" if ":" in address else address or ANY
     return f"{shown}:{_range(host, count)}"

@@ -26,7 +26,7 @@ __mctl_options() { # verb
         --pids --pids-limit --io-weight --blkio-weight --io-read-bps --device-read-bps --io-write-bps
         --device-write-bps --io-read-iops --device-read-iops --io-write-iops --device-write-iops'
     case $1 in
-        '') echo "$common -H --host -M --machine --version" ;;
+        '') echo "$common -H --host -M --machine -v --version" ;;
         run) echo "$common $making $limits -d --detach -i --interactive --detach-keys" ;;
         cp) echo "$common -a --archive -L --follow-link -q --quiet" ;;
         create) echo "$common $making $limits -i --interactive" ;;
@@ -48,7 +48,7 @@ __mctl_options() { # verb
         'system df') echo "$common -v --verbose --json --json=short --json=pretty" ;;
         'system prune') echo "$common -a --all -v --volumes -f --force" ;;
         info) echo "$common --json --json=short --json=pretty" ;;
-        images | 'image ls' | 'image list') echo "$common -a --all -q --quiet --format --no-trunc --json --json=short --json=pretty" ;;
+        images | 'image ls' | 'image list') echo "$common -a --all -q --quiet -f --filter --format --no-trunc --json --json=short --json=pretty" ;;
         import | 'image import') echo "$common --busybox --private -c --change -m --message --author -q --quiet" ;;
         build | 'image build') echo "$common $limits -t --tag -f --file --build-arg --target --no-cache --secret --ssh --iidfile --network --label --private
             --pull --pull=never --creds --authfile --tls-verify --tls-verify=false -q --quiet" ;;
@@ -103,7 +103,7 @@ __mctl_takes_value() { # verb option
         load,--platform | 'image load',--platform | volume,-l | volume,--label) ;;
         load,-i | load,--input | 'image load',-i | 'image load',--input) ;;
         save,-o | save,--output | 'image save',-o | 'image save',--output) ;;
-        images,--format | 'image inspect',-f | 'image inspect',--format) ;;
+        images,--format | images,-f | images,--filter | 'image inspect',-f | 'image inspect',--format) ;;
         build,-[tfm] | build,--tag | build,--file | build,--build-arg | build,--target | build,--network | build,--label | build,--secret | build,--ssh) ;;
         build,--creds | build,--authfile | build,--memory* | build,--swap | build,--cpu* | build,--pids*) ;;
         commit,-[cma] | commit,--change | commit,--message | commit,--author | export,-o | export,--output) ;;
@@ -136,6 +136,7 @@ __mctl_values() { # verb option: what can stand there
         who-can,-u | who-can,--user) compgen -u -- "$cur" ;;
         stats,--format) compgen -W 'table json' -- "$cur" ;;
         ps,-n | ps,--last) ;;
+        images,-f | images,--filter) compgen -W 'dangling=true dangling=false' -- "$cur" ;;
         ps,--format) compgen -W 'table json ids' -- "$cur" ;;
         ps,*) compgen -W 'state=created state=starting state=running state=paused state=stopping state=restarting state=exited state=unreadable name= id= image= label=' -- "$cur" ;;
         logs,-o | logs,--output) compgen -W 'cat short short-full short-iso short-iso-precise short-precise short-monotonic short-unix with-unit verbose json json-pretty json-sse json-seq export' -- "$cur" ;;

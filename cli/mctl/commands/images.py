@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .. import template
 from ..client import unwrapped
 from ..failures import UsageError
-from ..formats import JSON
+from ..formats import JSON, truth
 from ..images import own_size, short_id, split, steps
 from ..output import span, table, to_json
 from ..owners import owner_name
@@ -24,11 +24,21 @@ if TYPE_CHECKING:
 HEADS = ("REPOSITORY", "TAG", "ID", "OWNER", "CREATED", "SIZE", "UNIQUE")
 NONE = "<none>"
 
+
+
+def dangling(flag: str, text: str) -> bool:
+    key, _, value = text.partition("=")
+    if key != "dangling":
+        raise UsageError(f"{flag} {text[:80]!r} is not known: give dangling=true or dangling=false")
+    return truth(f"{flag} {key}", value)
+
+
 VERB = Verb(
     usage="[OPTION...] [NAME...]",
     options=(
         Option(("-a", "--all"), "also those that are only steps of others"),
         Option(("-q", "--quiet"), "only ids"),
+        Option(("-f", "--filter"), "only those without a name, or with one", value="dangling=BOOL", convert=dangling),
         Option(("--format",), "table, json, or a template as '{{.Repository}}:{{.Tag}} {{.Size}}'", value="FORMAT"),
         Option(("--no-trunc",), "whole ids"),
         JSON,
@@ -46,6 +56,8 @@ def run(arguments: Arguments, client: Client) -> int:
     kept = [image for image in every if image not in left_out]
     if not arguments.operands and not arguments.get("all"):
         images = kept
+    if (nameless := arguments.get("filter")) is not None:
+        images = [image for image in images if bool(image["Names"]) != nameless]
     images.sort(key=lambda image: image["ImportTimestamp"], reverse=True)
     put_long(listing(images, kept, arguments), arguments)
     return 0

@@ -4,11 +4,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
 
 from mctl.building.containerfile import instructions
 from mctl.building.stage import Stage
+from mctl.commands import images
+from mctl.failures import UsageError
 from mctl.images import own_size, steps
+from mctl.parser import Arguments
+
+if TYPE_CHECKING:
+    from mctl.client import Client
 
 
 def image(number: int, history: list[str], layers: list[str], *names: str, owner: int = 0) -> dict[str, Any]:
@@ -35,6 +43,23 @@ def test_bytes_of_an_image_alone() -> None:
     assert own_size(web, [web, base]) == 10
     assert own_size(base, [web, base]) == 0
     assert own_size(web, [web, image(1, [], ["0", "1"], owner=1000)]) == 11  # the same image is no other one
+
+
+def test_images_with_a_name_and_without(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    known = [image(1, ["a"], ["0"], "debian:13"), image(2, ["b"], ["1"])]
+    known = [{**each, "ImportTimestamp": each["Id"]} for each in known]
+    monkeypatch.setattr(images, "_listed", lambda *_: list(known))
+
+    def shown(**options: object) -> list[str]:
+        images.run(Arguments({"quiet": True, **options}, []), cast("Client", None))
+        return capfd.readouterr().out.split()
+
+    assert shown() == ["2", "1"]
+    assert shown(filter=images.dangling("-f", "dangling=true")) == ["2"]
+    assert shown(filter=images.dangling("-f", "dangling=false")) == ["1"]
+    for text in ("dangling", "dangling=perhaps", "color=red", ""):
+        with pytest.raises(UsageError, match="-f"):
+            images.dangling("-f", text)
 
 
 def test_a_path_before_the_usual_one_where_the_base_has_none() -> None:

@@ -53,6 +53,10 @@ def test_scan_stops_at_the_first_operand() -> None:
     assert (found.options, found.operands) == ({"all": True}, ["x", "-b", "--", "--nonsense"])
 
 
+def test_the_version_has_a_letter() -> None:
+    assert find_verb(["-v"]).before.options == find_verb(["--version"]).before.options == {"version": True}
+
+
 def test_verbs_are_listed_in_order() -> None:
     assert list(VERBS) == sorted(VERBS)
 
@@ -113,6 +117,7 @@ def test_overview(words: list[str]) -> None:
     request = find_verb(words)
     assert request.verb is None
     text = overview(request)
+    assert max(map(len, text.splitlines())) <= 80
     assert text.startswith("mctl 0.") if "version" in words[0] else all(verb in text for verb in VERBS)
 
 
@@ -125,7 +130,7 @@ def test_every_verb_explains_itself(verb: str) -> None:
         assert text.startswith(f"Usage: mctl {verb} ")
         names = [name for option in load(verb).VERB.options for name in option.names]
         assert [name for name in names if name not in text] == []
-        assert max(map(len, text.splitlines())) <= 110
+        assert max(map(len, text.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("verb", VERBS)
