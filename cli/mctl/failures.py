@@ -9,7 +9,7 @@ NOT_FOUND = 127
 NOT_THERE = "the service mctld could not be reached: `mctl check` says why"
 WENT_AWAY = "the service mctld went away before it answered: `mctl ps -a` shows what has come of it"
 RULES = "/usr/share/doc/mctl/examples"
-NO_RIGHT = f"run it as root, or let an administrator allow it by a rule for polkit(8), as {RULES} has some"
+NO_RIGHT = f"run it as root, or let an administrator allow it by a rule for polkit(8), like those in {RULES}"
 OLDER = "the service is older than this mctl: `systemctl restart mctld` after an upgrade"
 
 FREEDESKTOP = "org.freedesktop.DBus.Error."

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 INFINITY = 2**64 - 1
+GAP = 2  # between columns
 
 _SPANS = ((365 * 86400, "y"), (14 * 86400, "wk"), (2 * 86400, "d"), (2 * 3600, "h"), (120, "min"))
 _UNITS = {"y": 365 * 86400, "wk": 7 * 86400, "d": 86400, "h": 3600, "min": 60}
@@ -79,11 +80,23 @@ def span(seconds: float) -> str:
     return f"{max(0, int(seconds))} s"
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns as wide as they must be, the last one ragged."""
-    lines = [heads, *([printable(cell) for cell in row] for row in rows)]
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], give: Sequence[str] = ()) -> str:
+    """Columns as wide as they must be, the last one ragged. give: heads of those that a narrow terminal may shorten."""
+    lines = [list(heads), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    if give and (columns := terminal_columns()) and sum(widths) + GAP * (len(widths) - 1) > columns:
+        from .narrowing import narrowed  # rarely wanted
+
+        lines, widths = narrowed(lines, widths, give, columns)
     return "".join("  ".join(map(str.ljust, line, widths)).rstrip() + "\n" for line in lines)
+
+
+def terminal_columns() -> int:
+    """Of the terminal that is written to; 0 where there is none."""
+    try:
+        return os.get_terminal_size(1).columns
+    except OSError:
+        return 0
 
 
 def to_json(value: object, *, pretty: bool) -> str:

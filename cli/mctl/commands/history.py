@@ -43,7 +43,9 @@ def run(arguments: Arguments, client: Client) -> int:
     elif style != "off":
         put_long(to_json(found, pretty=style == "pretty"), arguments)
     else:
-        put_long(table(HEADS, [row(step, whole=bool(arguments.get("no_trunc"))) for step in found]), arguments)
+        whole = bool(arguments.get("no_trunc"))
+        give = () if whole else ("COMMENT", "CREATED BY")
+        put_long(table(HEADS, [row(step, whole=whole) for step in found], give), arguments)
     return 0
 
 

@@ -78,7 +78,8 @@ def listing(images: list[dict[str, Any]], kept: list[dict[str, Any]], arguments:
     rows = [fields for image in images for fields in for_people(image, kept, whole=whole)]
     if style == "table":
         keys = ("Repository", "Tag", "ID", "Owner", "Created", "Size", "Unique")
-        return table(HEADS, [tuple(fields[key] for key in keys) for fields in rows])
+        give = () if whole else ("REPOSITORY", "-UNIQUE", "TAG")
+        return table(HEADS, [tuple(fields[key] for key in keys) for fields in rows], give)
     if "{{" not in style:
         raise UsageError(f"--format {style!r} is neither table nor json nor a template")
     template.fields_of(style)  # right or wrong, also where there is no image

@@ -28,6 +28,7 @@ IN_TABLE = (
     *IN_IDS, "Name", "State", "OwnerUID", "Image", "Rootfs", "Command", "Ports", "ActivatedPorts", "StartTimestamp",
     "Health", "RestartCount", "NextStartTimestamp",
 )  # fmt: skip
+GIVE = ("COMMAND", "IMAGE", "-CREATED", "PORTS")  # on a narrow terminal; STATE tells a time too
 OF_ENDED = ("ExitTimestamp", "ExitHow", "ExitStatus")
 OF_PEOPLE = ("ID", "Names", "Owner", "Status", "Created")  # not the bus's names
 ID_DIGITS = 12
@@ -176,7 +177,7 @@ def listing(containers: list[dict[str, Any]], arguments: Arguments) -> str:
     owners = {uid: owner_name(uid) for uid in {c["OwnerUID"] for c in containers}}
     now = time.time()
     if style == "table":
-        return table(HEADS, [row(c, owners, now, whole=whole) for c in containers])
+        return table(HEADS, [row(c, owners, now, whole=whole) for c in containers], () if whole else GIVE)
     from .. import template
 
     rows = [({**c, **for_people(c, owners, now, whole=whole)}, texts(c)) for c in containers]

@@ -37,7 +37,7 @@ def run(arguments: Arguments, client: Client) -> int:
     if style != "off":
         put_long(to_json(entries, pretty=style == "pretty"), arguments)
     elif arguments.get("verbose"):
-        put_long(table(PARTS, [part(entry) for entry in entries]), arguments)
+        put_long(table(PARTS, [part(entry) for entry in entries], ("NAME",)), arguments)
     else:
         kinds = [(name, [e for e in entries if e["Kind"] == kind]) for name, kind in KINDS]
         put(table(HEADS, [row(name, some) for name, some in kinds]))

@@ -70,7 +70,7 @@ def ls(arguments: Arguments, _: list[str], client: Client) -> int:
     elif arguments.get("json", "off") != "off":
         put_long(to_json(found, pretty=arguments.get("json") == "pretty"), arguments)
     else:
-        put_long(table(HEADS, [row(volume) for volume in found]), arguments)
+        put_long(table(HEADS, [row(volume) for volume in found], ("CONTAINERS",)), arguments)
     return 0
 
 
