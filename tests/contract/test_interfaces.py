@@ -96,6 +96,14 @@ def test_the_policy_has_exactly_the_actions_that_are_asked_for() -> None:
     assert set(policy()) == asked
 
 
+def test_the_manual_explains_every_action() -> None:
+    """Those that are alike share a paragraph, whose head names them."""
+    section = (ROOT / "packaging/man/mctld.8").read_text().split(".SH POLKIT ACTIONS\n")[1].split("\n.PP\n")[0]
+    heads = re.findall(r"^\.B (org\.mctl1\..*)$", section, re.MULTILINE)
+    named = [name.removeprefix("org.mctl1.") for head in heads for name in head.replace("\\-", "-").split(", ")]
+    assert sorted(named) == sorted(action.removeprefix("org.mctl1.") for action in policy())
+
+
 def test_every_rule_is_used_by_a_member_or_decided_by_a_question() -> None:
     declared = {notes(m)[ACTION] for kind in ("method", "property") for _, m in members(kind)}
     found_by_questions = {"create-privileged", "exec-privileged", "publish-privileged", "daemon-admin"}
