@@ -7,10 +7,11 @@ import re
 
 # Names that nobody would take for a word of the sentence.
 FLAGS = {
-    "ActivatedPorts": "--activate", "AddCapabilities": "--cap-add",
+    "ActivatedPorts": "--activate", "AddCapabilities": "--cap-add", "AddressRange": "--ip-range",
     "AutoRemove": "--rm", "CPUQuotaPerSecUSec": "--cpus",
     "CPUQuotaPeriodUSec": "--cpu-period", "CPUSet": "--cpuset", "CPUSetMems": "--cpuset-mems",
-    "CPUWeight": "--cpu-weight", "DropCapabilities": "--cap-drop", "HealthCommand": "--health-cmd",
+    "CPUWeight": "--cpu-weight", "DropCapabilities": "--cap-drop", "Gateway6": "--gateway",
+    "HealthCommand": "--health-cmd",
     "HealthIntervalUSec": "--health-interval", "HealthOnFailure": "--health-on-failure",
     "HealthRetries": "--health-retries", "HealthStartPeriodUSec": "--health-start-period",
     "HealthTimeoutUSec": "--health-timeout", "HostNetwork": "--network host",
@@ -24,19 +25,20 @@ FLAGS = {
     "OOMScoreAdjust": "--oom-score-adj", "filter Properties": "--format",
     "filter States": "--filter state", "ReadOnly": "--read-only", "RestartPolicy": "--restart",
     "SdNotify": "--sdnotify", "SearchDomains": "--dns-search", "ShmSize": "--shm-size",
-    "SocketBindDeny": "--no-bind", "StopSignal": "--stop-signal", "TasksMax": "--pids",
+    "SocketBindDeny": "--no-bind", "StopSignal": "--stop-signal", "Subnet6": "--subnet", "TasksMax": "--pids",
     "TimeoutStopUSec": "--stop-timeout", "TimeoutUSec": "--timeout", "UserNamespace": "--userns",
     "WorkingDirectory": "--workdir",
 }  # fmt: skip
 # These could be words; but a sentence of the service's begins with a small letter, and so does all that follows.
 WORDS = {
     "Address": "--ip", "Address6": "--ip6", "Aliases": "--alias",
-    "Credentials": "--credential", "Devices": "--device", "Entrypoint": "--entrypoint",
-    "Environment": "--env", "Hostname": "--hostname", "Hosts": "--add-host", "Init": "--init",
-    "Internal": "--internal", "Labels": "--label", "Lines": "--tail", "Machine": "--machine", "Mounts": "--volume",
-    "Networks": "--network",
+    "Credentials": "--credential", "Devices": "--device", "Driver": "--driver", "Entrypoint": "--entrypoint",
+    "Environment": "--env", "Gateway": "--gateway", "Hostname": "--hostname", "Hosts": "--add-host", "Init": "--init",
+    "Internal": "--internal", "Labels": "--label", "Lines": "--tail", "Machine": "--machine", "Mode": "--mode",
+    "Mounts": "--volume", "Networks": "--network", "Parent": "--parent",
     "Ports": "--publish", "Priority": "--priority", "Rlimits": "--ulimit", "Seccomp": "--security-opt seccomp",
-    "Since": "--since", "Subnet": "--subnet", "Sysctls": "--sysctl", "Terminal": "--tty", "Tmpfs": "--tmpfs",
+    "Shared": "--shared", "Since": "--since", "Subnet": "--subnet", "Sysctls": "--sysctl", "Terminal": "--tty",
+    "Tmpfs": "--tmpfs",
     "Unmask": "--security-opt unmask", "Until": "--until", "User": "--user", "Volumes": "--volume",
 }  # fmt: skip
 _QUOTED = r"'[^']*'|\"[^\"]*\"|`[^`]*`"

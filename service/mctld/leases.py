@@ -6,11 +6,13 @@ transactions add a lease with its container and remove it with it.
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
 from .errors import AddressInUse, LimitsExceeded, NetworkInUse
+from .macvlan import restored
 from .networking import Network
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ CREATE TABLE lease (
 ) STRICT, WITHOUT ROWID;
 """
 SCHEMA_INTERNAL = "ALTER TABLE network ADD COLUMN internal INTEGER NOT NULL DEFAULT 0;"
+# As JSON; empty: a bridge. A bridge is one network's, a link of the host's may be several ones': see _key().
+SCHEMA_MACVLAN = "ALTER TABLE network ADD COLUMN macvlan TEXT NOT NULL DEFAULT '';"
 # Empty: the one that goes with the other, as the network tells.
 SCHEMA_ADDRESS6 = """
 ALTER TABLE lease ADD COLUMN address6 TEXT NOT NULL DEFAULT '';
@@ -59,12 +63,12 @@ class _Pool:
     def pick(self, network: Network, address6: IPv6Address | None) -> IPv4Address:
         for step in range(network.count):
             number = network.first + (self.at + step) % network.count
-            if number not in self.taken:
-                address = IPv4Address(number)
-                if address6 or network.counterpart(address) not in self.taken6:
-                    return address
+            if number in self.taken or network.keeps(address := IPv4Address(number)):
+                continue
+            if address6 or network.counterpart(address) not in self.taken6:
+                return address
         raise LimitsExceeded(
-            f"all {network.count} addresses of network {network.name!r} ({network.subnet}) are in use: "
+            f"all {network.room} addresses of network {network.name!r} ({network.subnet}) are in use: "
             "remove a container, or use another network"
         )
 
@@ -94,10 +98,10 @@ class Leases:
 
     def add_network(self, network: Network) -> None:
         values = (
-            network.name, network.interface, network.owner_uid, str(network.subnet), str(network.subnet6),
-            network.created_usec, network.internal,
+            network.name, _key(network), network.owner_uid, str(network.subnet), str(network.subnet6),
+            network.created_usec, network.internal, json.dumps(network.macvlan.stored()) if network.macvlan else "",
         )  # fmt: skip
-        self._database.execute("INSERT INTO network VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        self._database.execute("INSERT INTO network VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
         self._networks[network.name] = network
         self._pools[network.name] = _Pool()
 
@@ -127,7 +131,7 @@ class Leases:
         address = network.check_member(IPv4Address(wanted.address))
         if int(address) in pool.taken:
             raise AddressInUse(f"address {address} of network {network.name!r} is in use: choose another")
-        if not address6 and network.counterpart(address) in pool.taken6:
+        if not address6 and (network.keeps(address) or network.counterpart(address) in pool.taken6):
             raise AddressInUse(
                 f"address {network.counterpart(address)} of network {network.name!r}, which goes with {address}, "
                 "is in use: choose another, or an Address6 as well"
@@ -154,7 +158,9 @@ class Leases:
         """After the transaction: from here on it is in use, and the next one is looked for behind it."""
         self._remember(lease)
         network = self._networks[lease.network]
-        self._pools[lease.network].at = int(lease.address) - network.first + 1
+        position = int(lease.address) - network.first
+        if 0 <= position < network.count:
+            self._pools[lease.network].at = position + 1
 
     def released(self, lease: Lease) -> None:
         """After the transaction that has deleted it, or where none has inserted it."""
@@ -180,6 +186,14 @@ class Leases:
         of.sort(key=lambda lease: lease.position)
 
 
-def _network(row: tuple[str, str, int, str, str, int, int]) -> Network:
-    name, interface, owner_uid, subnet, subnet6, created_usec, internal = row
-    return Network(name, interface, owner_uid, IPv4Network(subnet), IPv6Network(subnet6), created_usec, bool(internal))
+def _key(network: Network) -> str:
+    """The interface, and what makes it unique; no interface has a slash in its name."""
+    return f"{network.interface}/{network.name}" if network.macvlan else network.interface
+
+
+def _network(row: tuple[str, str, int, str, str, int, int, str]) -> Network:
+    name, key, owner_uid, subnet, subnet6, created_usec, internal, link = row
+    return Network(
+        name, key.partition("/")[0], owner_uid, IPv4Network(subnet), IPv6Network(subnet6), created_usec,
+        bool(internal), restored(json.loads(link)) if link else None,
+    )  # fmt: skip

@@ -6,11 +6,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .bounds import shown
 from .errors import InvalidArgs
 from .ports import Port, check_ports
+
+if TYPE_CHECKING:
+    from .macvlan import Macvlan
 
 DEFAULT = "bridge"
 RESERVED = frozenset({"none", "host", "container", "default"})  # words of `mctl run --network`
@@ -182,7 +185,10 @@ def restored(found: dict[str, Any] | None) -> Networking:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """An Ethernet bridge of the host with a subnet of each family. The host has the first address of both."""
+    """An Ethernet bridge of the host with a subnet of each family. The host has the first address of both.
+
+    Or, with `macvlan`, a link of the host's, `interface`, on which containers are beside it: it has no address there.
+    """
 
     name: str
     interface: str
@@ -191,45 +197,74 @@ class Network:
     subnet6: IPv6Network
     created_usec: int = 0
     internal: bool = False  # no way out, and none in
+    macvlan: Macvlan | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Everybody may use it. What makes one a neighbour of other hosts is root's alone unless it says otherwise."""
+        return self.owner_uid == ROOT_UID and (self.macvlan is None or self.macvlan.shared)
 
     def is_visible_to(self, uid: int) -> bool:
-        """Root's are everybody's; others' are their own."""
-        return uid in (ROOT_UID, self.owner_uid) or self.owner_uid == ROOT_UID
+        """Root's are everybody's, as far as they are shared; others' are their own."""
+        return uid in (ROOT_UID, self.owner_uid) or self.is_shared
 
     @property
     def gateway(self) -> IPv4Address:
-        return self.subnet.network_address + 1
+        """The host's address, or that of the link's router."""
+        return self.macvlan.gateway if self.macvlan else self.subnet.network_address + 1
 
     @property
-    def gateway6(self) -> IPv6Address:
-        return self.subnet6.network_address + 1
+    def gateway6(self) -> IPv6Address | None:
+        """None: there is no IPv6 router."""
+        return self.macvlan.gateway6 if self.macvlan else self.subnet6.network_address + 1
 
     @property
     def first(self) -> int:
         """The first address of the pool, as a number."""
-        return int(self.subnet.network_address) + 2
+        if self.macvlan is None:
+            return int(self.subnet.network_address) + 2
+        pool = self.macvlan.pool or self.subnet
+        return max(int(pool.network_address), int(self.subnet.network_address) + 1)
 
     @property
     def count(self) -> int:
         """Addresses in the pool: all but those of the network, the host and the broadcast."""
-        return self.subnet.num_addresses - 3
+        pool = self.macvlan.pool if self.macvlan else None
+        last = min(int((pool or self.subnet).broadcast_address), int(self.subnet.broadcast_address) - 1)
+        return last + 1 - self.first
+
+    def keeps(self, address: IPv4Address) -> bool:
+        """It is the router's, or what goes with it is."""
+        return address == self.gateway or self.counterpart(address) == self.gateway6
+
+    @property
+    def room(self) -> int:
+        """How many addresses the pool has for containers."""
+        pool = range(self.first, self.first + self.count)
+        taken = {int(self.gateway)}
+        if self.gateway6 and self.gateway6 in self.subnet6:
+            taken.add(int(self.gateway6) - int(self.subnet6.network_address) + int(self.subnet.network_address))
+        return len(pool) - sum(number in pool for number in taken)
 
     def check_member(self, address: IPv4Address) -> IPv4Address:
-        """One that the pool may hand out. Raises InvalidArgs."""
-        if not 0 <= int(address) - self.first < self.count:
-            last = IPv4Address(self.first + self.count - 1)
+        """One that a container may have; on a link also one that is not in the pool. Raises InvalidArgs."""
+        start = self.first if self.macvlan is None else int(self.subnet.network_address) + 1
+        if not start <= int(address) < int(self.subnet.broadcast_address) or address == self.gateway:
+            but = "" if self.macvlan is None else f", but for {self.gateway}"
             raise InvalidArgs(
                 f"Address {address} is not one that network {self.name!r} gives away: "
-                f"those are {IPv4Address(self.first)} to {last}"
+                f"those are {IPv4Address(start)} to {self.subnet.broadcast_address - 1}{but}"
             )
         return address
 
     def check_member6(self, address: IPv6Address) -> IPv6Address:
         """One that a container may have. Raises InvalidArgs."""
-        if address not in self.subnet6 or address <= self.gateway6:
+        start = self.subnet6.network_address + (2 if self.macvlan is None else 1)
+        if address not in self.subnet6 or address < start or address == self.gateway6:
+            but = f", but for {self.gateway6}" if self.macvlan and self.gateway6 else ""
             raise InvalidArgs(
                 f"Address6 {address} is not one that network {self.name!r} gives away: "
-                f"those are {self.gateway6 + 1} to {self.subnet6[-1]}"
+                f"those are {start} to {self.subnet6[-1]}{but}"
             )
         return address
 

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mctld.credential import Credentials
+    from mctld.draft import Draft
     from mctld.image import Image
     from mctld.lifecycle.committing import Configure
     from mctld.lifecycle.logs import EventQuery, LogQuery
     from mctld.lifecycle.vitals import Result
+    from mctld.macvlan import Macvlan
     from mctld.networking import Fixed, Lease
     from mctld.ports import Port
     from mctld.reference import Reference
@@ -247,16 +249,26 @@ class SimulatedNetworks:
     def users(self, network: Network) -> int:
         return len(network.name)
 
-    def add(self, name: str, uid: int, subnet: str = "10.90.0.0/24", *, internal: bool = False) -> Network:
-        made = Network(name, "mctl1", uid, IPv4Network(subnet), IPv6Network("fd12::/64"), 7, internal)
+    def add(
+        self,
+        name: str,
+        uid: int,
+        subnet: str = "10.90.0.0/24",
+        *,
+        internal: bool = False,
+        macvlan: Macvlan | None = None,
+    ) -> Network:
+        interface = macvlan.parent if macvlan else "mctl1"
+        made = Network(name, interface, uid, IPv4Network(subnet), IPv6Network("fd12::/64"), 7, internal, macvlan)
         self.found[name] = made
         self._events.network_added(made)
         return made
 
-    async def create(self, name: str, uid: int, *, subnet: IPv4Network | None, internal: bool) -> Network:
-        if name in self.found:
-            raise NameTaken(f"network name {name!r} is taken")
-        return self.add(name, uid, str(subnet or "10.90.0.0/24"), internal=internal)
+    async def create(self, draft: Draft, uid: int) -> Network:
+        if draft.name in self.found:
+            raise NameTaken(f"network name {draft.name!r} is taken")
+        subnet = str(draft.subnet or "10.90.0.0/24")
+        return self.add(draft.name, uid, subnet, internal=draft.internal, macvlan=draft.macvlan)
 
     async def remove(self, network: Network) -> None:
         del self.found[network.name]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,7 @@ from dbus_next.signature import Variant
 from bus.house import ALICE, BOB, CONTAINER, MANAGER, PROPERTIES, ROOT_UID, Client, House
 from bus.polkit import NO, YES
 from mctld.bus.paths import NETWORKS, ROOT, container_path, network_path
+from mctld.macvlan import Macvlan
 from mctld.networking import Fixed
 from mctld.ports import Port
 
@@ -62,7 +65,28 @@ async def test_properties(house: House) -> None:
     assert {key: variant.value for key, variant in found.items()} == {
         "Name": "hers", "OwnerUID": ALICE, "Interface": "mctl1", "Subnet": "10.9.8.0/24", "Subnet6": "fd12::/64",
         "Gateway": "10.9.8.1", "Gateway6": "fd12::1", "Internal": True, "Containers": 4, "CreateTimestamp": 7,
+        "Driver": "bridge", "Mode": "", "AddressRange": "10.9.8.0/24", "Shared": False,
     }  # fmt: skip
+
+
+async def test_properties_of_a_link_of_the_hosts(house: House) -> None:
+    """Without a word of root's it is root's alone."""
+    house.polkit.decide = own_only
+    link = Macvlan("uplink", IPv4Address("192.0.2.254"), IPv6Address("fe80::1"), "vepa", IPv4Network("192.0.2.64/26"))
+    house.registry.networks.add("lan", ROOT_UID, "192.0.2.0/24", macvlan=link)
+    house.registry.networks.add("ours", ROOT_UID, "198.51.100.0/24", macvlan=replace(link, shared=True))
+    alice, root = await house.client(ALICE), await house.client(ROOT_UID)
+    assert await names(alice) == ["ours"]
+    (found,) = await root.call(network_path("lan"), PROPERTIES, "GetAll", "s", NETWORK)
+    wanted = {
+        "Interface": "uplink", "Gateway": "192.0.2.254", "Gateway6": "fe80::1", "Driver": "macvlan", "Mode": "vepa",
+        "AddressRange": "192.0.2.64/26", "Shared": False,
+    }  # fmt: skip
+    assert {key: found[key].value for key in wanted} == wanted
+    missing = await alice.error(container_path("web"), CONTAINER, "Connect", "sa{sv}t", "lan", {}, 0)
+    house.registry.add("web", ALICE)
+    refused = await alice.error(container_path("web"), CONTAINER, "Connect", "sa{sv}t", "lan", {}, 0)
+    assert missing.name != refused.name == "org.mctl1.Error.NoSuchNetwork"
 
 
 async def test_making_one_asks_an_administrator_with_details(house: House) -> None:
@@ -74,8 +98,22 @@ async def test_making_one_asks_an_administrator_with_details(house: House) -> No
     assert asked.action == "org.mctl1.network-admin"
     assert asked.details["network"] == "back-end"
     assert asked.details["subnet"] == "10.7.0.0/24"
+    assert asked.details["driver"] == "bridge"
     made = house.registry.networks.found["back-end"]
     assert (made.owner_uid, str(made.subnet), made.internal) == (ALICE, "10.7.0.0/24", True)
+
+
+async def test_making_one_on_a_link_of_the_hosts_says_so(house: House) -> None:
+    house.polkit.decide = lambda _: YES
+    words = {"Driver": "macvlan", "Parent": "uplink", "Subnet": "192.0.2.0/24", "Mode": "private"}
+    options = {key: Variant("s", text) for key, text in words.items()}
+    root = await house.client(ALICE)
+    await root.manager("CreateNetwork", "sa{sv}t", "lan", options, 0)
+    (asked,) = house.polkit.asked
+    assert asked.action == "org.mctl1.network-admin"
+    wanted = {"driver": "macvlan", "parent": "uplink", "mode": "private", "shared": "no", "subnet": "192.0.2.0/24"}
+    assert {key: asked.details[key] for key in wanted} == wanted
+    assert "on the host's link $(parent)" in asked.details["polkit.message"]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +124,8 @@ async def test_making_one_asks_an_administrator_with_details(house: House) -> No
         ("a", {"Subnet": Variant("s", "10.0.0.1/24")}, "is not an IPv4 subnet"),
         ("a", {"Subnet": Variant("s", "8.8.8.0/24")}, "is not private"),
         ("a", {"Subnet": Variant("u", 7)}, "option Subnet must be a string"),
-        ("a", {"Driver": Variant("s", "overlay")}, "option 'Driver' is not known; known are Internal, Subnet"),
+        ("a", {"Driver": Variant("s", "overlay")}, "Driver 'overlay' is not known: use one of bridge, macvlan"),
+        ("a", {"Drive": Variant("s", "overlay")}, "option 'Drive' is not known; known are AddressRange, Driver,"),
     ],
 )
 async def test_what_is_refused_before_anybody_is_asked(

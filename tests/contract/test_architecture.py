@@ -18,7 +18,8 @@ SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 SPECIFICATION = {
     "activation", "bounds", "capability", "conf", "configuration", "cpuset", "credential", "dangers", "device",
-    "disk", "encoding", "errors", "execution", "health", "hidden", "image", "limits", "machine", "mounts",
+    "disk", "draft", "encoding", "errors", "execution", "health", "hidden", "image", "limits", "machine", "macvlan",
+    "mounts",
     "network_settings", "networking", "platform", "ports", "process", "quotas", "reach", "reference", "restart",
     "security", "spec", "state", "unreadable", "usage", "volume",
 }  # fmt: skip
@@ -36,7 +37,9 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "reach": {"errors", "bounds"},
     "limits": {"errors", "bounds", "cpuset", "reach"},
     "ports": {"errors", "bounds"},
-    "networking": {"errors", "bounds", "ports"},
+    "macvlan": {"errors", "bounds"},
+    "networking": {"errors", "bounds", "macvlan", "ports"},
+    "draft": {"errors", "bounds", "macvlan", "networking"},
     "network_settings": {"conf", "errors", "networking"},
     "activation": {"errors", "bounds", "ports"},
     "mounts": {"errors", "bounds"},

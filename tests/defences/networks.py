@@ -7,6 +7,27 @@ from defences.table import Defence
 
 NETWORKS = (
     Defence(
+        "nobody claims a container's place by its address on a link that the host does not guard",
+        "service/mctld/names/table.py",
+        "            if place.gateway:\n                self._askers[place.address] = identity",
+        "            self._askers[place.address] = identity",
+        "tests/unit/test_macvlan.py -k where_the_host_is_not",
+    ),
+    Defence(
+        "root's place on a link is not everybody's unasked",
+        "service/mctld/networking.py",
+        "(self.macvlan is None or self.macvlan.shared)",
+        "True",
+        "tests/unit/test_macvlan.py -k roots",
+    ),
+    Defence(
+        "a link is not entered by way of one of our own bridges",
+        "service/mctld/macvlan.py",
+        'if name == "lo" or _OURS.fullmatch(name):',
+        'if name == "lo":',
+        "tests/unit/test_macvlan.py -k what_is_refused",
+    ),
+    Defence(
         "owners do not see or take each other's names on a network",
         "service/mctld/names/table.py",
         "dict.fromkeys((place.network, asker.owner) for place in asker.places)",

@@ -22,13 +22,20 @@ if TYPE_CHECKING:
     from ..parser import Arguments
 
 DEFAULT = "bridge"
-HEADS = ("NAME", "SUBNET", "SUBNET6", "INTERFACE", "OWNER", "CONTAINERS")
+HEADS = ("NAME", "DRIVER", "SUBNET", "SUBNET6", "INTERFACE", "OWNER", "CONTAINERS")
 
 VERB = Verb(
     usage="create|ls|inspect|rm|prune|connect|disconnect [OPTION...] [NAME...]",
     options=(
-        Option(("--subnet",), "create: IPv4 addresses, as 10.90.1.0/24", value="SUBNET"),
+        Option(("--subnet",), "create: addresses, as 10.90.1.0/24; of macvlan also IPv6", value="SUBNET", repeat=True),
         Option(("--internal",), "create: without a way out, or in"),
+        Option(("-d", "--driver"), "create: bridge, or macvlan on a link of this host", value="DRIVER"),
+        Option(("--parent",), "create: macvlan: the interface that is on the link", value="INTERFACE"),
+        Option(("--mode",), "create: macvlan: bridge, private, vepa or passthru", value="MODE"),
+        Option(("-o", "--opt"), "create: macvlan: parent=INTERFACE or mode=MODE", value="KEY=VALUE", repeat=True),
+        Option(("--gateway",), "create: macvlan: the router there", value="ADDRESS", repeat=True),
+        Option(("--ip-range",), "create: macvlan: whence addresses are chosen", value="SUBNET"),
+        Option(("--shared",), "create: macvlan: root's, and everybody's to use"),
         Option(("--ip",), "connect: a fixed IPv4 address", value="ADDRESS", convert=ipv4),
         Option(("--ip6",), "connect: a fixed IPv6 address", value="ADDRESS", convert=ipv6),
         Option(("--alias",), "connect: one more name of it there", value="NAME", repeat=True),
@@ -48,7 +55,7 @@ def run(arguments: Arguments, client: Client) -> int:
         given = f"{action!r} is not known" if action else "nothing was asked for"
         raise UsageError(f"{given}: give one of {', '.join(ACTIONS)}")
     act, allowed, needs_names = ACTIONS[action]
-    unfit = [f"--{key}" for key in arguments.options if key in OWN and key not in allowed]
+    unfit = [f"--{key.replace('_', '-')}" for key in arguments.options if key in OWN and key not in allowed]
     if unfit:
         raise UsageError(f"network {action} takes no {unfit[0]}")
     if bool(names) != needs_names:
@@ -57,16 +64,33 @@ def run(arguments: Arguments, client: Client) -> int:
 
 
 def create(arguments: Arguments, names: list[str], client: Client) -> int:
-    options: dict[str, tuple[str, Any]] = {}
-    if "subnet" in arguments.options:
-        options["Subnet"] = ("s", arguments.options["subnet"])
-    if "internal" in arguments.options:
-        options["Internal"] = ("b", True)
     if len(names) > 1:
         raise UsageError(f"network create makes one network, but got {', '.join(names)}")
-    client.manager("CreateNetwork", "sa{sv}t", new_name("network create", names[0]), options, 0)
+    client.manager("CreateNetwork", "sa{sv}t", new_name("network create", names[0]), creation(arguments), 0)
     put(f"{names[0]}\n")
     return 0
+
+
+def creation(arguments: Arguments) -> dict[str, tuple[str, Any]]:
+    """The a{sv} of CreateNetwork."""
+    given = arguments.options
+    options: dict[str, tuple[str, Any]] = {bus: ("b", True) for key, bus in SWITCHES.items() if key in given}
+    options |= {bus: ("s", given[key]) for key, bus in WORDS.items() if key in given}
+    for key, bus in (("subnet", "Subnet"), ("gateway", "Gateway")):
+        for text in given.get(key, ()):
+            once(options, f"{bus}6" if ":" in text else bus, text, f"--{key}")
+    for text in given.get("opt", ()):
+        name, equals, value = text.partition("=")
+        if name not in DRIVER_OPTIONS or not equals:
+            raise UsageError(f"--opt {text[:80]!r} is not known: give parent=INTERFACE or mode=MODE")
+        once(options, DRIVER_OPTIONS[name], value, f"--opt {name}")
+    return options
+
+
+def once(options: dict[str, tuple[str, Any]], key: str, value: str, flag: str) -> None:
+    if key in options:
+        raise UsageError(f"{flag} {value[:80]!r}: another one was given already")
+    options[key] = ("s", value)
 
 
 def ls(arguments: Arguments, _: list[str], client: Client) -> int:
@@ -84,7 +108,7 @@ def row(network: dict[str, Any]) -> tuple[str, ...]:
     from ..owners import owner_name
 
     return (
-        network["Name"], network["Subnet"], network["Subnet6"], network["Interface"],
+        network["Name"], network["Driver"], network["Subnet"], network["Subnet6"], network["Interface"],
         owner_name(network["OwnerUID"]), str(network["Containers"]),
     )  # fmt: skip
 
@@ -151,8 +175,12 @@ def each(names: list[str], do: Callable[[str], None]) -> int:
     return status
 
 
+SWITCHES = {"internal": "Internal", "shared": "Shared"}
+WORDS = {"driver": "Driver", "parent": "Parent", "mode": "Mode", "ip_range": "AddressRange"}
+DRIVER_OPTIONS = {"parent": "Parent", "mode": "Mode", "macvlan_mode": "Mode"}  # as docker and podman call them
+OF_CREATE = ("subnet", "internal", "driver", "parent", "mode", "opt", "gateway", "ip_range", "shared")
 ACTIONS = {  # what to do, its own options, whether names follow
-    "create": (create, ("subnet", "internal"), True),
+    "create": (create, OF_CREATE, True),
     "ls": (ls, ("quiet", "json"), False),
     "inspect": (inspect, ("json",), True),
     "rm": (rm, (), True),
@@ -160,4 +188,4 @@ ACTIONS = {  # what to do, its own options, whether names follow
     "connect": (connect, ("ip", "ip6", "alias"), True),
     "disconnect": (disconnect, (), True),
 }
-OWN = ("subnet", "internal", "ip", "ip6", "alias", "quiet", "json")
+OWN = (*OF_CREATE, "ip", "ip6", "alias", "quiet", "json")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from ipaddress import IPv4Network
 
     from ..configuration import Configuration
     from ..credential import Credentials
+    from ..draft import Draft
     from ..execution import Execution
     from ..image import Image, ImageRoot, Place
     from ..lifecycle.carriage import Access
@@ -184,7 +184,7 @@ class Networks(Protocol):
     def users(self, network: Network) -> int:
         """How many containers are connected."""
 
-    async def create(self, name: str, uid: int, *, subnet: IPv4Network | None, internal: bool) -> Network: ...
+    async def create(self, draft: Draft, uid: int) -> Network: ...
     async def remove(self, network: Network) -> None: ...
 
 

@@ -12,9 +12,9 @@ from dbus_next.signature import Variant
 from .. import VERSION, credential, device, mounts
 from ..bounds import shown
 from ..dangers import dangers
+from ..draft import drafted
 from ..errors import InvalidArgs, NoSuchContainer
 from ..lifecycle.lanes import Lanes
-from ..networking import check_new_network
 from . import ability, container, diskuse, network, openings, options, sharing, stats
 from . import exec as bus_exec
 from .container import ContainerObject, container_details, spec_details
@@ -22,7 +22,7 @@ from .exec import ExecObject
 from .images import ImageManager
 from .listing import CHOICE, FILTER, Listing
 from .making import completed
-from .network import NetworkObject
+from .network import NetworkObject, link_details
 from .paths import ROOT, container_path, exec_path, image_path, network_path, volume_path
 from .question import CREATE, CREATE_PRIVILEGED, Question
 from .remembered import Remembered
@@ -31,9 +31,9 @@ from .target import BASIC
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
-    from ipaddress import IPv4Network
 
     from ..credential import Credentials
+    from ..draft import Draft
     from ..image import ImageRoot
     from ..lifecycle.events import Exit
     from ..lifecycle.logs import EventQuery
@@ -164,8 +164,8 @@ class Manager(ImageManager):
     async def wait_ready(self, call: Call, key: str) -> bool:
         return await self._find(call, key).wait_ready()
 
-    async def create_network(self, call: Call, name: str, subnet: IPv4Network | None, internal: bool) -> str:  # noqa: FBT001
-        made = await self._registry.networks.create(name, call.uid, subnet=subnet, internal=internal)
+    async def create_network(self, call: Call, draft: Draft) -> str:
+        made = await self._registry.networks.create(draft, call.uid)
         return network_path(made.name)
 
     def list_networks(self, call: Call) -> list[dict[str, Variant]]:
@@ -267,13 +267,19 @@ class Manager(ImageManager):
         return await self._lanes.run(call.uid, lambda: openings.opened(copies, call, values), lent, lambda _: None)
 
     def _network_creation(self, call: Call, method: Method, name: str, values: Mapping[str, Any]) -> Question:
-        subnet, internal = options.subnet(values), bool(values.get("Internal", False))
+        asked = drafted(name, call.uid, values)
+        on = " on the host's link $(parent)" if asked.macvlan else ""
         return Question(
             (method.action,),
-            (check_new_network(name), subnet, internal),
+            (asked,),
             "create-network",
-            "make the network $(network)",
-            details={"network": name, "owner": str(call.uid), "subnet": str(subnet or "")},
+            f"make the network $(network){on}",
+            details={
+                "network": name,
+                "owner": str(call.uid),
+                "subnet": str(asked.subnet or ""),
+                **link_details(asked.macvlan),
+            },
         )
 
     def _root(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..draft import BRIDGE, MACVLAN
 from ..errors import UnknownObject
 from . import options
 from .paths import network_path
@@ -14,6 +15,7 @@ from .target import Target
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..macvlan import Macvlan
     from ..networking import Network
     from .contract import Interface, Method
     from .engine import Networks
@@ -24,7 +26,16 @@ INTERFACE = "org.mctl1.Network"
 
 def network_details(network: Network) -> dict[str, str]:
     """What a polkit rule may judge by."""
-    return {"network": network.name, "owner": str(network.owner_uid), "subnet": str(network.subnet)}
+    known = {"network": network.name, "owner": str(network.owner_uid), "subnet": str(network.subnet)}
+    return known | link_details(network.macvlan)
+
+
+def link_details(macvlan: Macvlan | None) -> dict[str, str]:
+    if macvlan is None:
+        return {"driver": BRIDGE}
+    return {
+        "driver": MACVLAN, "parent": macvlan.parent, "mode": macvlan.mode, "shared": "yes" if macvlan.shared else "no"
+    }  # fmt: skip
 
 
 class NetworkObject(Target):
@@ -97,7 +108,20 @@ class NetworkObject(Target):
         return str(self.network.gateway)
 
     def gateway6(self) -> str:
-        return str(self.network.gateway6)
+        return str(self.network.gateway6 or "")
+
+    def driver(self) -> str:
+        return MACVLAN if self.network.macvlan else BRIDGE
+
+    def mode(self) -> str:
+        return self.network.macvlan.mode if self.network.macvlan else ""
+
+    def address_range(self) -> str:
+        pool = self.network.macvlan.pool if self.network.macvlan else None
+        return str(pool or self.network.subnet)
+
+    def shared(self) -> bool:
+        return self.network.is_shared
 
     def internal(self) -> bool:
         return self.network.internal

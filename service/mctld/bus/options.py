@@ -15,7 +15,7 @@ from ..health import HealthCheck
 from ..lifecycle.logs import EventQuery, LogQuery
 from ..limits import Limits, rates
 from ..mounts import Bind, Tmpfs
-from ..networking import Fixed, Networking, check_address, check_address6, check_aliases, parse_subnet
+from ..networking import Fixed, Networking, check_address, check_address6, check_aliases
 from ..ports import Port, check_ports
 from ..restart import RestartPolicy
 from ..security import Security
@@ -25,7 +25,6 @@ from .contract import snake
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from ipaddress import IPv4Network
 
     from dbus_next.signature import Variant
 
@@ -73,7 +72,10 @@ RUN = {**CREATION, **START}
 STOP = {"TimeoutUSec": "t"}
 EXEC = {"User": "s", "WorkingDirectory": "s", "Environment": "as", "Terminal": "b", **START}
 CONNECT = {"Address": "s", "Address6": "s", "Aliases": "as"}
-NETWORK = {"Subnet": "s", "Internal": "b"}
+NETWORK = {
+    "Subnet": "s", "Internal": "b", "Driver": "s", "Parent": "s", "Mode": "s", "Subnet6": "s", "Gateway": "s",
+    "Gateway6": "s", "AddressRange": "s", "Shared": "b",
+}  # fmt: skip
 EVENTS = {"Follow": "b", "Lines": "t", "Since": "t", "Until": "t", "Names": "as"}
 LOG = {
     "Follow": "b", "Lines": "t", "Since": "t", "Until": "t", "Output": "s", "Priority": "u", "Broken": "b",
@@ -250,11 +252,6 @@ def _fixed(values: Mapping[str, Any]) -> Fixed:
     return Fixed(
         str(check_address("Address", text)) if text else "", str(check_address6("Address6", text6)) if text6 else ""
     )
-
-
-def subnet(values: Mapping[str, Any]) -> IPv4Network | None:
-    """From parsed NETWORK options; None leaves it to the service."""
-    return parse_subnet(values["Subnet"]) if "Subnet" in values else None
 
 
 def ports(given: Sequence[Sequence[Any]]) -> tuple[Port, ...]:

@@ -40,7 +40,8 @@ def entry_of(record: Record, connections: Iterable[Connection], *, hosted: bool)
         names=tuple(dict.fromkeys((spec.name, *spec.networking.aliases, record.id[:12]))),
         places=tuple(
             Place(
-                c.network.name, str(c.network.gateway), str(c.lease.address), str(c.lease.address6),
+                c.network.name, "" if c.network.macvlan else str(c.network.gateway),
+                str(c.lease.address), str(c.lease.address6),
                 aliases.get(c.network.name, ()),
             )
             for c in connections
@@ -112,7 +113,7 @@ class Naming:
     def offer(self, connections: Iterable[Connection]) -> None:
         """To the host, now that their bridges are there."""
         if self._host_names is not None:
-            self._host_names.offer(connection.network for connection in connections)
+            self._host_names.offer(c.network for c in connections if c.network.macvlan is None)
 
     def _entry(self, record: Record, connections: Iterable[Connection]) -> Entry:
         return entry_of(record, connections, hosted=self._host_names is not None and self._host_names.wanted)

@@ -4,38 +4,40 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
-import secrets
 import threading
-import time
 from dataclasses import replace
-from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING
 
+from ..draft import Draft
 from ..errors import (
     ADVICE,
     InvalidArgs,
-    LimitsExceeded,
     MctlError,
     NameTaken,
     NoSuchNetwork,
     SetupFailed,
     StoreFailed,
-    SubnetInUse,
 )
 from ..network import reservation
-from ..network.connection import Connection, link_name
-from ..networking import DEFAULT, ROOT_UID, Network
+from ..network.connection import link_name
+from ..networking import DEFAULT, ROOT_UID
+from . import founding
 from .alone import alone
+from .connections import check_way_in, connections_of, ends_on_host, name_server, way_in, without_end
+from .footholds import Footholds
 from .publishing import Publishing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from ipaddress import IPv4Network
 
+    from ..network.connection import Connection
     from ..network.host import Host
-    from ..networking import Fixed, Lease
+    from ..networking import Fixed, Lease, Network
     from ..ports import Port
     from ..runtime.launch import Stage
     from ..spec import Spec
@@ -45,9 +47,6 @@ if TYPE_CHECKING:
     from .tasks import Tasks
 
 AT_ONCE = 4  # threads; the kernel lets only one change interfaces at a time
-POOL = IPv4Network("10.90.0.0/16")  # of networks whose subnet is left to us
-POOL_PREFIX = 24
-NETWORKS_MAX = 1024
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,8 @@ class Networks:
         self._default = default
         self._events = events
         self._naming = naming
-        self._publishing = Publishing(store.leases.networks, tasks, ports)
+        self._publishing = Publishing(self._bridges, tasks, ports)
+        self._footholds = Footholds(tasks, lambda namespace: self._opened().remove_inside(namespace))
         self._record = record
         self._host: Host | None = None
         self._opening = threading.Lock()
@@ -71,7 +71,7 @@ class Networks:
 
     async def settle(self, spec: Spec) -> Spec:
         """With a number for each port whose number on the host was left to us."""
-        ports = [await asyncio.to_thread(_numbered, port) for port in spec.networking.ports]
+        ports = [await asyncio.to_thread(reservation.numbered, port) for port in spec.networking.ports]
         return replace(spec, networking=replace(spec.networking, ports=tuple(ports)))
 
     @property
@@ -80,6 +80,9 @@ class Networks:
 
     def all(self) -> Iterable[Network]:
         return self._store.leases.networks()
+
+    def _bridges(self) -> tuple[Network, ...]:
+        return tuple(network for network in self.all() if network.macvlan is None)
 
     def get(self, name: str) -> Network | None:
         return self._store.leases.network(name)
@@ -95,15 +98,21 @@ class Networks:
                 raise NoSuchNetwork(f"there is no network {network.name!r}")
         return found
 
-    async def create(self, name: str, uid: int, *, subnet: IPv4Network | None, internal: bool) -> Network:
+    def chosen(self, spec: Spec, uid: int) -> list[Network]:
+        """Those that it names, by which its ports can be reached."""
+        found = self.find(spec.networking.networks, uid)
+        check_way_in(spec, found)
+        return found
+
+    async def create(self, draft: Draft, uid: int) -> Network:
         """Its bridge is made when the first container needs it."""
-        self._refuse_if_taken(name)
-        made = self._new(name, uid, subnet, internal=internal)
+        self._refuse_if_taken(draft.name)
+        made = founding.found(draft, uid, self.all())
         try:
             await asyncio.to_thread(lambda: self._opened().check_free(made))
         except OSError as error:
             raise SetupFailed("look for routes", error.strerror or error) from error
-        self._refuse_if_taken(name)  # again: others were served meanwhile
+        self._refuse_if_taken(draft.name)  # again: others were served meanwhile
         self._store.add_network(made)
         self._events.network_added(made)
         return made
@@ -112,7 +121,7 @@ class Networks:
         self._store.remove_network(network)
         self._events.network_removed(network)
         try:
-            await asyncio.to_thread(lambda: self._opened().remove(network, lambda: not self.all()))
+            await asyncio.to_thread(lambda: self._opened().remove(network, lambda: not self._bridges()))
             await self._publishing.secure()
         except OSError as error:
             raise SetupFailed(f"remove the bridge {network.interface}", error.strerror or error) from error
@@ -122,12 +131,15 @@ class Networks:
 
     def name_server(self, record: Record) -> str:
         """Where it asks for names: the host's address on the network that it leaves by, or the first; or empty."""
-        connections = sorted(self._connections(record), key=lambda connection: not connection.leads_out)
-        return str(connections[0].network.gateway) if connections else ""
+        return name_server(self._connections(record))
 
     def links(self, record: Record) -> tuple[str, ...]:
         """The host's ends of its interfaces."""
-        return tuple(connection.link for connection in self._connections(record))
+        return ends_on_host(self._connections(record))
+
+    def interfaces(self, record: Record) -> tuple[str, ...]:
+        """Those inside that have no end on the host."""
+        return without_end(self._connections(record))
 
     async def attach(self, record: Record, stage: Stage) -> None:
         """The blocked child gets its interfaces, addresses and routes."""
@@ -135,10 +147,13 @@ class Networks:
         if not connections:
             return
         await self._publishing.secure()
+        await self._footholds.given_up()
         if record.spec.networking.ports:
-            await self._publishing.publish(record, _way_in(connections, record))
+            await self._publishing.publish(record, way_in(connections, record))
         naming = asyncio.ensure_future(self._naming.put(record, connections))
         namespace = stage.open_namespace("net")
+        if without_end(connections):
+            self._footholds.hold(record.id, os.dup(namespace))
         names = ", ".join(connection.network.name for connection in connections)
         try:
             async with self._room:
@@ -180,7 +195,7 @@ class Networks:
         if gone is None:
             raise InvalidArgs(f"container {record.spec.name!r} is not connected to network {network.name!r}")
         way_out = next((c for c in before if c is not gone and not c.network.internal), None)
-        if record.spec.networking.ports and way_out is None:
+        if record.spec.networking.ports and (way_out is None or way_out.network.macvlan):
             raise InvalidArgs(
                 f"container {record.spec.name!r} publishes ports by network {network.name!r}: take them back first"
             )
@@ -195,17 +210,23 @@ class Networks:
         connections = self._connections(record)
         await self._publishing.secure()
         added = [connection for connection in connections if connection.lease == lease]
+        self._watch_over(record, added, pid)
+        await self._footholds.given_up()
         await self._change(f"connect to network {lease.network}", pid, lambda host, ns: host.connect(added, ns))
         await self._naming.put(record, connections)
         self._naming.offer(added)
 
     async def _leave(self, record: Record, gone: Connection, way_out: Connection | None, pid: int) -> None:
         name = f"disconnect from network {gone.network.name}"
-        try:
-            await self._change(name, pid, lambda host, ns: host.disconnect(gone, way_out, ns))
-        except SetupFailed as error:  # it has just ended, and its interfaces with it
-            log.info("%s", error)
         connections = self._connections(record)
+        work: list[Callable[[Host, int], object]] = [lambda host, ns: host.disconnect(gone, way_out, ns)]
+        if gone.network.macvlan:
+            work.append(lambda host, ns: host.remove_inside(ns, without_end(connections)))
+        for each in work:
+            try:
+                await self._change(name, pid, each)
+            except SetupFailed as error:  # it has just ended, and its interfaces with it
+                log.info("%s", error)
         if connections:
             await self._naming.put(record, connections)
         else:
@@ -213,7 +234,7 @@ class Networks:
         if record.spec.networking.ports and gone.leads_out:
             await self._publishing.move(record, self._way_in(record))
 
-    async def _change(self, what: str, pid: int, work: Callable[[Host, int], None]) -> None:
+    async def _change(self, what: str, pid: int, work: Callable[[Host, int], object]) -> None:
         """In the namespace of what runs: the caller has it under its lock and will know when it has ended."""
         try:
             namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -235,6 +256,8 @@ class Networks:
                 known = ", ".join(map(str, networking.ports)) or "none"
                 raise InvalidArgs(f"port {port} is not published by container {record.spec.name!r}; published: {known}")
         ports = (*(port for port in networking.ports if port not in removed), *added)
+        if added:
+            self._way_in(record)
         spec = await self.settle(replace(record.spec, networking=replace(networking, ports=ports)))
         after = replace(record, spec=spec)
         if running:
@@ -247,20 +270,24 @@ class Networks:
             raise
 
     def _way_in(self, record: Record) -> Lease:
-        return _way_in(self._connections(record), record)
+        return way_in(self._connections(record), record)
 
     def detached(self, record: Record) -> None:
         """Its namespace has ended, or will now."""
+        self._footholds.give_up(record.id)
         self._publishing.withdraw(record)
         self._naming.drop(record.id)
         if self._host is not None:
             self._host.disconnected(self._connections(record))
 
-    async def cut(self, record: Record) -> None:
-        """Its interfaces go at once, though others may still be in its namespace: its addresses are free."""
+    async def cut(self, record: Record, pid: int) -> None:
+        """Its interfaces go at once, though others, as `pid`, may still be in its namespace: its addresses are free."""
         connections = self._connections(record)
+        self._watch_over(record, connections, pid)
+        self._footholds.give_up(record.id)
         try:
             await asyncio.to_thread(lambda: self._opened().cut(connections))
+            await self._footholds.given_up()
         except OSError as error:
             log.error("the interfaces of container %s stay: %s", record.spec.name, error.strerror or error)
 
@@ -280,20 +307,44 @@ class Networks:
         await self._naming.restore(connected)
         self._naming.offer(connections)
         try:
-            await self._publishing.restore([(r, _way_in(c, r)) for r, c in connected if r.spec.networking.ports])
+            await self._publishing.restore([(r, way_in(c, r)) for r, c in connected if r.spec.networking.ports])
             lost = await asyncio.to_thread(lambda: self._opened().restore(connections))
             for name in lost:
                 log.info("the link %s belonged to no container that runs, and is removed", name)
             for record, pid in running if lost else ():
-                await self._lead_out(record, pid, lost)
+                if any(link_name(record.id, network.name) in lost for network in self.all()):
+                    await self._lead_out(record, pid)
+            for record, pid in running if any(network.macvlan for network in self.all()) else ():
+                await self._look_inside(record, pid)
         except (OSError, MctlError) as error:
             log.warning("networks cannot be restored: %s", error)
 
-    async def _lead_out(self, record: Record, pid: int, lost: Sequence[str]) -> None:
+    async def _lead_out(self, record: Record, pid: int) -> None:
         """It was being disconnected, and its default route may have led there."""
         way_out = next((connection for connection in self._connections(record) if connection.leads_out), None)
-        if way_out is not None and any(link_name(record.id, network.name) in lost for network in self.all()):
+        if way_out is not None:
             await self._change("restore the default route", pid, lambda host, ns: host.lead_out(way_out, ns))
+
+    async def _look_inside(self, record: Record, pid: int) -> None:
+        """It was being connected or disconnected where nothing on the host tells of it."""
+        if not record.spec.networking.own or not pid:
+            return
+        self._watch_over(record, self._connections(record), pid)
+        keep, lost = self.interfaces(record), list[str]()
+        with contextlib.suppress(SetupFailed):  # it has just ended
+            await self._change(
+                "look inside", pid, lambda host, ns: lost.extend(host.remove_inside(ns, keep, renamed=False))
+            )
+            if lost:
+                await self._lead_out(record, pid)
+        for name in lost:
+            log.info("container %s was not connected by its interface %s, which is removed", record.spec.name, name)
+
+    def _watch_over(self, record: Record, connections: Sequence[Connection], pid: int) -> None:
+        """pid: somebody in its namespace."""
+        if without_end(connections) and pid and not self._footholds.has(record.id):
+            with contextlib.suppress(OSError):  # it has just ended
+                self._footholds.hold(record.id, os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC))
 
     async def take_down(self) -> None:
         """The host as it was before the first network."""
@@ -305,6 +356,7 @@ class Networks:
     def close(self) -> None:
         self._publishing.close()
         self._naming.close()
+        self._footholds.close()
         if self._host is not None:
             self._host.close()
 
@@ -314,31 +366,17 @@ class Networks:
             return found
         if name != DEFAULT:
             raise NoSuchNetwork(f"there is no network {name!r}")
-        made = self._new(DEFAULT, ROOT_UID, self._default)
+        made = founding.found(Draft(DEFAULT, self._default), ROOT_UID, self.all())
         self._store.add_network(made)
         self._events.network_added(made)
         return made
-
-    def _new(self, name: str, uid: int, subnet: IPv4Network | None, *, internal: bool = False) -> Network:
-        known = list(self.all())
-        wanted = subnet or next((s for s in POOL.subnets(new_prefix=POOL_PREFIX) if not _overlapping(s, known)), None)
-        if wanted is None:
-            raise LimitsExceeded(f"all subnets of {POOL} are in use: choose one yourself")
-        if clash := _overlapping(wanted, known):
-            raise SubnetInUse(f"Subnet {wanted} overlaps {clash.subnet} of {_called(clash, uid)}")
-        return Network(
-            name, _interface(name, known), uid, wanted, _local_subnet6(), time.time_ns() // 1_000, internal
-        )  # fmt: skip
 
     def _refuse_if_taken(self, name: str) -> None:
         if self.get(name):
             raise NameTaken(f"network name {name!r} is taken: choose another")
 
     def _connections(self, record: Record) -> list[Connection]:
-        leases = [(lease, self._find(lease.network)) for lease in self.leases(record)]
-        way_out = next((lease for lease, network in leases if not network.internal), None)
-        alias = f"container {record.spec.name}"
-        return [Connection(network, lease, alias, leads_out=lease is way_out) for lease, network in leases]
+        return connections_of(record, ((lease, self._find(lease.network)) for lease in self.leases(record)))
 
     def _connect(self, connections: Sequence[Connection], namespace: int) -> None:
         try:
@@ -356,40 +394,6 @@ class Networks:
             return self._host
 
 
-def _way_in(connections: Iterable[Connection], record: Record) -> Lease:
-    for connection in connections:
-        if connection.leads_out:
-            return connection.lease
-    raise InvalidArgs(f"container {record.spec.name!r} has no network with a way in: no port can be published")
-
-
-def _numbered(port: Port) -> Port:
-    return port if port.host else replace(port, host=reservation.choose(port))
-
-
-def _local_subnet6() -> IPv6Network:
-    """A unique local one, RFC 4193: fd, 40 random bits, subnet 0."""
-    return IPv6Network((b"\xfd" + secrets.token_bytes(5) + bytes(10), 64))
-
-
-def _overlapping(subnet: IPv4Network, networks: Iterable[Network]) -> Network | None:
-    return next((network for network in networks if network.subnet.overlaps(subnet)), None)
-
-
-def _called(network: Network, uid: int) -> str:
-    return f"network {network.name!r}" if network.is_visible_to(uid) else "another user's network"
-
-
-def _interface(name: str, networks: Iterable[Network]) -> str:
-    """The default network's is mctl0; others take the first number that is free."""
-    taken = {network.interface for network in networks}
-    numbers = range(0 if name == DEFAULT else 1, NETWORKS_MAX + 1)
-    free = next((f"mctl{number}" for number in numbers if f"mctl{number}" not in taken), None)
-    if free is None:
-        raise LimitsExceeded(f"there are {NETWORKS_MAX} networks already, which is the most: remove one")
-    return free
-
-
-async def _in_thread(work: Callable[[], None]) -> None:
+async def _in_thread(work: Callable[[], object]) -> None:
     """It may end in another network namespace than it began in."""
     await alone(work, "network")

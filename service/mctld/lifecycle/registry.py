@@ -84,8 +84,12 @@ class Registry:
 
     async def usage(self, containers: Sequence[Container]) -> list[Usage | None]:
         """In a thread: the kernel sums up over processors while it is read."""
-        asked = [(c.control_group, self.networks.links(c.record)) for c in containers]
-        read = await asyncio.to_thread(lambda: [meter.read(group, links) for group, links in asked])
+        networks = self.networks
+        asked = [
+            (c.control_group, networks.links(c.record), meter.Inside(c.main_pid, networks.interfaces(c.record)))
+            for c in containers
+        ]
+        read = await asyncio.to_thread(lambda: [meter.read(*each) for each in asked])
         for number, container in enumerate(containers):
             if traffic.is_counted(container.spec):
                 read[number] = await traffic.completed(self._machinery.systemd, container.place.unit, read[number])
@@ -144,7 +148,7 @@ class Registry:
             spec, volumes = self.volumes.settle(spec, owner_uid)
             record = self._machinery.store.add(
                 identity=identity, owner_uid=owner_uid, created_usec=time.time_ns() // 1_000, spec=spec,
-                networks=self._machinery.networks.find(spec.networking.networks, owner_uid),
+                networks=self._machinery.networks.chosen(spec, owner_uid),
             )  # fmt: skip
         except BaseException:
             self._machinery.disposal.add(directory)

@@ -58,7 +58,7 @@ class Sharing:
         for guest in guests:
             if guest.state.can_be_signalled:  # one that is just being started looks for itself
                 self._end(guest, host.spec.name)
-        await self._networks.cut(host)
+        await self._networks.cut(host, guests[0].main_pid)
 
     def _end(self, guest: Running, host: str) -> None:
         self._tasks.start(guest.lose_network(host), f"stop {guest.name}, whose network has ended")

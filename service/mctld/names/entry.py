@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A container's addresses in a network. `gateway`: the host's address there, where it is asked for names.
+    """A container's addresses in a network. `gateway`: the host's address there, where it is asked for names; empty: it
+    has none, and reaches nobody there.
 
     aliases: more names of it there.
     """

@@ -41,9 +41,10 @@ class Table:
         self._entries[identity] = entry
         if entry.hosted:
             self._hosted[entry.names[0]] = identity
-        self._gateways.update(place.gateway for place in entry.places)
+        self._gateways.update(place.gateway for place in entry.places if place.gateway)
         for place in entry.places:
-            self._askers[place.address] = identity
+            if place.gateway:
+                self._askers[place.address] = identity
             seen = self._views.setdefault((place.network, entry.owner), _Names())
             addresses = (ip_address(place.address), ip_address(place.address6))
             for name in (*entry.names, *place.aliases):
@@ -56,7 +57,7 @@ class Table:
             return
         if self._hosted.get(entry.names[0]) == identity:
             del self._hosted[entry.names[0]]
-        self._gateways -= Counter(place.gateway for place in entry.places)
+        self._gateways -= Counter(place.gateway for place in entry.places if place.gateway)
         for place in entry.places:
             if self._askers.get(place.address) == identity:
                 del self._askers[place.address]
@@ -85,11 +86,12 @@ class Table:
         return address in self._gateways
 
     def hosted(self, name: str) -> tuple[Address, ...] | None:
-        """Of the container that the host may know by this name; None: there is none."""
+        """Of the container that the host may know by this name, where it reaches it; None: there is none."""
         found = self._entries.get(self._hosted.get(name, ""))
         if found is None:
             return None
-        return tuple(ip_address(each) for place in found.places for each in (place.address, place.address6))
+        places = [place for place in found.places if place.gateway]
+        return tuple(ip_address(each) for place in places for each in (place.address, place.address6)) or None
 
     def asker(self, address: str) -> Entry | None:
         """Whose address it is."""

@@ -46,7 +46,7 @@ def _rising(network: Network, index: int) -> list[messages.Request]:
         messages.raise_link(index, network.interface),
     ]
     if kernel_settings.has_ipv6():
-        requests.append(messages.add_address(index, IPv6Interface((network.gateway6, network.subnet6.prefixlen))))
+        requests.append(messages.add_address(index, IPv6Interface((network.subnet6[1], network.subnet6.prefixlen))))
     return requests
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host's side of networks: bridges, and links from them into containers. Blocking; made for threads."""
+"""The host's side of networks: bridges, and links into containers. Blocking; made for threads."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from ..kernel import process
 from ..kernel.constants import CLONE_NEWNET
-from . import bridge, kernel_settings, messages, routes
+from . import bridge, kernel_settings, macvlan, messages, routes
 from .connection import LINK_NAME
 from .kernel_settings import Forwarding
 from .links import Link, find_link
 from .netlink import Netlink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from ..networking import Network
     from .connection import Connection
@@ -39,10 +39,14 @@ class Host:
     def connect(self, connections: Sequence[Connection], namespace: int) -> None:
         """Give the namespace its interfaces. Leaves the calling thread in that namespace: it has to end."""
         ipv6 = kernel_settings.has_ipv6()
-        with self._making:
-            self._forwarding.switch_on()
+        if any(connection.network.macvlan is None for connection in connections):
+            with self._making:
+                self._forwarding.switch_on()
         for connection in connections:
-            self._add_link(connection, namespace)
+            if connection.network.macvlan:
+                macvlan.add_link(self._netlink, connection, namespace)
+            else:
+                self._add_link(connection, namespace)
         process.enter_namespaces(namespace, CLONE_NEWNET)
         with Netlink() as inside:
             for connection in connections:
@@ -53,9 +57,20 @@ class Host:
 
         That first: a crash in between leaves it one. Leaves the calling thread in that namespace: it has to end.
         """
-        if way_out is not None:
-            self.lead_out(way_out, namespace)
-        self.cut([connection])
+        try:
+            if way_out is not None:
+                self.lead_out(way_out, namespace)
+        finally:  # the interface there may have gone with its link
+            self.cut([connection])
+
+    def remove_inside(self, namespace: int, keep: Container[str] = (), *, renamed: bool = True) -> list[str]:
+        """What has no end on the host. renamed: also what is not called as it was. Returns what it was.
+
+        Leaves the calling thread in that namespace: it has to end.
+        """
+        process.enter_namespaces(namespace, CLONE_NEWNET)
+        with Netlink() as inside:
+            return macvlan.remove(inside, keep, renamed=renamed)
 
     def lead_out(self, way_out: Connection, namespace: int) -> None:
         """Its default route leads there. Leaves the calling thread in that namespace: it has to end."""
@@ -66,7 +81,7 @@ class Host:
             inside.do(*_default_routes(found.index, way_out.network, ipv6=ipv6))
 
     def cut(self, connections: Iterable[Connection]) -> None:
-        """Their links, though the namespace may go on."""
+        """Their ends on the host, though the namespace may go on."""
         for connection in connections:
             self._ports.pop(connection.link, None)
             if find_link(self._netlink, connection.link):
@@ -82,7 +97,7 @@ class Host:
 
         Returns what was removed.
         """
-        self._ports = {connection.link: connection.network for connection in connections}
+        self._ports = {c.link: c.network for c in connections if c.network.macvlan is None}
         links = [Link.parse(body) for body in self._netlink.ask(messages.list_links())]
         lost = [link.name for link in links if LINK_NAME.fullmatch(link.name) and link.name not in self._ports]
         for name in lost:
@@ -93,14 +108,19 @@ class Host:
         return lost
 
     def check_free(self, network: Network) -> None:
-        """Raises SubnetInUse where the host has a route into its subnets."""
-        routes.check_free(self._netlink, network)
+        """Raises SubnetInUse where the host has a route into its subnets, InvalidArgs where its link cannot be used."""
+        if network.macvlan:
+            macvlan.check_parent(self._netlink, network)
+        else:
+            routes.check_free(self._netlink, network)
 
     def remove(self, network: Network, is_last: Callable[[], bool]) -> None:
         """Its bridge. With the last, packets are no longer forwarded, unless they were before.
 
         Whether it is the last is asked while nobody can be connected, who is in a new network by then.
         """
+        if network.macvlan:
+            return
         with self._making:
             if bridge.find_bridge(self._netlink, network):
                 self._netlink.do(messages.delete_link(network.interface))
@@ -108,10 +128,10 @@ class Host:
                 self._forwarding.put_back()
 
     def take_down(self, networks: Iterable[Network]) -> None:
-        """Remove their bridges and what is left of links; then the host is as it was found."""
+        """Remove the bridges among them and what is left of links; then the host is as it was found."""
         self.restore(())
         for network in networks:
-            if bridge.find_bridge(self._netlink, network):
+            if network.macvlan is None and bridge.find_bridge(self._netlink, network):
                 self._netlink.do(messages.delete_link(network.interface))
         self._forwarding.put_back()
 
@@ -160,7 +180,10 @@ def _set_up(inside: Netlink, connection: Connection, *, ipv6: bool) -> None:
         requests.append(messages.add_address(found.index, connection.address6))
     if connection.leads_out:
         requests += _default_routes(found.index, connection.network, ipv6=ipv6)
-    inside.do(*requests)
+    try:
+        inside.do(*requests)
+    except OSError as error:
+        raise macvlan.explain(error, connection) from error
 
 
 def _link_inside(inside: Netlink, connection: Connection) -> Link:
@@ -171,5 +194,5 @@ def _link_inside(inside: Netlink, connection: Connection) -> Link:
 
 
 def _default_routes(index: int, network: Network, *, ipv6: bool) -> list[messages.Request]:
-    gateways = (network.gateway, network.gateway6) if ipv6 else (network.gateway,)
-    return [messages.add_default_route(index, gateway) for gateway in gateways]
+    gateways = (network.gateway, network.gateway6 if ipv6 else None)
+    return [messages.add_default_route(index, gateway) for gateway in gateways if gateway]

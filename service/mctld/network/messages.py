@@ -76,6 +76,15 @@ def add_veth(name: str, *, bridge: int, mtu: int, inside: str, mac: str, namespa
     return _request(f"make the link {name}", RTM_NEWLINK, CREATE | EXCL, _link(attributes))
 
 
+def add_macvlan(parent: int, *, mode: str, inside: str, mac: str, namespace: int) -> Request:
+    """One interface, made straight in the namespace; the MTU is the parent's."""
+    attributes: Attributes = [
+        ["IFLA_IFNAME", inside], ["IFLA_ADDRESS", mac], ["IFLA_LINK", parent], ["IFLA_NET_NS_FD", namespace],
+        _kind("macvlan", ["IFLA_MACVLAN_MODE", mode]),
+    ]  # fmt: skip
+    return _request(f"make the link {inside}", RTM_NEWLINK, CREATE | EXCL, _link(attributes))
+
+
 def raise_veth(name: str, alias: str) -> Request:
     """Separate, since what makes a link ignores IFLA_IFALIAS, and a pair can be raised only once it is one.
 

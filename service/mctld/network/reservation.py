@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ def reserve(ports: Iterable[Port]) -> list[socket.socket]:
 def release(held: list[socket.socket]) -> None:
     for each in held:
         each.close()
+
+
+def numbered(port: Port) -> Port:
+    """With a number on the host, where that was left to us."""
+    return port if port.host else replace(port, host=choose(port))
 
 
 def choose(port: Port) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..usage import Usage
@@ -18,13 +19,28 @@ STATISTICS = "/sys/class/net/{}/statistics/{}"
 GONE = {errno.ENOENT, errno.ENODEV}
 
 
-def read(control_group: str, links: Iterable[str]) -> Usage | None:
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """Interfaces without an end on the host, in the network namespace of a process."""
+
+    pid: int = 0
+    interfaces: tuple[str, ...] = ()
+
+    def read(self) -> list[tuple[int, int, int, int]]:
+        """Bytes and packets received, bytes and packets sent, of each that is there: /proc/PID/net/dev, proc(5)."""
+        text = _content(f"/proc/{self.pid}/net/dev") if self.interfaces else None
+        rows = (line.partition(":") for line in (text or "").splitlines()[2:])
+        found = {name.strip(): [int(word) for word in counters.split()] for name, _, counters in rows}
+        return [(row[0], row[1], row[8], row[9]) for name in self.interfaces if (row := found.get(name))]
+
+
+def read(control_group: str, links: Iterable[str], inside: Inside | None = None) -> Usage | None:
     """None: it is not there (any more). links: the host's ends of its interfaces."""
     group = f"{HIERARCHY}{control_group}"
     cpu, memory, io = _table(group, "cpu.stat"), _table(group, "memory.stat"), _text(group, "io.stat")
     if cpu is None:
         return None
-    links = tuple(links)
+    links, further = tuple(links), inside.read() if inside else []
     return Usage(
         monotonic_usec=time.monotonic_ns() // 1000,
         cpu_usec=cpu.get("usage_usec"),
@@ -39,10 +55,10 @@ def read(control_group: str, links: Iterable[str]) -> Usage | None:
         cpu_stalled_usec=_stalled(group, "cpu"),
         memory_stalled_usec=_stalled(group, "memory"),
         io_stalled_usec=_stalled(group, "io"),
-        received=_counted(links, "tx_bytes"),  # what the host's end sends arrives inside
-        sent=_counted(links, "rx_bytes"),
-        received_packets=_counted(links, "tx_packets"),
-        sent_packets=_counted(links, "rx_packets"),
+        received=_counted(links, "tx_bytes", [row[0] for row in further]),  # what the host's end sends arrives inside
+        sent=_counted(links, "rx_bytes", [row[2] for row in further]),
+        received_packets=_counted(links, "tx_packets", [row[1] for row in further]),
+        sent_packets=_counted(links, "rx_packets", [row[3] for row in further]),
     )
 
 
@@ -87,6 +103,6 @@ def _stalled(group: str, resource: str) -> int | None:
     return next((int(word[6:]) for word in some.split() if word.startswith("total=")), None)
 
 
-def _counted(links: tuple[str, ...], what: str) -> int | None:
+def _counted(links: tuple[str, ...], what: str, further: list[int]) -> int | None:
     found = [_content(STATISTICS.format(link, what)) for link in links]
-    return sum(int(text) for text in found if text) if links else None
+    return sum(int(text) for text in found if text) + sum(further) if links or further else None
