@@ -12,6 +12,7 @@ import pytest
 from machine.nspawn import Nspawn
 
 from .conftest import MAKE_ROOTFS, Mctl
+from .test_activation import UNTIL, call, create
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,3 +100,18 @@ def test_so_does_the_return_of_power(running: Mctl) -> None:
     running.machine.reset()  # type: ignore[attr-defined]
     check(running)
     assert running.properties("no")["ExitHow"] == "unknown"
+
+
+def test_whoever_connects_first_starts_a_container_on_call(own: Mctl) -> None:
+    """Nobody has asked the service for anything since the boot, and the container had ended with the one before."""
+    machine = own.machine
+    assert isinstance(machine, Nspawn)
+    create(own, "--stop-timeout", "0")
+    assert call(own) == "hello from web"
+    for boot_again in (machine.reboot, machine.reset):
+        boot_again()
+        own.shell(UNTIL.format("systemctl is-active -q mctl-activate@web.socket"))
+        assert own.properties("web")["State"] == "exited"
+        assert call(own) == "hello from web"
+        assert own.properties("web")["State"] == "running"
+    own("rm", "-f", "web")
