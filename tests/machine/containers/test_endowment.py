@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.nspawn
 
+PAGE = Path(__file__).parents[3] / "packaging" / "man" / "mctl@.service.5"
+BLOCK = re.compile(r"^\.RS\n(.*?)^\.RE$", re.MULTILINE | re.DOTALL)
 UNITS = "/etc/systemd/system"
 SECRET = "correct-horse-battery"
 CREDENTIALS = """
@@ -122,3 +126,42 @@ def test_a_socket_starts_its_container_and_is_passed_on(
     mctl.machine.run(["python3", "-c", SEND])
     pid = "2" if options else "1"
     assert lines(mctl, "greeter", 3) == [f"2 {pid} {pid} greeter:greeter", "3 4", "wake up"]
+
+
+def examples(unit_files: Callable[[str, str], None]) -> Iterator[list[str]]:
+    """The commands of each example of the manual, when the files that it shows are written."""
+    for block in BLOCK.findall(PAGE.read_text().replace("\\-", "-").partition(".SH EXAMPLES")[2]):
+        commands = []
+        for part in re.split(r"^# ", block, flags=re.MULTILINE)[1:]:
+            command, _, text = part.partition("\n")
+            if edited := re.fullmatch(r"systemctl edit (\S+)", command):
+                unit_files(f"{edited[1]}.service.d/override.conf", text)
+            elif shown := re.fullmatch(rf"cat {UNITS}/(\S+)", command):
+                unit_files(shown[1], text)
+            else:
+                assert not text, command
+                commands.append(command)
+        yield commands
+
+
+@pytest.mark.allow_journal(r"mctl@.*")
+def test_the_examples_of_the_manual(mctl: Mctl, unit_files: Callable[[str, str], None]) -> None:
+    first, second = examples(unit_files)
+    for name in ("db", "web"):
+        mctl("create", "--name", name, "--network", "none", mctl.rootfs, "sleep", "1000")
+    mctl.shell("\n".join(first))
+    assert mctl.shell("systemctl is-active mctl@db mctl@web").text == "active\nactive\n"
+    shown = mctl.shell("systemctl show -p MemoryMax -p Restart -p Requires mctl@web").text
+    assert {"MemoryMax=536870912", "Restart=on-failure"} < set(shown.splitlines())
+    assert "mctl@db.service" in shown
+    mctl("disable", "db", "web")
+
+    command = 'cat $CREDENTIALS_DIRECTORY/password; echo; echo "$LISTEN_FDS"; exec sleep 1000'
+    mctl("create", "--name", "mail", "--network", "none", mctl.rootfs, "sh", "-c", command)
+    for line in second:
+        mctl.shell(f"printf {SECRET} | {line}" if " - " in line else line)
+    mctl.shell("bash -c 'exec 3<>/dev/tcp/127.0.0.1/25'")
+    assert lines(mctl, "mail", 2) == [SECRET, "1"]
+    mctl.shell("systemctl disable --now mctl@mail.socket; rm /etc/mail.password")
+    mctl("stop", "-t", "0", "mail")
+    mctl.shell("systemctl reset-failed 'mctl@mail.*'")  # sleep(1) as a first process does not end at SIGTERM
