@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +22,8 @@ from mctld.errors import CommandNotFound
 from mctld.state import State
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bus.simulation import SimulatedContainer
 
 FREEDESKTOP = "org.freedesktop.DBus.Error"
@@ -118,6 +122,46 @@ async def test_a_bug_is_told_to_the_log_and_not_to_the_client(
     incident = refused.text.split()[2].rstrip(":")
     assert f"internal error {incident}" in caplog.text
     assert "secret of /root" in caplog.text
+    caplog.clear()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.EMFILE, os.strerror(errno.EMFILE)), "Too many open files"),
+        (MemoryError(), "Cannot allocate memory"),
+        (RuntimeError("can't start new thread"), "no thread can be started"),  # CPython's own words
+    ],
+)
+async def test_what_the_service_has_run_out_of_is_named(
+    client: Client, house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    error: Exception, words: str,
+) -> None:  # fmt: skip
+    web = house.registry.add("web", ALICE)
+
+    async def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(web, "start", fail)
+    refused = await client.error(WEB, CONTAINER, "Start", "t", 0)
+    assert refused.name == "org.freedesktop.DBus.Error.LimitsExceeded"
+    assert refused.text == f"the service has run out of what this call needs: {words}; try again later"
+    assert words in caplog.text
+    caplog.clear()
+
+
+async def test_a_disk_that_takes_nothing_is_named(
+    client: Client, house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    web = house.registry.add("web", ALICE)
+
+    async def fail() -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), f"{tmp_path}/file")
+
+    monkeypatch.setattr(web, "start", fail)
+    refused = await client.error(WEB, CONTAINER, "Start", "t", 0)
+    assert refused.name == "org.mctl1.Error.StoreFailed"
+    assert refused.text.endswith(f"{tmp_path} is on a read-only file system: make it writable")
     caplog.clear()
 
 

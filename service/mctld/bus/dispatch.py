@@ -10,6 +10,7 @@ import asyncio
 import errno
 import inspect
 import logging
+import os
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .turns import Turns
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+_NO_THREAD = "can't start new thread"  # Python has no class for it
 _GIVEN_UP = "the service is stopping, or the call was given up"
 
 log = logging.getLogger(__name__)
@@ -213,12 +215,24 @@ def _typed(method: Method, result: object) -> _Reply:
 
 def _failure(header: Header, error: Exception) -> MctlError:
     """What the caller is told of a failure that nobody has put into words; the log gets the whole of it."""
-    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
-        log.warning("%s of %s: %s", header.member, header.sender, error)
-        return LimitsExceeded(f"the service has run out of what this call needs: {error.strerror}; try again later")
+    if missing := _missing(error):
+        log.warning("%s of %s: %s", header.member, header.sender, missing)
+        return LimitsExceeded(f"the service has run out of what this call needs: {missing}; try again later")
     if isinstance(error, OSError) and error.filename and error.errno in disk.OF_A_DISK:
         log.warning("%s of %s: %s", header.member, header.sender, error)
         return StoreFailed(f"the service could not do this: {disk.told_of_file(error)}")
     incident = secrets.token_hex(4)
     log.error("internal error %s: %s of %s", incident, header.member, header.sender, exc_info=error)
     return MctlError(f"internal error {incident}: the service's log tells more")
+
+
+def _missing(error: Exception) -> str:
+    """What the service has too little of; empty where that is not why."""
+    match error:
+        case OSError(errno=number) if number in _EXHAUSTED:
+            return error.strerror or str(error)
+        case MemoryError():
+            return os.strerror(errno.ENOMEM)
+        case RuntimeError() if str(error) == _NO_THREAD:
+            return "no thread can be started"
+    return ""
