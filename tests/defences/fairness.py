@@ -7,6 +7,13 @@ from defences.table import Defence
 
 FAIRNESS = (
     Defence(
+        "long lists are made beside the event loop",
+        "service/mctld/bus/lists.py",
+        "await self._lanes.run(uid, lambda: _made(rows), ExitStack(), lambda _: None)",
+        "_made(rows)",
+        "tests/unit/test_looking.py -k long_lists",
+    ),
+    Defence(
         "processes of a container are read and told beside the threads that every start needs",
         "service/mctld/lifecycle/container.py",
         "looking.run(self.owner_uid, lambda: told(processes.read(group)), ExitStack(), lambda _: None)",

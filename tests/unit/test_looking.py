@@ -11,6 +11,12 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from mctld.bus import lists
+from mctld.bus.codec import MESSAGE_MAX, Encoded, encode_properties
+from mctld.bus.lists import AT_ONCE, Latest, Lists
+from mctld.errors import LimitsExceeded
 from mctld.images.merge import Node
 from mctld.lifecycle import deriving
 from mctld.lifecycle.container import Container
@@ -19,8 +25,6 @@ from mctld.runtime import processes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-    import pytest
 
 ALICE = 1000
 
@@ -82,3 +86,34 @@ def test_an_images_links_are_followed_beside_everybody_elses_threads(monkeypatch
     monkeypatch.setattr(deriving, "_merge", lambda *_: nullcontext(merge))
     image: Any = None
     asyncio.run(play(stuck, lambda: deriving.resolve(images, image, "/etc", ALICE)))
+
+
+def test_long_lists_are_made_beside_everybody_elses_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck, made = Stuck(), Lists()
+
+    def encode(_: object) -> Encoded:
+        stuck()
+        return Encoded(b"")
+
+    monkeypatch.setattr(lists, "encode_properties", encode)
+    asyncio.run(play(stuck, lambda: made.made(ALICE, [[("Name", "s", "x")]] * (AT_ONCE + 1))))
+
+
+def test_a_list_that_no_message_holds_is_not_made_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    def encode(row: object) -> Encoded:
+        seen.append(row)
+        return Encoded(bytes(MESSAGE_MAX // 2))
+
+    monkeypatch.setattr(lists, "encode_properties", encode)
+    with pytest.raises(LimitsExceeded, match="more than"):
+        asyncio.run(Lists().made(ALICE, [[]] * 100))
+    assert len(seen) == 3
+
+
+def test_what_has_changed_meanwhile_is_told_as_it_is() -> None:
+    then, now = [("Name", "s", "then")], [("Name", "s", "now")]
+    latest = Latest({"/a": then}, [Encoded(b"kept")])
+    assert latest("/a", list(then)).content == b"kept"
+    assert latest("/a", now).content == latest("/new", now).content == encode_properties(now).content

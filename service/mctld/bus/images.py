@@ -19,14 +19,16 @@ from .question import Question
 from .volumes import VolumeManager
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dbus_next.signature import Variant
 
     from ..image import Image
     from ..lifecycle.committing import Configure
+    from .codec import Encoded
     from .contract import Contract, Method
     from .engine import Registry
+    from .lists import Row
     from .question import Call
     from .visible import Visible
 
@@ -153,17 +155,21 @@ class ImageManager(VolumeManager):
 
     async def list_images(
         self, call: Call, owner: int | None, names: list[Reference] | None
-    ) -> list[dict[str, Variant]]:
-        return [
-            self._image_values(image)
+    ) -> list[Encoded]:
+        rows = [
+            self._image_row(image)
             for image in await self._visible.images(call)
             if (owner is None or image.owner_uid == owner)
             and (names is None or not set(names).isdisjoint(image.references))
         ]
+        return await self._lists.made(call.uid, rows)
 
-    def _image_values(self, image: Image) -> dict[str, Variant]:
+    def _image_rows(self, images: Iterable[Image]) -> dict[str, Row]:
+        return {image_path(image.key): self._image_row(image) for image in images}
+
+    def _image_row(self, image: Image) -> Row:
         there = ImageObject(self._images, [self._image], image.key)
-        return there.values(tuple(self._image.properties.values()))
+        return there.read(tuple(self._image.properties.values()))
 
     def _seek(self, call: Call, method: Method, key: str) -> Question:
         found = self._images.find(call.uid, key)

@@ -23,7 +23,7 @@ from .images import ImageManager
 from .listing import CHOICE, FILTER, Listing
 from .making import completed
 from .network import NetworkObject, link_details
-from .paths import ROOT, container_path, exec_path, image_path, network_path, volume_path
+from .paths import ROOT, container_path, exec_path, network_path
 from .question import CREATE, CREATE_PRIVILEGED, Question
 from .remembered import Remembered
 from .standard import OBJECT_MANAGER
@@ -202,15 +202,16 @@ class Manager(ImageManager):
 
     async def get_managed_objects(self, call: Call) -> dict[str, dict[str, dict[str, Variant]]]:
         await self._herald.subscribe(call)
+        rows = self._volume_rows(call) | self._image_rows(await self._visible.images(call))
+        latest = await self._lists.of(call.uid, rows)
         found = {container_path(c.name): self.interfaces_of(c) for c in await self._visible.all(call)}
         found |= {
             network_path(n.name): {self._network.name: self._network_values(n)} for n in self._visible.networks(call)
         }
         found |= {exec_path(e.id): self._interfaces_of_exec(e) for e in await self._visible.execs(call)}
-        found |= {volume_path(v.id): {self._volume.name: self._volume_values(v)} for v in self._volumes.all()
-                  if v.visible_to(call.uid)}  # fmt: skip
-        images = await self._visible.images(call)
-        return found | {image_path(i.key): {self._image.name: self._image_values(i)} for i in images}
+        images = self._image_rows(await self._visible.images(call))
+        found |= {path: {self._volume.name: latest(path, row)} for path, row in self._volume_rows(call).items()}
+        return found | {path: {self._image.name: latest(path, row)} for path, row in images.items()}
 
     def interfaces_of(self, found: Container) -> dict[str, dict[str, Variant]]:
         """As ObjectManager tells of it."""

@@ -11,6 +11,7 @@ from ..spec import check_labels
 from ..volume import check_name
 from . import options
 from . import volume as bus_volume
+from .lists import Lists
 from .paths import volume_path
 from .question import Question
 from .transfers import TransferManager
@@ -19,11 +20,11 @@ from .volume import VolumeObject, volume_details
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dbus_next.signature import Variant
-
     from ..volume import Volume
+    from .codec import Encoded
     from .contract import Contract, Method
     from .engine import Registry
+    from .lists import Row
     from .question import Call
 
 CREATION = {"Labels": "a{ss}"}
@@ -36,6 +37,7 @@ class VolumeManager(TransferManager):
         super().__init__(path, interfaces, registry)
         self._volume = contract[bus_volume.INTERFACE]
         self._volumes = registry.volumes
+        self._lists = Lists()
 
     def ask_own(self, call: Call, method: Method, args: Sequence[object]) -> Question:
         match method.name, args:
@@ -60,8 +62,11 @@ class VolumeManager(TransferManager):
             raise NoSuchVolume(f"there is no volume {shown(key)} of yours")
         return volume_path(found.id)
 
-    def list_volumes(self, call: Call) -> list[dict[str, Variant]]:
-        return [self._volume_values(v) for v in self._volumes.all() if v.visible_to(call.uid)]
+    async def list_volumes(self, call: Call) -> list[Encoded]:
+        return await self._lists.made(call.uid, list(self._volume_rows(call).values()))
+
+    def _volume_rows(self, call: Call) -> dict[str, Row]:
+        return {volume_path(v.id): self._volume_row(v) for v in self._volumes.all() if v.visible_to(call.uid)}
 
     def _volume_creation(self, call: Call, method: Method, name: str, labels: tuple[tuple[str, str], ...]) -> Question:
         return Question(
@@ -87,6 +92,6 @@ class VolumeManager(TransferManager):
             noun="volume",
         )
 
-    def _volume_values(self, volume: Volume) -> dict[str, Variant]:
+    def _volume_row(self, volume: Volume) -> Row:
         there = VolumeObject(self._volumes, [self._volume], volume.id, volume)
-        return there.values(tuple(self._volume.properties.values()))
+        return there.read(tuple(self._volume.properties.values()))
