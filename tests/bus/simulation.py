@@ -24,7 +24,7 @@ from mctld.spec import Rootfs, Spec
 from mctld.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from mctld.credential import Credentials
     from mctld.draft import Draft
@@ -151,8 +151,9 @@ class SimulatedContainer:
         self.done.append(("kill", number, everyone))
         self._refuse_if_not_running()
 
-    async def processes(self, told: Callable[[Sequence[Process]], T], /) -> T:
+    async def processes(self, told: Callable[[Sequence[Process]], T], ready: Callable[[], Awaitable[None]], /) -> T:
         self._refuse_if_not_running()
+        await ready()
         found = [
             Process(4242, 1, 77, self.uid_shift + 5, "S", 1_000, 2_000_000, 4096, "sh", ("sh", "-c", "a b")),
             Process(4243, 9, 4242, 3, "Z", 0, 1, 0, "x\x1b", ()),

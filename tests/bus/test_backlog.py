@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from bus.house import ALICE, BOB, MANAGER, NAME, ROOT_UID, Client, House
 from bus.polkit import YES
 from mctld.bus import backlog
+from mctld.bus.backlog import Backlog
 from mctld.bus.connection import BUS, BUS_PATH, Connection, RemoteError
 from mctld.bus.paths import ROOT
+from mctld.errors import LimitsExceeded
 
 if TYPE_CHECKING:
     import pytest
@@ -150,3 +152,19 @@ async def test_the_bus_has_statistics_here(bus: str) -> None:
         raise AssertionError("the tests above prove nothing without") from error
     assert "OutgoingBytes" in numbers
     await connection.close()
+
+
+async def test_what_came_to_lie_unread_while_polkit_was_asked(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else sixty calls at a time are let in before the first answer counts, and each may have megabytes."""
+    alice = await house.client(ALICE)
+    house.registry.add("web", ALICE)
+    house.polkit.decide = lambda _: YES
+
+    async def check(_: Backlog, sender: str, uid: int) -> None:
+        if house.polkit.asked and uid == ALICE and sender == alice.name:
+            raise LimitsExceeded("read them first")
+
+    monkeypatch.setattr(Backlog, "check", check)
+    refused = await alice.error(ROOT, MANAGER, "GetContainer", "s", "web")
+    assert house.polkit.asked
+    assert "read them first" in refused.text

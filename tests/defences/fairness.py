@@ -7,16 +7,23 @@ from defences.table import Defence
 
 FAIRNESS = (
     Defence(
+        "what a user leaves unread is looked at again after polkit was asked",
+        "service/mctld/bus/dispatch.py",
+        "        await check()  # others",
+        "        # others",
+        "tests/bus/test_backlog.py -k while_polkit",
+    ),
+    Defence(
         "long lists are made beside the event loop",
         "service/mctld/bus/lists.py",
-        "await self._lanes.run(uid, lambda: _made(rows), ExitStack(), lambda _: None)",
+        "await self._lanes.run(call.uid, lambda: _made(rows), ExitStack(), lambda _: None, call.check_unread)",
         "_made(rows)",
         "tests/unit/test_looking.py -k long_lists",
     ),
     Defence(
         "processes of a container are read and told beside the threads that every start needs",
         "service/mctld/lifecycle/container.py",
-        "looking.run(self.owner_uid, lambda: told(processes.read(group)), ExitStack(), lambda _: None)",
+        "looking.run(self.owner_uid, lambda: told(processes.read(group)), lent, lambda _: None, ready)",
         '__import__("asyncio").to_thread(lambda: told(processes.read(group)))',
         "tests/unit/test_looking.py -k processes",
     ),

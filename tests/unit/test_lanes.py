@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from mctld.errors import LimitsExceeded
 from mctld.lifecycle.lanes import Lanes
 
 if TYPE_CHECKING:
@@ -90,5 +91,20 @@ def test_what_is_lent_to_a_thread_is_closed_when_it_has_ended(begun: bool) -> No
             if not begun:
                 await other
         assert seen == (["worked", "closed", "made"] if begun else ["closed"])
+
+    asyncio.run(play())
+
+
+def test_who_is_refused_when_the_turn_has_come_leaves_the_place() -> None:
+    async def refuse() -> None:
+        raise LimitsExceeded("read first")
+
+    async def play() -> None:
+        lanes, lent, closed, done = Lanes(1), ExitStack(), list[str](), list[str]()
+        lent.callback(lambda: closed.append("lent"))
+        with pytest.raises(LimitsExceeded):
+            await lanes.run(ALICE, lambda: done.append("refused"), lent, lambda _: None, refuse)
+        assert (closed, done) == (["lent"], [])
+        assert await run(lanes, ALICE, lambda: "next") == "next"
 
     asyncio.run(play())

@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 ALICE = 1000
 
 
+async def no_hindrance() -> None:
+    pass
+
+
+CALL: Any = SimpleNamespace(uid=ALICE, check_unread=no_hindrance)
+
+
 class Stuck:
     """Work that goes on until it is let go, and counts how often it has begun."""
 
@@ -71,7 +78,7 @@ def test_processes_are_read_and_told_beside_everybody_elses_threads(monkeypatch:
         _refuse_if_gone=lambda: None,
         _refuse_if_not_running=lambda: None,
     )
-    asyncio.run(play(stuck, lambda: Container.processes(container, lambda _: stuck())))
+    asyncio.run(play(stuck, lambda: Container.processes(container, lambda _: stuck(), no_hindrance)))
 
 
 def test_an_images_links_are_followed_beside_everybody_elses_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +103,7 @@ def test_long_lists_are_made_beside_everybody_elses_work(monkeypatch: pytest.Mon
         return Encoded(b"")
 
     monkeypatch.setattr(lists, "encode_properties", encode)
-    asyncio.run(play(stuck, lambda: made.made(ALICE, [[("Name", "s", "x")]] * (AT_ONCE + 1))))
+    asyncio.run(play(stuck, lambda: made.made(CALL, [[("Name", "s", "x")]] * (AT_ONCE + 1))))
 
 
 def test_a_list_that_no_message_holds_is_not_made_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +115,7 @@ def test_a_list_that_no_message_holds_is_not_made_to_its_end(monkeypatch: pytest
 
     monkeypatch.setattr(lists, "encode_properties", encode)
     with pytest.raises(LimitsExceeded, match="more than"):
-        asyncio.run(Lists().made(ALICE, [[]] * 100))
+        asyncio.run(Lists().made(CALL, [[]] * 100))
     assert len(seen) == 3
 
 

@@ -338,8 +338,7 @@ class ContainerObject(ContainerProperties):
         await self.container.publish(removed=ports)
 
     async def get_processes(self, call: Call) -> list[Encoded]:
-        del call
-        return await self.container.processes(partial(processes.told, self.container))
+        return await self.container.processes(partial(processes.told, self.container), call.check_unread)
 
     def open_log(self, call: Call, query: LogQuery) -> int:
         return self.container.open_log(query, reader_uid=call.uid)

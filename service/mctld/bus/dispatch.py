@@ -13,6 +13,7 @@ import logging
 import os
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import disk
@@ -143,14 +144,16 @@ class Dispatcher:
         await self._turns.take(caller.uid)
         self._rate.take(caller.uid, message.frame.size)
         args = await self._decoding.body(message, caller.uid)
-        await self._backlog.check(header.sender, caller.uid)
+        check = partial(self._backlog.check, header.sender, caller.uid)
+        await check()
         interactive = bool(header.flags & ALLOW_INTERACTIVE_AUTHORIZATION)
-        call = Call(header.sender, caller.uid, caller.groups, interactive, message.fds, caller.pid)
+        call = Call(header.sender, caller.uid, caller.groups, interactive, message.fds, caller.pid, check)
         question = target.question(call, method, args)
         if inspect.isawaitable(question):
             question = await question
             await self._turns.take(caller.uid)
         await self._authority.check(call, question)
+        await check()  # others of the same user's may have been answered while polkit was asked
         if question.again() != question.subject:
             raise UnknownObject(f"{question.container or target.path} is not what it was when you asked: ask again")
         try:

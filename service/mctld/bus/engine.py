@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from ..configuration import Configuration
     from ..credential import Credentials
@@ -113,8 +113,8 @@ class Container(Protocol):
     async def wait_ready(self) -> bool: ...
     def attach(self) -> tuple[int, ...]: ...
     def resize(self, rows: int, columns: int, /) -> None: ...
-    async def processes(self, told: Callable[[Sequence[Process]], T], /) -> T:
-        """What `told` makes of them, in a thread."""
+    async def processes(self, told: Callable[[Sequence[Process]], T], ready: Callable[[], Awaitable[None]], /) -> T:
+        """What `told` makes of them, in a thread. `ready` may still refuse that when its turn has come."""
 
     def open_log(self, query: LogQuery, *, reader_uid: int) -> int: ...
     async def export(self, output: int, uid: int, *, pause: bool) -> None:

@@ -162,7 +162,7 @@ class ImageManager(VolumeManager):
             if (owner is None or image.owner_uid == owner)
             and (names is None or not set(names).isdisjoint(image.references))
         ]
-        return await self._lists.made(call.uid, rows)
+        return await self._lists.made(call, rows)
 
     def _image_rows(self, images: Iterable[Image]) -> dict[str, Row]:
         return {image_path(image.key): self._image_row(image) for image in images}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .codec import Encoded
+    from .question import Call
 
     Row = list[tuple[str, str, Any]]  # names, types and values of one object's properties
 
@@ -27,14 +28,14 @@ class Lists:
     def __init__(self) -> None:
         self._lanes = Lanes(LOOKS)
 
-    async def made(self, uid: int, rows: Sequence[Row]) -> list[Encoded]:
+    async def made(self, call: Call, rows: Sequence[Row]) -> list[Encoded]:
         """Raises LimitsExceeded where no message holds them."""
         if len(rows) <= AT_ONCE:
             return _made(rows)
-        return await self._lanes.run(uid, lambda: _made(rows), ExitStack(), lambda _: None)
+        return await self._lanes.run(call.uid, lambda: _made(rows), ExitStack(), lambda _: None, call.check_unread)
 
-    async def of(self, uid: int, rows: Mapping[str, Row]) -> Latest:
-        return Latest(rows, await self.made(uid, list(rows.values())))
+    async def of(self, call: Call, rows: Mapping[str, Row]) -> Latest:
+        return Latest(rows, await self.made(call, list(rows.values())))
 
 
 class Latest:

@@ -203,7 +203,7 @@ class Manager(ImageManager):
     async def get_managed_objects(self, call: Call) -> dict[str, dict[str, dict[str, Variant]]]:
         await self._herald.subscribe(call)
         rows = self._volume_rows(call) | self._image_rows(await self._visible.images(call))
-        latest = await self._lists.of(call.uid, rows)
+        latest = await self._lists.of(call, rows)
         found = {container_path(c.name): self.interfaces_of(c) for c in await self._visible.all(call)}
         found |= {
             network_path(n.name): {self._network.name: self._network_values(n)} for n in self._visible.networks(call)

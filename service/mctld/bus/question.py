@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from .descriptors import Descriptors
 
@@ -39,6 +39,10 @@ CHANGING = frozenset(
 )  # fmt: skip
 
 
+async def _unbounded() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """The first argument of every handler. `fds` belong to the message: a handler may take some."""
@@ -49,6 +53,8 @@ class Call:
     interactive: bool
     fds: Descriptors
     pid: int = 0  # as the bus was told when the peer connected; for the record only
+    # Raises LimitsExceeded where the user leaves too much unread: asked again before a long answer is made late.
+    check_unread: Callable[[], Awaitable[None]] = field(default=_unbounded, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

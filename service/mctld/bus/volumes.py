@@ -63,7 +63,7 @@ class VolumeManager(TransferManager):
         return volume_path(found.id)
 
     async def list_volumes(self, call: Call) -> list[Encoded]:
-        return await self._lists.made(call.uid, list(self._volume_rows(call).values()))
+        return await self._lists.made(call, list(self._volume_rows(call).values()))
 
     def _volume_rows(self, call: Call) -> dict[str, Row]:
         return {volume_path(v.id): self._volume_row(v) for v in self._volumes.all() if v.visible_to(call.uid)}

@@ -17,7 +17,7 @@ from .place import in_scope, units
 from .running import Running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from ..image import Image
     from ..networking import Fixed, Network
@@ -240,13 +240,13 @@ class Container(Running):
         self._refuse_if_not_running()
         attachment.terminal(self.name, self._relays).resize(rows, columns)
 
-    async def processes(self, told: Callable[[Sequence[Process]], T]) -> T:
+    async def processes(self, told: Callable[[Sequence[Process]], T], ready: Callable[[], Awaitable[None]]) -> T:
         """What `told` makes of them, in a thread: they may be thousands, and the kernel may have to wait for one."""
         self._refuse_if_gone()
         self._refuse_if_not_running()
         group = self.control_group
-        looking = self._machinery.looking
-        return await looking.run(self.owner_uid, lambda: told(processes.read(group)), ExitStack(), lambda _: None)
+        looking, lent = self._machinery.looking, ExitStack()
+        return await looking.run(self.owner_uid, lambda: told(processes.read(group)), lent, lambda _: None, ready)
 
     def open_log(self, query: LogQuery, *, reader_uid: int) -> int:
         return self._machinery.logs.open(query, self.id, units(self.record), reader_uid=reader_uid)

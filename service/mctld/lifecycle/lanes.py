@@ -12,7 +12,7 @@ from .alone import elsewhere
 from .hands import Hands
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from contextlib import ExitStack
 
 WIDTH = 6  # as many as asyncio has of its own on a host with two processors
@@ -26,13 +26,27 @@ class Lanes:
         self._lanes: dict[int, asyncio.Semaphore] = {}
         self._hands = Hands("files", WIDTH)
 
-    async def run(self, uid: int, work: Callable[[], T], lent: ExitStack, undo: Callable[[T], None]) -> T:
+    async def run(
+        self,
+        uid: int,
+        work: Callable[[], T],
+        lent: ExitStack,
+        undo: Callable[[T], None],
+        ready: Callable[[], Awaitable[None]] | None = None,
+    ) -> T:
         """What `work` returns or raises. It cannot be stopped, so nobody waits for it who is cancelled: `undo` then
         takes what it returns, the place is free when it has ended, and what is lent to it is closed no earlier.
+        `ready` is awaited when its turn has come; what it raises ends the matter.
         """
         lane = self._lanes.setdefault(uid, asyncio.Semaphore(self._width))
         with lent:
             await lane.acquire()
+            try:
+                if ready is not None:
+                    await ready()
+            except BaseException:
+                lane.release()
+                raise
             kept = lent.pop_all()
         task = asyncio.ensure_future(elsewhere(work, self._hands.begin))
         task.add_done_callback(lambda _: lane.release())
