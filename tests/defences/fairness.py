@@ -7,6 +7,20 @@ from defences.table import Defence
 
 FAIRNESS = (
     Defence(
+        "archives that never come are given up",
+        "service/mctld/images/child.py",
+        "while poller.poll(patience * 1000):",
+        "while poller.poll(None if patience else 0):",
+        "tests/unit/images/test_patience.py -k nothing",
+    ),
+    Defence(
+        "other users' archives do not keep root's out",
+        "service/mctld/lifecycle/images.py",
+        "uid != ROOT_UID and all_ >=",
+        "all_ >=",
+        "tests/unit/images/test_patience.py -k root",
+    ),
+    Defence(
         "what a user leaves unread is looked at again after polkit was asked",
         "service/mctld/bus/dispatch.py",
         "        await check()  # others",

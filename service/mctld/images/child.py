@@ -5,19 +5,24 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 from dataclasses import asdict
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from .confinement import confine
 from .refusal import Refusal
 from .unpacking import Unpacked, Unpacking
 from .zstd import Decompressor
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 TREE, REPLACED, SKELETON = "tree", "replaced", "skeleton"  # what a layer's directory holds
 REPORT_MAX = 16 << 20  # bytes
 SKELETON_MODE = 0o600
+PATIENCE = 300.0  # seconds, as of a copy
 
 
 def main() -> None:
@@ -47,8 +52,24 @@ def _say(text: str) -> NoReturn:
     os._exit(0)  # a thread may still wait for the archive
 
 
+def patiently(descriptor: int, patience: float = PATIENCE) -> Callable[[int], bytes]:
+    """Reads; whoever sends nothing for long is given up, for only so many archives come in at a time."""
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+
+    def read(size: int) -> bytes:
+        while poller.poll(patience * 1000):
+            try:
+                return os.read(descriptor, size)
+            except BlockingIOError:
+                continue
+        raise Refusal(f"nothing of the archive has come for {patience:.0f} s")
+
+    return read
+
+
 def _unpack(*, end_required: bool) -> Unpacked:
     tree, replaced = (os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for name in (TREE, REPLACED))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with open(os.open(SKELETON, flags, SKELETON_MODE), "wb") as file:
-        return Unpacking(lambda n: os.read(0, n), tree, replaced, file.write, end_required=end_required).run()
+        return Unpacking(patiently(0), tree, replaced, file.write, end_required=end_required).run()

@@ -45,8 +45,7 @@ if TYPE_CHECKING:
     from .disposal import Disposal
     from .spawners import Spawners
 
-IMPORTS_AT_ONCE = 16
-IMPORTS_OF_ONE = 4
+IMPORTS_OF_ONE, IMPORTS_AT_ONCE = 4, 16
 EXPORTS = 4, 64  # of one user, and in all: a thread each
 ROOT_UID = 0
 
@@ -321,10 +320,11 @@ class Images:
     def admitted(self, uid: int) -> Iterator[None]:
         self._check_room(uid)
         self.layers.make_room(self._disposal.add)
-        if self._importing[uid] >= IMPORTS_OF_ONE or self._importing.total() >= IMPORTS_AT_ONCE:
+        mine, all_ = self._importing[uid], self._importing.total()
+        if mine >= IMPORTS_OF_ONE or (uid != ROOT_UID and all_ >= IMPORTS_AT_ONCE):
             raise LimitsExceeded(
-                f"{self._importing[uid]} images of yours and {self._importing.total()} in all are being brought in: "
-                f"the most is {IMPORTS_OF_ONE} and {IMPORTS_AT_ONCE}; wait for one to end"
+                f"{mine} images of yours and {all_} in all are being brought in: the most is {IMPORTS_OF_ONE} and "
+                f"{IMPORTS_AT_ONCE}; wait for one to end"
             )
         self._importing[uid] += 1
         try:

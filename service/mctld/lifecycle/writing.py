@@ -28,6 +28,8 @@ async def written(sink: Sink, work: Callable[[Callable[[bytes], None]], T], what
     except asyncio.CancelledError:
         sink.cancel()
         await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # nobody else looks at it, and asyncio would complain
         raise
     except Refusal as error:
         raise BadImage(str(error)) from error
