@@ -55,12 +55,13 @@ def discard(directory: str) -> None:
     """Everything below, however deep and however named by a payload that means harm. A failure is told, not raised.
 
     Neither way follows a symlink. shutil.rmtree costs no process but recurses, and Python recurses a thousand times.
+    Only one pipe: where descriptors are short, subprocess of Python 3.11 forgets the first if it cannot make a second.
     """
     if not os.path.lexists(directory):
         return
     try:
         shutil.rmtree(directory)
     except (OSError, RecursionError):
-        removal = subprocess.run(["rm", "-rf", "--", directory], capture_output=True, text=True, check=False)
+        removal = subprocess.run(["rm", "-rf", "--", directory], stderr=subprocess.PIPE, text=True, check=False)
         if removal.returncode:
             log.warning("%s is left behind: %s", directory, removal.stderr.strip()[-500:])

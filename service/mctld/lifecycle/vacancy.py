@@ -32,7 +32,7 @@ def announce(control_group: str, patience: float = 0.0) -> None:
         time.sleep(STEP)  # in a thread, for a start that has failed
     if not empty:
         return
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
         try:
             with open(f"{directory}/cgroup.procs", "w", encoding="ascii") as file:
                 file.write(str(process.pid))

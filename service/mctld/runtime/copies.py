@@ -55,9 +55,7 @@ def _make(lower: int, place: str, owner: tuple[int, int] | None) -> None:
 def _copy(lower: int, made: int, owner: tuple[int, int] | None) -> None:
     source = f"/proc/self/fd/{lower}/."
     command = [*COPY, source, f"/proc/self/fd/{made}/."]
-    done = subprocess.run(
-        command, pass_fds=(lower, made), stdin=subprocess.DEVNULL, capture_output=True, check=False, **_as(owner)
-    )
+    done = subprocess.run(command, pass_fds=(lower, made), stderr=subprocess.PIPE, check=False, **_as(owner))
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").replace(source, "").strip().splitlines()
         raise SetupFailed("copy the root directory", said[0] if said else f"cp ended with status {done.returncode}")

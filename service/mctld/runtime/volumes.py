@@ -72,7 +72,7 @@ def _copy(source: int, tree: int, view: int | None) -> None:
     if view is not None:
         command = ["nsenter", f"--user=/proc/self/fd/{view}", "--setuid=0", "--setgid=0", "--", *command]
         passed.append(view)
-    done = subprocess.run(command, pass_fds=passed, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    done = subprocess.run(command, pass_fds=passed, stderr=subprocess.PIPE, check=False)
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise SetupFailed("fill a new volume from the image", said[0] if said else f"cp ended with {done.returncode}")

@@ -8,12 +8,17 @@ meanwhile: 4 kB of a profile could stop the service for minutes.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 from ...errors import InvalidArgs
 from ...kernel import constants
+
+if TYPE_CHECKING:
+    from io import FileIO
 
 SECONDS_MAX = 5  # of processor time; a profile of docker's size takes 0.03
 WAIT_MAX = 60  # on a host that is busy
@@ -27,17 +32,29 @@ def compile_apart(profile: str, capabilities: frozenset[str]) -> bytes:
     """The program. Blocks: call it in a thread."""
     request = json.dumps({"profile": profile, "capabilities": sorted(capabilities)}).encode()
     command = [sys.executable, "-IS", "-c", _START, *sys.path]
-    try:
-        done = subprocess.run(command, input=request, capture_output=True, timeout=WAIT_MAX, check=False)
-    except subprocess.TimeoutExpired:
-        raise _too_complex() from None
+    with _memory() as given, _memory() as made:
+        given.write(request)
+        given.seek(0)
+        try:
+            done = subprocess.run(
+                command, stdin=given, stdout=made, stderr=subprocess.PIPE, timeout=WAIT_MAX, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise _too_complex() from None
+        made.seek(0)
+        code = made.read()
     if done.returncode == REFUSED:
         raise InvalidArgs(done.stderr.decode())
     if done.returncode < 0:
         raise _too_complex()
     if done.returncode:
         raise RuntimeError(done.stderr.decode(errors="replace")[-1000:])
-    return done.stdout
+    return code
+
+
+def _memory() -> FileIO:
+    """Not several pipes: where descriptors are short, subprocess of Python 3.11 forgets those that it has made."""
+    return open(os.memfd_create("profile", os.MFD_CLOEXEC), "w+b", buffering=0)
 
 
 def _too_complex() -> InvalidArgs:
