@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sums the JUnit reports of tests/run: a line a stage, then the total; exits 1 on any failure or on nothing run.
+"""Sums the JUnit reports of tests/run: a line a stage, what is red, the total; exits 1 on any failure or none run.
 
 What was red and is green at the second look is neither: it is named as unsteady, and more of those than a few fail too.
 """
@@ -19,6 +19,7 @@ class Tally(NamedTuple):
     failed: int
     skipped: int
     unsteady: tuple[str, ...] = ()
+    red: tuple[str, ...] = ()
 
     def plus(self, other: Tally) -> Tally:
         return Tally(
@@ -26,6 +27,7 @@ class Tally(NamedTuple):
             self.failed + other.failed,
             self.skipped + other.skipped,
             self.unsteady + other.unsteady,
+            self.red + other.red,
         )
 
     def __str__(self) -> str:
@@ -61,7 +63,7 @@ def read(report: Path) -> Tally:
     again = report.with_stem(report.stem + AGAIN)
     red = first.named(red=True)
     if not again.exists() or not red or red - Report(again).named(red=False):
-        return Tally(passed, failed, skipped)
+        return Tally(passed, failed, skipped, red=tuple(sorted(red)))
     return Tally(passed, 0, skipped, tuple(sorted(red)))
 
 
@@ -72,6 +74,8 @@ def main(directory: str, unsteady_max: str, *stages: str) -> int:
         tally = read(Path(directory, f"{name}.xml"))
         total = total.plus(tally)
         print(f"{name}: {tally} ({seconds} s)")
+    for name in total.red:
+        print(f"red: {name}")
     print(total)
     for name in total.unsteady:
         print(f"unsteady, red once: {name}")
