@@ -41,14 +41,12 @@ class Room:
     def secret(self, content: bytes, mode: int, owner: tuple[int, int]) -> int:
         """A descriptor of a file with that."""
         path = f"{self._made_once(self._memory)}/{len(self._opened)}"
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(file, content)
+        with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(content)
+            file.flush()
             if owner != (os.geteuid(), os.getegid()):
-                os.fchown(file, *owner)
-            os.fchmod(file, mode)
-        finally:
-            os.close(file)
+                os.fchown(file.fileno(), *owner)
+            os.fchmod(file.fileno(), mode)
         return self._open(path)
 
     def agent(self, place: str, mode: int, owner: tuple[int, int]) -> int:

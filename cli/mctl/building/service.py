@@ -143,9 +143,7 @@ class Service:
             "HealthCommand": ("as", []), **self._run_options, **options,
         }  # fmt: skip
         path, container, streams, _ = self._client.manager("RunContainer", "sa{sv}t", self.container, asked, ATTACH)
-        how, status = attend(
-            self._client, attended(path, container), streams, sinks=sinks
-        )
+        how, status = attend(self._client, attended(path, container), streams, sinks=sinks)
         return status if how == "exited" else 128 + status
 
     def commit(self, options: Options) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from typing import TYPE_CHECKING
@@ -99,7 +100,9 @@ def _mount(path: str, text: str, shift: int, attributes: int) -> int:
     try:
         os.fchmod(written, 0o644)
         os.fchown(written, shift, shift)
-        os.write(written, text.encode())
+        content = text.encode()
+        if os.write(written, content) < len(content):  # no error where a part still fits
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         tree = mount.clone_tree(written)
     finally:
         os.close(written)
