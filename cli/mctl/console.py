@@ -18,7 +18,7 @@ class Console:
 
     def __init__(self, *, keyboard: bool, keys: bytes = DEFAULT) -> None:
         if keyboard and not os.isatty(0):
-            raise UsageError("the input device is not a TTY: call this from a terminal, or do not pass on input")
+            raise UsageError("the input device is not a TTY: call this from a terminal, or leave out -t or -i")
         self.keyboard = keyboard
         self.keys: Keys | None = Keys(keys)
         self._told: tuple[int, int] | None = None

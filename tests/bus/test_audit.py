@@ -83,7 +83,9 @@ async def test_what_root_does_to_others_is_recorded(house: House) -> None:
     await root.container("web", "Start", "t", 0)
     await root.container("roots", "Start", "t", 0)
     await root.call(container_path("web"), PROPERTIES, "GetAll", "s", CONTAINER)
-    assert [e["MESSAGE"] for e in house.record] == ["Granted to uid 0: start container web (root)"]
+    assert [(e["MESSAGE"], e["MCTL_ACTION"]) for e in house.record] == [
+        ("Granted to uid 0: start container web (root)", "org.mctl1.manage")
+    ]
 
 
 async def test_privileges_are_recorded_with_what_they_are(house: House, tmp_path: Path) -> None:

@@ -108,6 +108,18 @@ async def test_what_everybody_may(house: House, opened: list[int], which: str) -
     assert house.registry.containers["new"].owner_uid == ALICE
 
 
+async def test_a_refusal_names_what_takes_consent(house: House, opened: list[int]) -> None:
+    alice = await house.client(ALICE)
+    house.polkit.decide = lambda _: NO
+    given = {"Rootfs": Variant("h", 0), "Command": strings("true"), "Seccomp": Variant("s", "unconfined")}
+    body = (ROOT, MANAGER, "CreateContainer", "sa{sv}t")
+    refused = await alice.error(*body, "new", given, 0, fds=opened)
+    assert "needs authorization, since the container would have no system call filter" in refused.text
+    given["Seccomp"] = Variant("s", "default")
+    refused = await alice.error(*body, "new", given, 0, fds=opened)
+    assert refused.text == "this call (create) needs authorization (org.mctl1.create)"
+
+
 @pytest.mark.parametrize("which", DANGERS)
 async def test_what_takes_more(house: House, opened: list[int], tmp_path: Path, which: str) -> None:
     options, words = DANGERS[which]

@@ -28,7 +28,7 @@ async def test_root_sets_every_level_and_target(house: House) -> None:
         "LogLevel": "debug", "LogTarget": "null", "SyslogIdentifier": "mctld",
     }  # fmt: skip
     assert (house.log_control.level, house.log_control.target) == ("debug", "null")
-    assert {entry["MCTL_ACTION"] for entry in house.record} == {""}
+    assert {entry["MCTL_ACTION"] for entry in house.record} == {"org.mctl1.daemon-admin"}
 
 
 @pytest.mark.parametrize(

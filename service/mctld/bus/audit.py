@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from . import origin
-from .authority import Verdict, presentable, printable
+from .authority import RULES, Verdict, presentable, printable
 from .question import (
     CREATE_PRIVILEGED,
     DAEMON_ADMIN,
@@ -78,7 +78,8 @@ class Audit:
         self._windows: dict[int, _Window] = {}
 
     def note(self, call: Call, question: Question, annotation: str, judgement: Judgement) -> None:
-        verdict, action = _verdict(judgement, call), judgement.action
+        verdict = _verdict(judgement, call)
+        action = judgement.action or _needed(call, question, annotation)
         if verdict != GRANTED:
             if self._is_to_be_told(call.uid, (action, verdict), _object(question)):
                 self._write(call, question, verdict, action)
@@ -152,8 +153,9 @@ class Audit:
         place = f" in {presentable(who.unit)}" if who.unit else ""
         process = f" ({printable(who.comm)}[{call.pid}]{place})" if who.comm else ""
         more = "".join(f" {word} {text}" for word, text in (("with", dangers), ("command", command)) if text)
+        by = action if call.uid else "root"
         self._send(
-            f"{SAID[verdict]} to uid {call.uid}{process}: {question.verb} {what}{more} ({action or 'root'})",
+            f"{SAID[verdict]} to uid {call.uid}{process}: {question.verb} {what}{more} ({by})",
             PRIORITY=PRIORITIES[verdict],
             MCTL_VERDICT=verdict,
             MCTL_ACTION=action,
@@ -163,6 +165,12 @@ class Audit:
             **{key: value for key, value in fields.items() if value},
             **_CONSTANT,
         )
+
+
+def _needed(call: Call, question: Question, annotation: str) -> str:
+    """Root is not asked about: what others would need is recorded, and one search finds all who have done it."""
+    rule = RULES[annotation]
+    return rule.action(call, question) if rule else ""
 
 
 def _verdict(judgement: Judgement, call: Call) -> str:

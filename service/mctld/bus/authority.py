@@ -61,6 +61,9 @@ class Rule:
     other: str = ""  # for containers of other users, and for those that do not exist
     doing: str = ""
 
+    def action(self, call: Call, question: Question) -> str:
+        return self.own if _is_own(call, question) else self.other
+
 
 RULES: Mapping[str, Rule | None] = {
     PUBLIC: None,
@@ -141,8 +144,7 @@ class Authority:
     def note_refusal(self, call: Call, question: Question, why: str) -> None:
         """For the record: polkit has let the call through, and the object itself has refused it."""
         for annotation, rule in _rules(question)[-1:]:
-            action = rule.own if question.container is None or question.owner == call.uid else rule.other
-            self._note(call, question, annotation, Judgement(Verdict.DENIED, why, action))
+            self._note(call, question, annotation, Judgement(Verdict.DENIED, why, rule.action(call, question)))
 
     async def foresee(self, call: Call, question: Question) -> Judgement:
         """What check() would come to now; never asks a person."""
@@ -165,14 +167,15 @@ class Authority:
         if call.uid == 0:
             log.debug("root: %s %s", question.verb, question.container)
             return Judgement(Verdict.GRANTED, "root may do everything")
-        if question.container is None or question.owner == call.uid:
-            action, sentence = rule.own, f"this call ({question.verb}) needs authorization"
+        action = rule.action(call, question)
+        if _is_own(call, question):
+            sentence = f"this call ({question.verb}) needs authorization{_dangers(question)}"
             verdict = await self._ask(call, action, _details(question), interactive=call.interactive)
         else:
-            action = rule.other
+            things = _THINGS.get(question.noun, "containers")
             sentence = (
-                f"there is no {question.noun} {presentable(question.container)!r} of yours, "
-                f"and {rule.doing} other users' {_THINGS.get(question.noun, 'containers')} needs authorization"
+                f"there is no {question.noun} {presentable(question.container or '')!r} of yours, "
+                f"and {rule.doing} other users' {things} needs authorization"
             )
             verdict = await self._ask_blindly(call, action, question)
         return Judgement(verdict, _told(verdict, sentence, action), action)
@@ -247,6 +250,17 @@ def _verdict(answer: list[Any]) -> Verdict:
 def _rules(question: Question) -> list[tuple[str, Rule]]:
     """By annotation."""
     return [(annotation, rule) for annotation in question.actions if (rule := RULES[annotation]) is not None]
+
+
+def _is_own(call: Call, question: Question) -> bool:
+    """The caller's own things, and what is not there yet."""
+    return question.container is None or question.owner == call.uid
+
+
+def _dangers(question: Question) -> str:
+    """What in a new container takes an administrator's consent: else people guess which of their options it was."""
+    found = question.details.get("dangers") if question.container is None else None
+    return f", since the container would have {presentable(found)}" if found else ""
 
 
 def _told(verdict: Verdict, sentence: str, action: str) -> str:

@@ -25,6 +25,7 @@ def test_who_was_refused_and_who_was_not(mctl: Mctl) -> None:
     mctl("stop", "-t", "0", "watched")
     made, challenge, refused = record(mctl, "watched")
     assert (made["MCTL_VERDICT"], made["MCTL_VERB"], made["MCTL_CALLER_UID"]) == ("granted", "run", "0")
+    assert "The action of polkit: org.mctl1.create-privileged." in mctl.shell(f"journalctl -q -x {ID}").text
     assert made["MCTL_DANGERS"].startswith("files of other users in /srv/root")
     assert (challenge["MCTL_VERDICT"], challenge["MCTL_CALLER_UID"]) == ("challenge", "1001")
     assert challenge["MCTL_CALLER_COMM"] == "mctl"
