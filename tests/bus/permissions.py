@@ -99,6 +99,7 @@ TABLE: dict[str, Row] = {
     f"{MANAGER}.LoadImages": (IMAGES, ("a{sv}t", {"Archive": Variant("h", 0)}, 0)),
     f"{MANAGER}.PullImage": (IMAGES, ("sa{sv}t", "example.org/new", {}, 0)),
     f"{MANAGER}.PushImage": (IMAGES, ("ssa{sv}t", "web", "example.org/new", {}, 0)),
+    f"{MANAGER}.DiscardDownloads": (MANAGE[:1], ("t", 0)),
     f"{MANAGER}.CreateVolume": (CREATE[:1], ("sa{sv}t", "new", {}, 0)),
     f"{MANAGER}.GetVolume": (INSPECT, ("s", "web")),
     f"{MANAGER}.ListVolumes": (LIST, ("t", 0)),

@@ -177,6 +177,7 @@ class SimulatedTransfers:
         self.listeners: list[TransferListener] = []
         self.jobs: dict[str, SimulatedJob] = {}
         self.access: list[Access] = []
+        self.left: dict[int, int] = {}
 
     def add(
         self, identity: str, owner_uid: int, kind: str = "pull", reference: str = "example.org/web:1"
@@ -201,6 +202,13 @@ class SimulatedTransfers:
         made = self.add("abc", uid, "push", str(reference))
         made.result = {"Digest": image.id}
         return made
+
+    async def kept(self) -> dict[int, int]:
+        return self.left
+
+    async def give_up_kept(self, uid: int | None) -> int:
+        gone = [user for user in self.left if uid in (None, user)]
+        return sum(self.left.pop(user) for user in gone)
 
     def end(self, job: SimulatedJob, state: str) -> None:
         job.state = state

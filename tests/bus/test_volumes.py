@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbus_next.signature import Variant
 
-from bus.house import ALICE, BOB, CONTAINER, PROPERTIES, ROOT_UID, Client, House
+from bus.house import ALICE, BOB, CONTAINER, MANAGER, PROPERTIES, ROOT_UID, Client, House
 from bus.polkit import NO, YES
 from mctld.bus.paths import ROOT, VOLUMES, container_path, volume_path
 
@@ -39,6 +39,21 @@ async def test_disk_use_is_told_of_what_is_visible(house: House) -> None:
     ]  # fmt: skip
     assert len((await root.manager("GetDiskUsage", "t", 0))[0]) == 4
     assert house.registry.counted_for == [ALICE, ROOT_UID]
+
+
+async def test_what_interrupted_pulls_have_left_is_told_and_removed(house: House) -> None:
+    house.polkit.decide = own_only
+    left = house.registry.transfers.left
+    left.update({ALICE: 5, BOB: 7})
+    alice, bob, root = await house.client(ALICE), await house.client(BOB), await house.client(ROOT_UID)
+    (found,) = await alice.manager("GetDiskUsage", "t", 0)
+    assert [(e["Kind"].value, e["Name"].value, e["OwnerUID"].value, e["Size"].value) for e in found] == [
+        ("download", "", ALICE, 5)
+    ]  # fmt: skip
+    assert len((await root.manager("GetDiskUsage", "t", 0))[0]) == 2
+    assert "org.mctl1.images-admin" in (await bob.error(ROOT, MANAGER, "DiscardDownloads", "t", 1)).text
+    assert (await bob.manager("DiscardDownloads", "t", 0), left) == ([7], {ALICE: 5})
+    assert (await root.manager("DiscardDownloads", "t", 1), left) == ([5], {})
 
 
 async def test_they_are_their_owners_alone(house: House) -> None:

@@ -24,7 +24,8 @@ VERB = Verb(
     usage="[OPTION...]",
     options=(Option(("-v", "--verbose"), "each of them"), JSON),
     notes="Of what you may see. Every file is looked at, which may take a while. A layer that several images share\n"
-    "counts once; of a container what it has changed counts. `mctl system prune` frees space.",
+    "counts once; of a container what it has changed counts. Downloads are what interrupted pulls have left for\n"
+    "the next. `mctl system prune` frees space.",
 )
 
 Entry = dict[str, Any]  # Kind, Name, Id, OwnerUID, Active, Size; of images also Layers
@@ -44,7 +45,7 @@ def run(arguments: Arguments, client: Client) -> int:
     return 0
 
 
-KINDS = (("Images", "image"), ("Containers", "container"), ("Volumes", "volume"))
+KINDS = (("Images", "image"), ("Containers", "container"), ("Volumes", "volume"), ("Downloads", "download"))
 
 
 def found(client: Client) -> list[Entry]:

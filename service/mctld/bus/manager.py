@@ -155,7 +155,8 @@ class Manager(ImageManager):
         containers = await self._visible.all(call)
         volumes = [volume for volume in self._volumes.all() if volume.visible_to(call.uid)]
         sizes = await self._registry.disk_use(containers, volumes, uid=call.uid)
-        return diskuse.told(containers, volumes, sizes)
+        kept = {uid: size for uid, size in (await self._transfers.kept()).items() if call.uid in (0, uid)}
+        return diskuse.told(containers, volumes, sizes, kept)
 
     async def wait_container(self, call: Call, key: str) -> tuple[str, int]:
         end = await self._end(call, key)

@@ -17,7 +17,7 @@ from . import openings, options
 from .image import image_details
 from .making import host_platform
 from .paths import job_path
-from .question import Question
+from .question import IMAGES_ADMIN, Question
 from .target import Target
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 ACCESS = {"Authentication": "h", "VerifyTLS": "b"}
 PULL = {**ACCESS, "Platform": "s", "Private": "b"}
+EVERYBODYS = 1  # flag
 AUTHENTICATION_MAX = 64 << 10  # bytes
 AUTHENTICATION_KEYS = {"auth", "identitytoken"}
 
@@ -49,6 +50,12 @@ class TransferManager(Target):
             case "PushImage", [str(key), str(name), dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return self._push(call, method, key, Reference.parse(name), options.parse(given, ACCESS))
+            case "DiscardDownloads", [int(flags)]:
+                options.check_flags(flags, {EVERYBODYS: "of all users"})
+                actions = (IMAGES_ADMIN,) if flags & EVERYBODYS else (method.action,)
+                owner = "" if flags & EVERYBODYS else str(call.uid)
+                effect = "remove what interrupted pulls have left"
+                return Question(actions, (bool(flags),), "discard-downloads", effect, details={"owner": owner})
         return super().ask_own(call, method, args)
 
     def pull_image(
@@ -66,6 +73,9 @@ class TransferManager(Target):
         if found is None:
             raise NoSuchImage(f"there is no image {shown(key)} that you may use")
         return job_path(self._transfers.push(found, reference, call.uid, access).id)
+
+    async def discard_downloads(self, call: Call, everybodys: bool) -> int:  # noqa: FBT001 (as in the question)
+        return await self._transfers.give_up_kept(None if everybodys else call.uid)
 
     def _pull(self, call: Call, method: Method, reference: Reference, values: Mapping[str, Any]) -> Question:
         platform = Platform.parse(values["Platform"]) if "Platform" in values else host_platform()

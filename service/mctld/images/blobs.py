@@ -115,6 +115,26 @@ class Blobs:
                 os.rename(self._directory, gone)
                 dispose(gone)
 
+    def sizes(self) -> dict[int, int]:
+        """Slow: bytes by user."""
+        found: dict[int, int] = {}
+        for kept in self._all():
+            found[int(kept.uid)] = found.get(int(kept.uid), 0) + kept.size
+        return found
+
+    def give_up(self, uid: int | None, dispose: Callable[[str], object], trash: str) -> int:
+        """Slow: all of a user's go, or everybody's; how many bytes."""
+        freed = 0
+        for owner, size in self.sizes().items():
+            gone = f"{trash}/{secrets.token_hex(8)}"
+            if uid in (None, owner):
+                with contextlib.suppress(FileNotFoundError):  # a transfer has taken the last of them meanwhile
+                    os.rename(f"{self._directory}/{owner}", gone)
+                    freed += size
+                dispose(gone)
+        self.expire()
+        return freed
+
     def _users(self) -> list[str]:
         try:
             return [f"{self._directory}/{name}" for name in os.listdir(self._directory)]

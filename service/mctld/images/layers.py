@@ -160,6 +160,10 @@ class Layers:
         """Where there is none, of what is kept only to spare a transfer."""
         self.blobs.give_way(dispose, f"{self._directory}/{TRASH}")
 
+    def give_up_kept(self, uid: int | None, dispose: Callable[[str], object]) -> int:
+        """Slow: what is kept to spare the transfers of a user, or of everybody; bytes that are free before long."""
+        return self.blobs.give_up(uid, dispose, f"{self._directory}/{TRASH}")
+
     def taken_out(self) -> list[str]:
         """What is not wholly removed yet."""
         return [f"{self._directory}/{TRASH}/{name}" for name in os.listdir(f"{self._directory}/{TRASH}")]

@@ -98,6 +98,15 @@ class Transfers:
 
         return self._start("push", reference, uid, (image.id, access), work)
 
+    async def kept(self) -> Mapping[int, int]:
+        """By user: bytes that interrupted ones have left for the next."""
+        return await asyncio.to_thread(self._machinery.images.layers.blobs.sizes)
+
+    async def give_up_kept(self, uid: int | None) -> int:
+        """Those of a user, or of everybody; how many bytes they had."""
+        give_up, dispose = self._machinery.images.layers.give_up_kept, self._machinery.disposal.add
+        return await asyncio.to_thread(give_up, uid, dispose)
+
     # Inside
 
     def _start(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def base(serving: Mctl) -> Blob:
 @pytest.fixture
 def serving(hostile: Mctl) -> Iterator[Mctl]:
     yield hostile
-    hostile.shell("rm -f /srv/fetched /srv/stall")
+    hostile.shell(f"rm -rf /srv/fetched /srv/stall {STORE}/blobs")
 
 
 def pull(mctl: Mctl, name: str, *options: str, user: str | None = None) -> str:
@@ -134,6 +135,28 @@ def test_what_was_interrupted_goes_on(serving: Mctl, base: Blob, alice_may_impor
     serving("image", "check")
     assert serving.shell(f"ls -d {STORE}/blobs", check=False).returncode != 0
     nothing_left(serving)
+
+
+def test_what_is_kept_is_told_and_freed(serving: Mctl) -> None:
+    """By whom it is, and by root."""
+    for uid, size in ((0, 3), (1000, 5)):
+        place = f"{STORE}/blobs/{uid}"
+        serving.shell(f"mkdir -p {place}; head -c {size}M /dev/zero > {place}/{str(size) * 64}")
+    assert downloads(serving) == {0: 3 << 20, 1000: 5 << 20}
+    assert downloads(serving, "alice") == {1000: 5 << 20}
+    (line,) = [line for line in serving("system", "df", user="alice").text.splitlines() if "Downloads" in line]
+    assert line.split() == ["Downloads", "1", "0", "5.0", "MiB", "5.0", "MiB", "(100%)"]
+    assert serving("image", "prune", user="alice").text == "Total reclaimed space: 5.0 MiB\n"
+    assert downloads(serving) == {0: 3 << 20}
+    serving.shell(f"mkdir -p {STORE}/blobs/1000; head -c 5M /dev/zero > {STORE}/blobs/1000/{'5' * 64}")
+    assert serving("system", "prune").text.splitlines()[-1] == "Total reclaimed space: 8.0 MiB"
+    assert serving.shell(f"ls -d {STORE}/blobs", check=False).returncode != 0
+    nothing_left(serving)
+
+
+def downloads(mctl: Mctl, user: str | None = None) -> dict[int, int]:
+    entries = json.loads(mctl("system", "df", "--json", user=user).stdout)
+    return {entry["OwnerUID"]: entry["Size"] for entry in entries if entry["Kind"] == "download"}
 
 
 def test_what_has_suffered_meanwhile_is_fetched_anew(serving: Mctl, base: Blob) -> None:

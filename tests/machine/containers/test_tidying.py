@@ -41,7 +41,9 @@ def test_disk_use(busybox: Mctl, alice_may_create: None) -> None:
     assert 3 << 20 <= found["container"]["Size"] < 4 << 20
     assert [found[kind]["Active"] for kind in ("image", "container", "volume")] == [True, False, True]
     lines = [line.split() for line in busybox("system", "df").text.splitlines()]
-    assert [line[:3] for line in lines[1:]] == [["Images", "1", "1"], ["Containers", "1", "0"], ["Volumes", "1", "1"]]
+    assert [line[:3] for line in lines[1:]] == [
+        ["Images", "1", "1"], ["Containers", "1", "0"], ["Volumes", "1", "1"], ["Downloads", "0", "0"],
+    ]  # fmt: skip
     assert "(100%)" in lines[2]
     assert "writer" in busybox("system", "df", "-v").text
     busybox("rm", "writer", user="alice")

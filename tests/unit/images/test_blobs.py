@@ -162,6 +162,20 @@ def test_it_gives_way(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (place.directory.exists(), os.path.isdir(gone)) == (False, True)
 
 
+def test_it_is_told_and_given_up(place: Place) -> None:
+    disposed: list[str] = []
+    assert (place.blobs.sizes(), place.blobs.give_up(None, disposed.append, str(place.path))) == ({}, 0)
+    place.blobs.keep(ALICE, place.layout(LARGE, OTHER))
+    place.blobs.keep(BOB, place.layout(LARGE))
+    assert place.blobs.sizes() == {ALICE: len(LARGE) + len(OTHER), BOB: len(LARGE)}
+    assert place.blobs.give_up(ALICE, disposed.append, str(place.path)) == len(LARGE) + len(OTHER)
+    assert place.kept() == {f"{BOB}/{digest(LARGE)[7:]}"}
+    (gone,) = disposed
+    assert len(os.listdir(gone)) == 2
+    assert place.blobs.give_up(None, disposed.append, str(place.path)) == len(LARGE)
+    assert (len(disposed), place.directory.exists()) == (2, False)
+
+
 def test_a_transfer_that_ended_with_the_service(place: Place) -> None:
     made = place.path / "making"
     (made / skopeo.STAGING).mkdir(parents=True)
