@@ -17,15 +17,19 @@ HELD_BACK = 2 * 10_240  # an archive's end, without which the service takes none
 PIECE = 1 << 20
 TAR = (
     "tar", "--create", "--file=-", "--format=posix", "--pax-option=delete=atime,delete=ctime", "--numeric-owner",
-    "--one-file-system", "--xattrs", "--xattrs-include=user.*", "--xattrs-include=security.capability", "--sparse",
+    "--sort=name", "--one-file-system", "--xattrs", "--xattrs-include=user.*", "--xattrs-include=security.capability",
+    "--sparse",
 )  # fmt: skip
 
 
 class Archive:
-    """`given` is a descriptor to be read from; close() when the service has answered."""
+    """given: a descriptor to be read from; close() when the service has answered. made: when, in seconds, where what is
+    in it says so.
+    """
 
-    def __init__(self, given: int) -> None:
+    def __init__(self, given: int, made: int | None = None) -> None:
         self.given = given
+        self.made = made
 
     def close(self) -> None:
         os.close(self.given)

@@ -41,7 +41,7 @@ def busybox_archive() -> Archive:
     with open(memory, "wb", closefd=False) as out:
         pack(out, program, sorted({*applets} - {"busybox"}), changed)
     os.lseek(memory, 0, os.SEEK_SET)
-    return Archive(memory)
+    return Archive(memory, changed)
 
 
 def pack(out: io.BufferedIOBase, program: bytes, applets: list[str], changed: int) -> None:

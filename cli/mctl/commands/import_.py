@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from .. import changes
@@ -14,6 +15,8 @@ from ..parser import Option, Verb
 if TYPE_CHECKING:
     from ..client import Client
     from ..parser import Arguments
+
+LAST = 253_402_300_799  # seconds
 
 VERB = Verb(
     usage="[OPTION...] DIRECTORY|FILE|- NAME[:TAG]   or   --busybox [NAME[:TAG]]",
@@ -27,13 +30,18 @@ VERB = Verb(
     ),
     notes=(
         "An archive is made by tar, plain or compressed by gzip, zstd or xz. Prints the id.\n"
+        "The same busybox always becomes the same image, and what else is imported does so with $SOURCE_DATE_EPOCH.\n"
         "--change takes CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR."
     ),
 )
 
 
 def run(arguments: Arguments, client: Client) -> int:
+    date = source_date()
     archive, name, options = asked_for(arguments)
+    made = date if archive.made is None else archive.made
+    if made is not None:
+        options["CreateTimestamp"] = ("t", made * 1_000_000)
     try:
         _path, identity, warnings = client.manager(
             "ImportImage", "sa{sv}t", name, {**options, "Archive": ("h", archive.given)}, 0
@@ -48,6 +56,16 @@ def run(arguments: Arguments, client: Client) -> int:
         complain(warning)
     put(f"{identity}\n")
     return 0
+
+
+def source_date() -> int | None:
+    """https://reproducible-builds.org/specs/source-date-epoch/"""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given is None:
+        return None
+    if not given.isascii() or not given.isdigit() or len(given) > 12 or int(given) > LAST:
+        raise UsageError(f"SOURCE_DATE_EPOCH {given!r} is not a number of seconds before the year 10000")
+    return int(given)
 
 
 def asked_for(arguments: Arguments) -> tuple[Archive, str, dict[str, tuple[str, Any]]]:

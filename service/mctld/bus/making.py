@@ -23,13 +23,14 @@ CONFIG = {
     "Entrypoint": "as", "Command": "as", "Environment": "as", "User": "s", "WorkingDirectory": "s", "StopSignal": "s",
     "Labels": "a{ss}", "ExposedPorts": "as", "Volumes": "as",
 }  # fmt: skip
-IMPORT = {"Archive": "h", "Private": "b", "Author": "s", "Comment": "s", **CONFIG}
+IMPORT = {"Archive": "h", "Private": "b", "Author": "s", "Comment": "s", "CreateTimestamp": "t", **CONFIG}
 OCI = {
     "Entrypoint": "Entrypoint", "Command": "Cmd", "Environment": "Env", "User": "User",
     "WorkingDirectory": "WorkingDir", "StopSignal": "StopSignal", "Labels": "Labels", "OnBuild": "OnBuild",
     "Shell": "Shell",
 }  # fmt: skip
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}  # Go's names, as OCI has them
+LAST_USEC = 253_402_300_799_999_999  # RFC 3339 has four digits for the year
 NO_LAYER = f"sha256:{'0' * 64}"
 
 
@@ -44,7 +45,7 @@ def rfc3339(now: float) -> str:
 
 def configuration_maker(values: Mapping[str, Any], now: float) -> Callable[[str], str]:
     """From IMPORT options to a function of the layer's digest. InvalidArgs now, not when the layer is there."""
-    created = rfc3339(now)
+    created = rfc3339(_created(values, now))
     machine = host_platform()
 
     def configure(diff_id: str) -> str:
@@ -65,6 +66,16 @@ def configuration_maker(values: Mapping[str, Any], now: float) -> Callable[[str]
     except UnicodeEncodeError as error:
         raise InvalidArgs(f"{error.object!r} is not valid UTF-8") from None
     return configure
+
+
+def _created(values: Mapping[str, Any], now: float) -> float:
+    """As the caller says: the same archive then becomes the same image, whenever that is."""
+    if "CreateTimestamp" not in values:
+        return now
+    given = int(values["CreateTimestamp"])
+    if given > LAST_USEC:
+        raise InvalidArgs(f"CreateTimestamp {given} is after the year 9999")
+    return given // 1_000_000
 
 
 def oci_config(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..bounds import shown
 from ..configuration import Configuration
-from ..errors import BadImage, ImageInUse, InvalidArgs, LimitReached, LimitsExceeded, NoSuchImage, StoreFailed
+from ..errors import BadImage, ImageInUse, InvalidArgs, NoSuchImage, StoreFailed
 from ..image import Image, ImageRoot, Layer, Place, digest_of
 from ..images import implied
 from ..images.blobs import BYTES_OF_ONE
@@ -29,12 +29,14 @@ from ..reference import Reference, beginning_of_id
 from ..runtime import users
 from . import deriving, loading
 from .admission import Admission
+from .arrivals import Arrivals
 from .lanes import LOOKS, Lanes
 from .reading import to_the_end
 from .writing import written
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from ..images.layers import Layers
     from ..images.unpacking import Unpacked
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
     from .disposal import Disposal
     from .spawners import Spawners
 
-IMPORTS_OF_ONE, IMPORTS_AT_ONCE = 4, 16
 EXPORTS = 4, 64  # of one user, and in all: a thread each
 ROOT_UID = 0
 
@@ -73,7 +74,6 @@ class Images:
         users_of: Callable[[Image], Sequence[str]],
         quotas: Quotas = DEFAULTS,
     ) -> None:
-        self._quotas = quotas
         self.layers = layers
         self.layers.blobs.of_one = min(BYTES_OF_ONE, (quotas.image_gib or VALUE_MAX) << 30)
         self._store = store
@@ -82,7 +82,7 @@ class Images:
         self._filters = filters
         self._disposal = disposal
         self._users_of = users_of
-        self._importing: Counter[int] = Counter()
+        self._arrivals = Arrivals(layers, disposal, quotas, self.all)
         self._pinned: Counter[str] = Counter()  # layers of images that are about to be stored
         self._checking = asyncio.Lock()
         self.leaving = Admission(*EXPORTS, "are being written")  # as fast as they are read
@@ -157,10 +157,10 @@ class Images:
         with self.admitted(uid):
             async with self.layer(archive) as (layer, dropped):
                 configuration = Configuration.parse(configure(layer.diff_id))
-                now = time.time_ns() // 1_000
                 made = self.add(
                     Image(
-                        secrets.token_hex(16), digest_of(configuration.text), uid, shared, now, now,
+                        secrets.token_hex(16), digest_of(configuration.text), uid, shared,
+                        loading.created_usec(configuration), time.time_ns() // 1_000,
                         configuration, (layer,), tuple(references),
                     )
                 )  # fmt: skip
@@ -175,7 +175,7 @@ class Images:
         shared = uid == ROOT_UID and image.shared
         if image.owner_uid == uid:
             return self.add(image, reference)
-        self._check_room(uid)
+        self._arrivals.check_room(uid)
         return self.add(
             Image(
                 secrets.token_hex(16), image.id, uid, shared, image.created_usec, time.time_ns() // 1_000,
@@ -316,21 +316,9 @@ class Images:
             if key not in self._pinned and self._catalog.layer(key) is None:
                 self._disposal.add(self.layers.take_out(key), self.layers.give_up)
 
-    @contextlib.contextmanager
-    def admitted(self, uid: int) -> Iterator[None]:
-        self._check_room(uid)
-        self.layers.make_room(self._disposal.add)
-        mine, all_ = self._importing[uid], self._importing.total()
-        if mine >= IMPORTS_OF_ONE or (uid != ROOT_UID and all_ >= IMPORTS_AT_ONCE):
-            raise LimitsExceeded(
-                f"{mine} images of yours and {all_} in all are being brought in: the most is {IMPORTS_OF_ONE} and "
-                f"{IMPORTS_AT_ONCE}; wait for one to end"
-            )
-        self._importing[uid] += 1
-        try:
-            yield
-        finally:
-            self._importing -= Counter({uid: 1})
+    def admitted(self, uid: int) -> AbstractContextManager[None]:
+        """One more image of that user's, while the block lasts; LimitReached, LimitsExceeded."""
+        return self._arrivals.admitted(uid)
 
     @contextlib.asynccontextmanager
     async def layer(self, archive: int) -> AsyncIterator[tuple[Layer, int]]:
@@ -375,23 +363,6 @@ class Images:
         except (OSError, Refusal) as error:
             log.warning("layer %s: %s", layer.key, error)
             return False
-
-    def _check_room(self, uid: int) -> None:
-        own = [i for i in self.all() if i.owner_uid == uid]
-        if uid == ROOT_UID:
-            return
-        most = self._quotas.images
-        if most is not None and len(own) >= most:
-            raise LimitReached(
-                f"user {uid} has {len(own)} images, and may have {most} (ImagesPerOwner= in mctld.conf(5)): remove one"
-            )
-        most = self._quotas.image_gib
-        size = sum({layer.key: layer.size for i in own for layer in i.layers}.values())
-        if most is not None and size >= most << 30:
-            raise LimitReached(
-                f"the images of user {uid} have {size} bytes, and may have {most} GiB"
-                " (ImageGiBPerOwner= in mctld.conf(5)): remove one"
-            )
 
 
 def _layer(key: str, found: Unpacked) -> Layer:

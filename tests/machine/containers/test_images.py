@@ -37,11 +37,22 @@ def test_busybox_without_a_registry(busybox: Mctl) -> None:
     assert busybox("run", "--rm", "-i", "busybox", stdin=b"echo from the default command").text == (
         "from the default command\n"
     )
-    busybox.shell("sleep 1.1")  # the time it was made is told in seconds: it is another image only in another one
-    again = busybox("import", "--busybox").text
-    assert len(busybox("images", "-q").text.split()) == 2  # made at another time
-    assert again.startswith("sha256:")
+    busybox.shell("sleep 1.1")  # times are told in seconds
+    assert busybox("import", "--busybox").text.split() == busybox("images", "-q", "--no-trunc").text.split()
     assert busybox.shell(f"ls {STORE}/layers | wc -l").text == "1\n"
+
+
+def test_the_same_content_of_the_same_time_is_the_same_image(images: Mctl) -> None:
+    make = "mkdir -p /srv/{0}; cd /srv/{0}; for i in {1}; do echo $i > $i; done; touch -d @7 . *; chmod 755 ."
+    images.shell("; ".join((make.format("one", "a b c d"), make.format("two", "d b a c"))))
+    script = "for i in one two one; do SOURCE_DATE_EPOCH={} mctl import /srv/$i it; sleep 1.1; done"
+    found = images.shell(script.format(1_000_000_000)).text.split()
+    assert (len(found), len(set(found))) == (3, 1)
+    (told,) = json.loads(json.loads(images("image", "inspect", "it").stdout)["Configuration"])["history"]
+    assert told["created"] == "2001-09-09T01:46:40Z"
+    refused = images.shell("SOURCE_DATE_EPOCH=soon mctl import /srv/one it", check=False)
+    assert b"SOURCE_DATE_EPOCH 'soon' is not a number of seconds" in refused.stderr
+    images.shell("rm -r /srv/one /srv/two")
 
 
 def test_what_the_image_says_is_honoured(busybox: Mctl) -> None:

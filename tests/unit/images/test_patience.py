@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from contextlib import ExitStack
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from mctld.errors import LimitsExceeded
 from mctld.images.child import patiently
 from mctld.images.refusal import Refusal
-from mctld.lifecycle.images import IMPORTS_AT_ONCE, IMPORTS_OF_ONE, ROOT_UID, Images
+from mctld.lifecycle.arrivals import AT_ONCE, AT_ONCE_OF_ONE, ROOT_UID, Arrivals
+from mctld.quotas import DEFAULTS
 
 ALICE = 1000
 
@@ -33,15 +33,15 @@ def test_who_sends_nothing_is_given_up() -> None:
 
 def test_nobody_keeps_root_out() -> None:
     layers, disposal = SimpleNamespace(make_room=lambda _: None), SimpleNamespace(add=None)
-    images: Any = SimpleNamespace(
-        _check_room=lambda _: None, _importing=Counter(), layers=layers, _disposal=disposal
-    )
-    users = range(ALICE, ALICE + IMPORTS_AT_ONCE // IMPORTS_OF_ONE)
+    arrivals = Arrivals(cast("Any", layers), cast("Any", disposal), DEFAULTS, lambda: ())
+    users = range(ALICE, ALICE + AT_ONCE // AT_ONCE_OF_ONE)
     with ExitStack() as held:
         for uid in users:
-            for _ in range(IMPORTS_OF_ONE):
-                held.enter_context(Images.admitted(images, uid))
+            for _ in range(AT_ONCE_OF_ONE):
+                held.enter_context(arrivals.admitted(uid))
         with pytest.raises(LimitsExceeded):
-            held.enter_context(Images.admitted(images, ALICE - 1))
-        held.enter_context(Images.admitted(images, ROOT_UID))
-    assert not images._importing
+            held.enter_context(arrivals.admitted(ALICE - 1))
+        held.enter_context(arrivals.admitted(ROOT_UID))
+    with ExitStack() as again:
+        for uid in users:
+            again.enter_context(arrivals.admitted(uid))
