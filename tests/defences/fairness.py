@@ -15,7 +15,7 @@ FAIRNESS = (
     ),
     Defence(
         "other users' archives do not keep root's out",
-        "service/mctld/lifecycle/images.py",
+        "service/mctld/lifecycle/arrivals.py",
         "uid != ROOT_UID and all_ >=",
         "all_ >=",
         "tests/unit/images/test_patience.py -k root",
