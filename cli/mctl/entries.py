@@ -24,6 +24,8 @@ class Entries:
     """Bytes in, entries out."""
 
     def __init__(self) -> None:
+        self.raw = b""  # of the entry that was given last
+        self._parts: list[bytes] = []
         self._rest = b""
         self._entry: Entry = {}
 
@@ -35,6 +37,7 @@ class Entries:
                 at = end + 1
                 if self._entry:
                     whole, self._entry = self._entry, {}
+                    self.raw, self._parts = b"".join((*self._parts, b"\n")), []
                     yield whole
                 continue
             key, equals, value = line.partition(b"=")
@@ -45,6 +48,7 @@ class Entries:
                     break
                 value, end = rest[begin:stop], stop
             self._entry[key] = value
+            self._parts.append(rest[at : end + 1])
             at = end + 1
         self._rest = rest[at:]
 

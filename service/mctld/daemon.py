@@ -22,6 +22,7 @@ from .lifecycle.check import promises
 from .lifecycle.check.checkup import Checkup
 from .lifecycle.disposal import Disposal
 from .lifecycle.events import Events
+from .lifecycle.followers import Followers
 from .lifecycle.hostnames import HostNames
 from .lifecycle.images import Images
 from .lifecycle.logs import LogReaders
@@ -63,6 +64,7 @@ async def serve(settings: Settings, reporting: Reporting) -> None:
     networks = _networks(settings, store, tasks, events, connection)
     filters, disposal, layers = Filters(settings.filters), Disposal(), Layers(settings.images, store.settle)
     spawner, quotas = Spawners(settings, systemd, tasks), settings.quotas
+    retirement, relays = Retirement(lambda unit: registry.uses_unit(unit)), Tasks()
     images = Images(store, layers, spawner, filters, Disposal(), lambda i: registry.made_from(i.id), quotas)
     machinery = Machinery(
         settings=settings,
@@ -72,8 +74,8 @@ async def serve(settings: Settings, reporting: Reporting) -> None:
         filters=filters,
         systemd=systemd,
         machined=Machined(connection),
-        retirement=Retirement(lambda unit: registry.uses_unit(unit)),
-        logs=LogReaders(),
+        retirement=retirement,
+        logs=LogReaders(Followers(retirement, systemd, relays)),
         disposal=disposal,
         networks=networks,
         watch=Watch(),
@@ -82,7 +84,7 @@ async def serve(settings: Settings, reporting: Reporting) -> None:
         volumes=Volumes(settings.volumes, disposal, lambda volume: registry.made_with(volume), quotas.volumes),
         events=events,
         tasks=tasks,
-        relays=Tasks(),
+        relays=relays,
         restarts=Restarts(tasks),
         sharing=Sharing(lambda: registry.all(), networks, tasks),
         last_capability=capabilities.last(),

@@ -60,6 +60,7 @@ TABLE: dict[str, Row] = {
     f"{CONTAINER}.Publish": (MANAGE, ("a(ssqqq)t", [["tcp", "", 8080, 80, 1]], 0)),
     f"{CONTAINER}.Unpublish": (MANAGE, ("a(ssqqq)t", [["tcp", "", 8080, 80, 1]], 0)),
     f"{CONTAINER}.OpenLog": (LOGS, ("a{sv}t", {}, 0)),
+    f"{CONTAINER}.FollowLog": (LOGS, ("a{sv}t", {}, 0)),
     f"{CONTAINER}.Exec": (EXEC, ("asa{sv}t", ["/bin/true"], {}, 0)),
     f"{CONTAINER}.Can": (PUBLIC, ("as", [])),
     f"{CONTAINER}.Export": (MANAGE, ("ha{sv}t", 0, {}, 0)),

@@ -207,6 +207,15 @@ class SimulatedContainer:
             await self.registry.something_ended()
         return self.ready
 
+    def follow_log(self, query: LogQuery, *, reader_uid: int) -> tuple[int, int]:
+        self.done.append(("follow_log", query))
+        log, end = os.pipe(), os.pipe()
+        os.write(log[1], b"one line\n")
+        os.write(end[1], b"s=1\n")
+        for _, writing in (log, end):
+            os.close(writing)
+        return log[0], end[0]
+
     def open_log(self, query: LogQuery, *, reader_uid: int) -> int:
         self.done.append(("open_log", query))
         reader, writer = os.pipe()

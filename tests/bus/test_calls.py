@@ -141,6 +141,19 @@ async def test_open_log(client: Client, house: House) -> None:
     assert made.done == [("open_log", LogQuery(lines=3, output="json"))]
 
 
+async def test_follow_log(client: Client, house: House) -> None:
+    made = house.registry.add("web", ALICE)
+    options = {"Lines": Variant("t", 3), "Output": Variant("s", "export")}
+    message = await client.exchange(container_path("web"), CONTAINER, "FollowLog", "a{sv}t", options, 0)
+    assert message.body() == [0, 1]
+    assert [os.read(message.fds.peek(number), 100) for number in (0, 1)] == [b"one line\n", b"s=1\n"]
+    message.fds.close()
+    assert made.done == [("follow_log", LogQuery(lines=3, output="export"))]
+    follow = {"Follow": Variant("b", value=False)}
+    error = await client.error(container_path("web"), CONTAINER, "FollowLog", "a{sv}t", follow, 0)
+    assert error.name == "org.freedesktop.DBus.Error.InvalidArgs"
+
+
 async def test_find(client: Client, house: House) -> None:
     made = house.registry.add("web", ALICE)
     for key in ("web", made.id, made.id[:6]):

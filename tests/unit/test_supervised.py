@@ -100,9 +100,11 @@ def play(make_spec: Callable[..., Spec]) -> Callable[..., Played]:
     def during(work: Callable[[Played], Awaitable[None]], run_: Run, **spec: Any) -> Played:
         async def playing() -> Played:
             tasks = Tasks()
+            followers = SimpleNamespace(look=lambda made: made.done.append(("log is over", made.is_over)))
             machinery = SimpleNamespace(
-                store=SimpleNamespace(update=lambda *_: None), restarts=Restarts(tasks), tasks=tasks
-            )
+                store=SimpleNamespace(update=lambda *_: None), restarts=Restarts(tasks), tasks=tasks,
+                logs=SimpleNamespace(followers=followers),
+            )  # fmt: skip
             made = Played(Record("id", 0, 1_000_000, 1, make_spec(**spec)), run_, machinery)
             machinery.restarts.open()
             await work(made)
@@ -260,4 +262,4 @@ def test_restarted_by_hand_it_stays_until_it_runs_again(play: Any, noted: list[A
             await made.restart()
 
     made = play(work, RUNNING, auto_remove=True)
-    assert made.done[-2:] == ["start", "forget"]
+    assert made.done[-3:] == ["start", ("log is over", True), "forget"]

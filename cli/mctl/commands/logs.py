@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from ..client import CONTAINER, Call
-from ..failures import NO_SUCH, Failure, UsageError
+from ..failures import UsageError
+from ..log import Log
 from ..moments import moment
-from ..names import call_on
 from ..output import put_bytes
 from ..parser import Option, Verb
 from ..sizes import whole
@@ -22,13 +20,9 @@ if TYPE_CHECKING:
 
     from ..client import Client
     from ..entries import Entry
+    from ..log import Asked
     from ..parser import Arguments
 
-    Asked = dict[str, tuple[str, object]]
-
-CHUNK = 64 << 10
-PATIENCE = 60.0  # seconds in which a service that has gone may come back
-PAUSE = 0.2
 SHORT = ("short", "short-full", "short-iso", "short-iso-precise", "short-precise", "short-monotonic", "short-unix")
 OUTPUTS = ("cat", *SHORT, "with-unit", "verbose", "json", "json-pretty", "json-sse", "json-seq", "export")
 PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
@@ -62,7 +56,7 @@ def pattern(flag: str, text: str) -> re.Pattern[bytes]:
 VERB = Verb(
     usage="[OPTION...] NAME",
     options=(
-        Option(("-f", "--follow"), "go on with new lines until interrupted"),
+        Option(("-f", "--follow"), "go on with new lines until the container has ended"),
         Option(("-n", "--tail"), "only the last N lines", value="N", convert=count),
         Option(
             ("--since",), "only lines from then on: 5m, 2h, '2024-05-01 12:00', @EPOCH", value="TIME", convert=moment
@@ -85,7 +79,12 @@ def run(arguments: Arguments, client: Client) -> int:
     printed = Printer(raw=bool(arguments.get("raw")) or not os.isatty(1))
     log = Log(client, arguments.operands[0])
     asked = asked_for(arguments)
-    if arguments.get("output") or not (arguments.get("follow") or arguments.get("grep") or log.is_broken(asked)):
+    if arguments.get("output") and arguments.get("follow"):
+        from ..rendering import form
+
+        for text in log.printed(asked, form(str(arguments.get("output")))):
+            printed(text)
+    elif arguments.get("output") or not (arguments.get("follow") or arguments.get("grep") or log.is_broken(asked)):
         for data in log.pieces(asked):
             printed(data)
     else:
@@ -143,75 +142,3 @@ class Printer:
     def finish(self) -> None:
         if self._escape:
             put_bytes(self._escape.finish())
-
-
-class Log:
-    """A container's log as the service opens it."""
-
-    def __init__(self, client: Client, name: str) -> None:
-        self._client = client
-        self._name = name
-        self._cursor = ""
-        self._began = time.time_ns() // 1_000
-        self._last = 0.0  # when there was something, monotonic; 0 before the first time that it was opened
-
-    def pieces(self, asked: Asked) -> Iterator[bytes]:
-        log = self._open(asked)
-        try:
-            while data := os.read(log, CHUNK):
-                yield data
-        finally:
-            os.close(log)
-
-    def is_broken(self, asked: Asked) -> bool:
-        """Whether journald has cut a line in pieces."""
-        kept = {key: value for key, value in asked.items() if key in ("Since", "Until", "Priority")}
-        return any(self.pieces({**kept, "Lines": ("t", 1), "Broken": ("b", True)}))
-
-    def lines(self, asked: Asked) -> Iterator[Entry]:
-        """Whole ones, from where the last call has ended."""
-        from ..entries import FIELDS, Entries, Lines
-
-        asked = {**asked, "Output": ("s", "export"), "Fields": ("as", FIELDS)}
-        joined = Lines()
-        while True:
-            entries = Entries()
-            for data in self._patiently(asked):
-                for entry in entries.feed(data):
-                    self._cursor = entry[b"__CURSOR"].decode()
-                    if line := joined.add(entry):
-                        yield line
-            if "Follow" not in asked:
-                yield from joined.rest()
-                return
-
-    def _patiently(self, asked: Asked) -> Iterator[bytes]:
-        """What comes after what was seen. A log that is followed ends with the service, which may come back."""
-        while True:
-            try:
-                for data in self.pieces(self._after(asked)):
-                    self._last = time.monotonic()
-                    yield data
-            except Failure as error:
-                if not self._last or error.name in NO_SUCH or time.monotonic() > self._last + PATIENCE:
-                    raise
-                self._client.close()
-            else:
-                if "Follow" not in asked:
-                    return
-            self._last = self._last or time.monotonic()
-            time.sleep(PAUSE)
-
-    def _after(self, asked: Asked) -> Asked:
-        if self._cursor:
-            kept = {key: value for key, value in asked.items() if key != "Lines"}
-            return {**kept, "AfterCursor": ("s", self._cursor)}
-        if self._last and "Lines" in asked:  # it was empty so far: then all is new
-            kept = {key: value for key, value in asked.items() if key != "Lines"}
-            return {**kept, "Since": ("t", self._began)}
-        return asked
-
-    def _open(self, asked: Asked) -> int:
-        descriptor: int
-        (descriptor,) = call_on(self._client, self._name, Call("", CONTAINER, "OpenLog", "a{sv}t", asked, 0))
-        return descriptor

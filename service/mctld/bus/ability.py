@@ -57,7 +57,7 @@ STATES: Mapping[str, frozenset[State]] = {
     "Publish": _READABLE,
     "Unpublish": _READABLE,
 }
-STATELESS = frozenset({"Disable", "OpenLog"})
+STATELESS = frozenset({"Disable", "OpenLog", "FollowLog"})
 _TERMINAL = frozenset({"Resize"})
 _LASTING = frozenset({"Enable"})  # not for what is removed at its end
 _HINTS = {"Remove": "; the flag force removes it all the same"}

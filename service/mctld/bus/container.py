@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 INTERFACE = "org.mctl1.Container"
 # By which rules judge, where it is not the method's own name.
 _VERBS = {
-    "StartAttached": "start", "OpenLog": "logs", "CopyIn": "copy-in", "CopyOut": "copy-out", "ListChanges": "diff",
+    "StartAttached": "start", "OpenLog": "logs", "FollowLog": "logs",
+    "CopyIn": "copy-in", "CopyOut": "copy-out", "ListChanges": "diff",
 }  # fmt: skip
 _ENTERING = frozenset({"Exec", "CopyIn", "CopyOut"})  # who may do one of them may do all
 _FURTHER = {"StartAttached": ATTACH, "Commit": IMAGES}
@@ -207,9 +208,10 @@ class ContainerObject(ContainerProperties):
             case "Publish" | "Unpublish", [list(given), int(flags)]:
                 options.check_flags(flags, {})
                 return method.name.lower(), (options.ports(given),)
-            case "OpenLog", [dict(given), int(flags)]:
+            case "OpenLog" | "FollowLog", [dict(given), int(flags)]:
                 options.check_flags(flags, {})
-                return _VERBS[method.name], (options.log_query(options.parse(given, options.LOG)),)
+                asked = options.parse(given, options.LOG if method.name == "OpenLog" else options.FOLLOWED_LOG)
+                return _VERBS[method.name], (options.log_query(asked),)
         return method.handler.replace("_", " "), tuple(args)
 
     async def can(self, call: Call, *names: str) -> ability.Answers:
@@ -342,3 +344,6 @@ class ContainerObject(ContainerProperties):
 
     def open_log(self, call: Call, query: LogQuery) -> int:
         return self.container.open_log(query, reader_uid=call.uid)
+
+    def follow_log(self, call: Call, query: LogQuery) -> tuple[int, int]:
+        return self.container.follow_log(query, reader_uid=call.uid)

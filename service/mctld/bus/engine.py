@@ -117,6 +117,7 @@ class Container(Protocol):
         """What `told` makes of them, in a thread. `ready` may still refuse that when its turn has come."""
 
     def open_log(self, query: LogQuery, *, reader_uid: int) -> int: ...
+    def follow_log(self, query: LogQuery, *, reader_uid: int) -> tuple[int, int]: ...
     async def export(self, output: int, uid: int, *, pause: bool) -> None:
         """`output` is borrowed; `uid` is who asks."""
 

@@ -81,6 +81,7 @@ LOG = {
     "Follow": "b", "Lines": "t", "Since": "t", "Until": "t", "Output": "s", "Priority": "u", "Broken": "b",
     "AfterCursor": "s", "Fields": "as",
 }  # fmt: skip
+FOLLOWED_LOG = {key: kind for key, kind in LOG.items() if key != "Follow"}
 OUTPUTS = (
     "cat", "short", "short-full", "short-iso", "short-iso-precise", "short-precise", "short-monotonic", "short-unix",
     "with-unit", "verbose", "json", "json-pretty", "json-sse", "json-seq", "export",

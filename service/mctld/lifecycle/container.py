@@ -13,7 +13,7 @@ from ..runtime import cgroup, processes
 from ..runtime.planner import NO_WINDOW
 from ..state import State
 from . import activation, attachment, bootunit, changes, comeback, committing, freezer, limits
-from .place import in_scope, units
+from .place import in_scope
 from .running import Running
 
 if TYPE_CHECKING:
@@ -249,16 +249,21 @@ class Container(Running):
         return await looking.run(self.owner_uid, lambda: told(processes.read(group)), lent, lambda _: None, ready)
 
     def open_log(self, query: LogQuery, *, reader_uid: int) -> int:
-        return self._machinery.logs.open(query, self.id, units(self.record), reader_uid=reader_uid)
+        return self._machinery.logs.open(query, self, reader_uid=reader_uid)
+
+    def follow_log(self, query: LogQuery, *, reader_uid: int) -> tuple[int, int]:
+        return self._machinery.logs.follow(query, self, reader_uid=reader_uid)
 
     def _forget(self) -> None:
         told = self._machinery.store.remove(self.record)
         self._machinery.restarts.cancel(self.id)
         self._gone = True
         self._removed(self, self.end, told)
+        self._machinery.logs.followers.look(self)
 
     def _tell(self, *changed: str) -> None:
         self._machinery.events.changed(self, *changed)
+        self._machinery.logs.followers.look(self)
 
     def _tell_end(self, end: Exit) -> None:
         self._machinery.events.exited(self, end)

@@ -7,14 +7,19 @@ import asyncio
 import os
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import LimitsExceeded, MctlError
 from . import supervise
+from .followers import Follower
+from .place import units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable
+
+    from .followers import Followers
+    from .supervised import Supervised
 
 READERS_PER_USER = 32
 CHOICE = "mctl.log-labels"
@@ -64,6 +69,17 @@ def arguments(query: LogQuery, identity: str) -> list[str]:
     return [*_options(query), *broken, f"CONTAINER_ID={identity}"]
 
 
+def _command(query: LogQuery, container: Supervised) -> list[str]:
+    """Of all that it may have run in."""
+    return [*arguments(query, container.id), *(f"_SYSTEMD_UNIT={unit}" for unit in units(container.record))]
+
+
+def last_of(query: LogQuery) -> LogQuery:
+    """For the last entry: journalctl of systemd 252 counts lines from a time or a cursor on, not from the end."""
+    found = replace(query, follow=False, lines=1, since_usec=None, until_usec=None, after_cursor="")
+    return replace(found, output="export", fields=("PRIORITY",))
+
+
 def event_arguments(query: EventQuery) -> list[str]:
     """Of our own unit alone: everybody may write entries with these fields, but not with that one."""
     found = [*_options(query.log), f"--output-fields={','.join(EVENT_FIELDS)}", "_SYSTEMD_UNIT=mctld.service"]
@@ -95,18 +111,33 @@ def _stamp(usec: int) -> str:
 class LogReaders:
     """journalctl processes, each until its reader closes the pipe or the lines end."""
 
-    def __init__(self) -> None:
+    def __init__(self, followers: Followers) -> None:
+        self.followers = followers
         self._running: dict[int, int] = {}  # of each user
 
-    def open(self, query: LogQuery, identity: str, units: Sequence[str], *, reader_uid: int) -> int:
-        """The reading end of a pipe; the caller owns it. units: all that the container may have run in."""
-        return self._open([*arguments(query, identity), *(f"_SYSTEMD_UNIT={unit}" for unit in units)], reader_uid)
+    def open(self, query: LogQuery, container: Supervised, *, reader_uid: int) -> int:
+        """The reading end of a pipe; the caller owns it."""
+        return self._open(_command(query, container), reader_uid)
 
     def open_events(self, query: EventQuery, *, reader_uid: int) -> int:
         """As open(): a JSON object a line."""
         return self._open(event_arguments(query), reader_uid)
 
-    def _open(self, command: list[str], reader_uid: int) -> int:
+    def follow(self, query: LogQuery, container: Supervised, *, reader_uid: int) -> tuple[int, int]:
+        """As open(), and a pipe that brings a line when the log is complete: the last entry's cursor, if any."""
+        command = _command(replace(query, follow=True), container)
+        end, told = os.pipe2(os.O_CLOEXEC)
+        follower = Follower(_command(last_of(query), container), query.since_usec or 0, told)
+        try:
+            log = self._open(command, reader_uid, lambda: self.followers.leave(container.id, follower))
+        except MctlError:
+            os.close(end)
+            follower.close()
+            raise
+        self.followers.admit(container, follower)
+        return log, end
+
+    def _open(self, command: list[str], reader_uid: int, left: Callable[[], None] = lambda: None) -> int:
         """Each is a process of root's, so nobody may have many."""
         if self._running.get(reader_uid, 0) >= READERS_PER_USER:
             raise LimitsExceeded(f"user {reader_uid} reads {READERS_PER_USER} logs already: close one")
@@ -119,7 +150,7 @@ class LogReaders:
         finally:
             os.close(writer)
         try:
-            self._watch(process, reader_uid)
+            self._watch(process, reader_uid, left)
         except OSError as error:
             os.close(reader)
             process.kill()
@@ -127,7 +158,7 @@ class LogReaders:
             raise MctlError(f"journalctl cannot be watched: {error.strerror}") from error
         return reader
 
-    def _watch(self, process: subprocess.Popen[bytes], reader_uid: int) -> None:
+    def _watch(self, process: subprocess.Popen[bytes], reader_uid: int, left: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         pidfd = os.pidfd_open(process.pid)
 
@@ -136,6 +167,7 @@ class LogReaders:
             os.close(pidfd)
             process.wait()
             self._running[reader_uid] -= 1
+            left()
 
         self._running[reader_uid] = self._running.get(reader_uid, 0) + 1
         loop.add_reader(pidfd, ended)

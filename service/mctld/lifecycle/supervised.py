@@ -73,6 +73,13 @@ class Supervised(Standing):
     def _forget(self) -> None: ...
 
     @property
+    def is_over(self) -> bool:
+        """It has run, or will not, and nothing but a person will start it again; if it is a service, PID 1 may."""
+        if self._gone:
+            return True
+        return not (self._kept or self.state.is_active or self.state in (State.CREATED, State.RESTARTING))
+
+    @property
     def policy(self) -> RestartPolicy:
         """What of it is ours: what is a service is PID 1's to start again."""
         return RestartPolicy() if bootunit.owns(self.name) else self.spec.restart
@@ -97,6 +104,7 @@ class Supervised(Standing):
             try:
                 await self.start()
             except MctlError:
+                self._machinery.logs.followers.look(self)
                 if self.spec.auto_remove and not self._gone and self.state is State.EXITED:
                     self._forget()
                 raise

@@ -148,6 +148,13 @@ class Retirement:
         self._still_used = still_used
         self._units: set[str] = set()
         self._task: asyncio.Task[None] | None = None
+        self._round: asyncio.Event | None = None  # set when some of them have drained
+
+    async def drained(self, unit: str) -> None:
+        """Returns when all that the unit has printed, and whoever was added with it, is in the journal."""
+        while unit in self._units:
+            self._round = self._round or asyncio.Event()
+            await self._round.wait()
 
     def add(self, units: Iterable[str]) -> None:
         self._units.update(units)
@@ -174,5 +181,8 @@ class Retirement:
                     self._units.discard(unit)
                     if not self._still_used(unit):
                         withdraw(unit)
+                if self._round:
+                    self._round.set()
+                    self._round = None
         finally:
             self._task = None

@@ -143,6 +143,82 @@ def test_long_lines_are_whole(mctl: Mctl) -> None:
     assert mctl("logs", "-g", "^sh", "long").stdout == b"short\n"
 
 
+def follow(mctl: Mctl, name: str, *options: str) -> None:
+    """In the background, to /tmp/NAME.lines; its exit status comes to /tmp/NAME.status at the end."""
+    words = " ".join(options)
+    command = f"timeout 120 mctl logs -f {words} {name} > /tmp/{name}.lines; echo $? > /tmp/{name}.status"
+    mctl.shell(f"rm -f /tmp/{name}.*; ({command}) > /dev/null 2>&1 &")
+
+
+def has_followed(mctl: Mctl, name: str) -> list[str]:
+    """When the follower has ended by itself."""
+    mctl.shell(f"for i in $(seq 500); do [ -s /tmp/{name}.status ] && break; sleep 0.2; done")
+    told = mctl.shell(f"cat /tmp/{name}.status /tmp/{name}.lines; rm /tmp/{name}.*").text.split("\n")
+    assert told[0] == "0"
+    return told[1:-1]
+
+
+def await_line(mctl: Mctl, name: str, line: str) -> None:
+    mctl.shell(f"for i in $(seq 300); do grep -qx '{line}' /tmp/{name}.lines && exit; sleep 0.1; done; exit 1")
+
+
+WAITER = "echo 0; while [ ! -e /go ]; do sleep 0.1; done; "
+
+
+@pytest.mark.parametrize("options", [[], ["--rm"]])
+def test_a_follower_ends_with_the_container_and_has_seen_all(mctl: Mctl, options: list[str]) -> None:
+    """What is printed last comes in one go, right before the end; with --rm there is nobody left to be asked then."""
+    mctl.run("sh", "-c", f"{WAITER} seq 20000", options=["-d", "--name", "finite", *options])
+    follow(mctl, "finite")
+    await_line(mctl, "finite", "0")
+    mctl("exec", "finite", "touch", "/go")
+    assert has_followed(mctl, "finite") == [str(number) for number in range(20_001)]
+
+
+@pytest.mark.allow_journal(r"Container returning has been started again 3 times")
+def test_a_follower_stays_while_the_container_comes_back(mctl: Mctl) -> None:
+    script = "echo run; exit 3"
+    mctl("create", "--name", "returning", "--restart", "on-failure:3", mctl.rootfs, "sh", "-c", script)
+    follow(mctl, "returning")  # it has never run, so it has not ended
+    mctl("start", "returning")
+    assert has_followed(mctl, "returning") == ["run"] * 4
+
+
+def test_a_follower_stays_over_a_restart_by_hand(mctl: Mctl) -> None:
+    mctl.run("sh", "-c", "echo up; trap 'echo down; exit' TERM; sleep 1000 & wait", options=["-d", "--name", "again"])
+    follow(mctl, "again")
+    await_line(mctl, "again", "up")
+    mctl("restart", "again")
+    mctl.shell("for i in $(seq 300); do [ $(grep -c up /tmp/again.lines) = 2 ] && exit; sleep 0.1; done; exit 1")
+    mctl("stop", "again")
+    assert has_followed(mctl, "again") == ["up", "down", "up", "down"]
+
+
+def test_a_follower_of_what_has_ended_shows_it_and_ends(mctl: Mctl) -> None:
+    mctl.run("sh", "-c", "seq 5", options=["-d", "--name", "over"])
+    ended(mctl, "over")
+    future = ["--since", "@9999999999"]
+    for options, shown in (([], 5), (["-n", "2"], 2), (["-n", "0"], 0), (["-p", "err"], 0), (future, 0)):
+        assert len(mctl("logs", "-f", *options, "over").text.split()) == shown, options
+    mctl.run("true", options=["--name", "mute"])
+    assert mctl("logs", "-f", "mute").text == ""
+
+
+FORMS = ("short", "short-full", "short-iso", "short-iso-precise", "short-precise", "short-monotonic", "short-unix")
+
+
+def test_a_follower_sees_what_journalctl_prints(mctl: Mctl) -> None:
+    mctl.run("sh", "-c", "seq 3; echo bad >&2; printf 'a\\tb\\n'", options=["-d", "--name", "formed"])
+    ended(mctl, "formed")
+    mctl("logs", "-f", "formed")  # all is in the journal now
+    for mode in ("cat", *FORMS, "with-unit", "export"):
+        assert mctl("logs", "-f", "-o", mode, "formed").stdout == mctl("logs", "-o", mode, "formed").stdout, mode
+    for mode in ("verbose", "json", "json-pretty", "json-sse", "json-seq"):  # the order of fields is any
+        shown = [mctl("logs", *options, "-o", mode, "formed").stdout for options in ([], ["-f"])]
+        assert len(shown[0]) > 1000
+        assert sorted(shown[0]) == sorted(shown[1]), mode
+
+
 RESTARTS = (
     "systemctl restart mctld.service",
     "systemctl kill -s KILL mctld.service",

@@ -47,6 +47,7 @@ SIGNATURES = {
     "Update": "a{sv}t",
     "OpenEvents": "a{sv}t",
     "OpenLog": "a{sv}t",
+    "FollowLog": "a{sv}t",
     "Exec": "asa{sv}t",
     "Wait": "",
     "GetAll": "s",
@@ -334,6 +335,10 @@ class FakeService:
     def OpenEvents(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         del message
         return self._pipe(self.log)
+
+    def FollowLog(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        self._target(message)
+        return "hh", (*self._pipe(self.log)[1], *self._pipe(b"s=last\n")[1])
 
     def OpenLog(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         self._target(message)
