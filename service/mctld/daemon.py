@@ -60,11 +60,10 @@ STOP_TIMEOUT = 5.0  # seconds for what goes on behind callers' backs
 async def serve(settings: Settings, reporting: Reporting) -> None:
     """Until SIGTERM, or until the bus goes away: then BusGone, and systemd starts us anew. No container notices."""
     connection = await _connect()
-    systemd, store, tasks, events = Manager(connection), _store(settings), Tasks(), Events()
-    networks = _networks(settings, store, tasks, events, connection)
+    systemd, store, tasks, relays, events = Manager(connection), _store(settings), Tasks(), Tasks(), Events()
+    networks, quotas = _networks(settings, store, tasks, events, connection), settings.quotas
     filters, disposal, layers = Filters(settings.filters), Disposal(), Layers(settings.images, store.settle)
-    spawner, quotas = Spawners(settings, systemd, tasks), settings.quotas
-    retirement, relays = Retirement(lambda unit: registry.uses_unit(unit)), Tasks()
+    spawner, retirement = Spawners(settings, systemd, tasks), Retirement(lambda unit: registry.uses_unit(unit))
     images = Images(store, layers, spawner, filters, Disposal(), lambda i: registry.made_from(i.id), quotas)
     machinery = Machinery(
         settings=settings,
