@@ -12,6 +12,7 @@ from kernel.laboratory import NETWORK, SECOND, UPLINK, Namespace, connection, re
 from mctld.errors import SubnetInUse
 from mctld.network import kernel_settings, messages
 from mctld.network.host import Host
+from mctld.network.netconf import Netconf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -183,6 +184,40 @@ def test_forwarding_stays_on_for_whoever_came_meanwhile(outer: Namespace, inner:
     assert outer.do(lambda: kernel_settings.read("ipv4/ip_forward")) == "1"
     outer.do(lambda: host.remove(NETWORK, lambda: True))
     assert outer.do(lambda: kernel_settings.read("ipv4/ip_forward")) == "0"
+
+
+@pytest.mark.parametrize("name", kernel_settings.FORWARDING)
+def test_forwarding_that_is_switched_off_is_noticed_and_needed_while_somebody_is_there(
+    outer: Namespace, inner: Namespace, host: Host, name: str
+) -> None:
+    there = connection("a", 9)
+    news: Netconf = outer.do(Netconf)
+    outer.do(lambda: host.connect([there], inner.descriptor))
+    assert not news.has_closed()
+    outer.do(lambda: kernel_settings.write(name.replace("all", "lo").replace("ip_forward", "conf/lo/forwarding"), "0"))
+    assert not news.has_closed()
+    assert not outer.do(host.reopen)
+    outer.do(lambda: kernel_settings.write(name, "0"))
+    assert news.has_closed()
+    assert not news.has_closed()
+    assert outer.do(host.reopen)
+    assert outer.do(lambda: kernel_settings.read(name)) == "1"
+    host.disconnected([there])
+    outer.do(lambda: kernel_settings.write(name, "0"))
+    assert not outer.do(host.reopen)
+    assert outer.do(lambda: kernel_settings.read(name)) == "0"
+    news.close()
+
+
+def test_forwarding_is_on_again_when_the_service_comes_back(
+    outer: Namespace, inner: Namespace, host: Host, tmp_path: Path
+) -> None:
+    outer.do(lambda: host.connect([connection("a", 9)], inner.descriptor))
+    outer.do(lambda: kernel_settings.write("ipv4/ip_forward", "0"))
+    next_life: Host = outer.do(lambda: Host(str(tmp_path / "run/found")))
+    outer.do(lambda: next_life.restore([connection("a", 9)]))
+    assert outer.do(lambda: kernel_settings.read("ipv4/ip_forward")) == "1"
+    next_life.close()
 
 
 def test_the_host_is_left_as_it_was_found(outer: Namespace, inner: Namespace, host: Host, tmp_path: Path) -> None:

@@ -13,23 +13,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..draft import Draft
-from ..errors import (
-    ADVICE,
-    InvalidArgs,
-    MctlError,
-    NameTaken,
-    NoSuchNetwork,
-    SetupFailed,
-    StoreFailed,
-)
-from ..network import reservation
+from ..errors import ADVICE, InvalidArgs, MctlError, NameTaken, NoSuchNetwork, SetupFailed, StoreFailed
 from ..network.connection import link_name
 from ..networking import DEFAULT, ROOT_UID
 from . import founding
 from .alone import alone
 from .connections import check_way_in, connections_of, ends_on_host, name_server, way_in, without_end
 from .footholds import Footholds
-from .publishing import Publishing
+from .passage import Passage
+from .publishing import Publishing, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -63,6 +55,7 @@ class Networks:
         self._events = events
         self._naming = naming
         self._publishing = Publishing(self._bridges, tasks, ports)
+        self._passage = Passage(lambda: self._opened().reopen(), tasks)
         self._footholds = Footholds(tasks, lambda namespace: self._opened().remove_inside(namespace))
         self._record = record
         self._host: Host | None = None
@@ -71,8 +64,7 @@ class Networks:
 
     async def settle(self, spec: Spec) -> Spec:
         """With a number for each port whose number on the host was left to us."""
-        ports = [await asyncio.to_thread(reservation.numbered, port) for port in spec.networking.ports]
-        return replace(spec, networking=replace(spec.networking, ports=tuple(ports)))
+        return replace(spec, networking=replace(spec.networking, ports=await numbered(spec)))
 
     @property
     def publishing(self) -> Publishing:
@@ -147,6 +139,7 @@ class Networks:
         if not connections:
             return
         await self._publishing.secure()
+        self._passage.watch()
         await self._footholds.given_up()
         if record.spec.networking.ports:
             await self._publishing.publish(record, way_in(connections, record))
@@ -306,6 +299,7 @@ class Networks:
         connections = [connection for _, found in connected for connection in found]
         await self._naming.restore(connected)
         self._naming.offer(connections)
+        self._passage.watch()
         try:
             await self._publishing.restore([(r, way_in(c, r)) for r, c in connected if r.spec.networking.ports])
             lost = await asyncio.to_thread(lambda: self._opened().restore(connections))
@@ -355,6 +349,7 @@ class Networks:
 
     def close(self) -> None:
         self._publishing.close()
+        self._passage.close()
         self._naming.close()
         self._footholds.close()
         if self._host is not None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..network.monitor import Monitor
     from ..networking import Lease, Network
     from ..ports import Port
+    from ..spec import Spec
     from ..store import Record
     from .tasks import Tasks
 
@@ -280,6 +281,11 @@ class Publishing:
 
             self._firewall = Firewall()
         return self._firewall
+
+
+async def numbered(spec: Spec) -> tuple[Port, ...]:
+    """Its ports, each with a number on the host."""
+    return tuple([await asyncio.to_thread(reservation.numbered, port) for port in spec.networking.ports])
 
 
 async def _reserved(port: Port) -> list[socket.socket]:

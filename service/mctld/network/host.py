@@ -52,6 +52,11 @@ class Host:
             for connection in connections:
                 _set_up(inside, connection, ipv6=ipv6)
 
+    def reopen(self) -> bool:
+        """Packets are forwarded again, if somebody on a bridge needs that. Whether they were not."""
+        with self._making:
+            return bool(self._ports) and self._forwarding.switch_on()
+
     def disconnect(self, connection: Connection, way_out: Connection | None, namespace: int) -> None:
         """Take one interface of a container away. way_out: where its default route leads from now on, if elsewhere.
 
@@ -105,6 +110,7 @@ class Host:
                 self._netlink.do(messages.delete_link(name))
         for network in {network.name: network for network in self._ports.values()}.values():
             self._bridge(network)
+        self.reopen()
         return lost
 
     def check_free(self, network: Network) -> None:

@@ -53,14 +53,16 @@ class Forwarding:
     def __init__(self, record: str) -> None:
         self._record = record
 
-    def switch_on(self) -> None:
+    def switch_on(self) -> bool:
+        """Whether it was off."""
         changes = {name: [found, "1"] for name in FORWARDING if (found := read(name)) == "0"}
         if not changes:
-            return
+            return False
         changes = {**_kept_advertisements(), **changes}
         self._remember(changes)
         for name, (_, wanted) in changes.items():
             write(name, wanted)
+        return True
 
     def put_back(self) -> None:
         """As it was found; what somebody else has set since stays."""

@@ -13,11 +13,12 @@ from ..errors import SubnetInUse
 from ..networking import DEFAULT
 from . import messages
 from .links import find_link
-from .netlink import attributes
+from .netlink import Netlink, attributes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..networking import Network
-    from .netlink import Netlink
 
 MTU = 1500  # where no default route says more
 WHOLE_INTERNET = 7  # a shorter prefix is a part of a default route, as VPNs set them
@@ -47,12 +48,30 @@ def check_free(netlink: Netlink, network: Network) -> None:
     """Raises SubnetInUse with the first route that overlaps."""
     for family, subnet in ((socket.AF_INET, network.subnet), (socket.AF_INET6, network.subnet6)):
         for route in routes(netlink, family):
-            if route.to.prefixlen > WHOLE_INTERNET and subnet.overlaps(route.to):
+            if _gets_in_the_way(route, subnet):
                 what = "set DefaultSubnet= in mctld.conf(5)" if network.name == DEFAULT else "use another subnet"
                 raise SubnetInUse(
                     f"network {network.name!r} cannot have {subnet}: this host has a route to {route}; "
                     f"remove that route, or {what}"
                 )
+
+
+def overlaps(networks: Iterable[Network]) -> list[str]:
+    """What has come later: routes into the subnets of bridges that do not lead to these, in words. Blocking."""
+    bridges = [network for network in networks if network.macvlan is None]
+    with Netlink() as netlink:
+        known = {family: routes(netlink, family) for family in (socket.AF_INET, socket.AF_INET6)}
+    return [
+        f"{route} overlaps {subnet} of network {network.name}"
+        for network in bridges
+        for family, subnet in ((socket.AF_INET, network.subnet), (socket.AF_INET6, network.subnet6))
+        for route in known[family]
+        if _gets_in_the_way(route, subnet) and _name(route.interface) != network.interface
+    ]
+
+
+def _gets_in_the_way(route: Route, subnet: IPv4Network | IPv6Network) -> bool:
+    return route.to.prefixlen > WHOLE_INTERNET and subnet.overlaps(route.to)
 
 
 def outer_mtu(netlink: Netlink) -> int:

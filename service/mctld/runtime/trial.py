@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
@@ -20,6 +21,10 @@ from . import rootfs, users
 PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
 NFT_SECONDS = 10
 SIOCBRADDBR = 0x89A0  # linux/sockios.h
+# linux/rtnetlink.h, linux/if_link.h; Python has no names for these
+RTM_NEWLINK, NLM_F_REQUEST, NLM_F_ACK, NLM_F_CREATE, NLMSG_ERROR = 16, 0x1, 0x4, 0x400, 2
+IFLA_LINK, IFLA_LINKINFO, IFLA_INFO_KIND = 5, 18, 1
+ANSWER_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +118,15 @@ def filter_library() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Why making a bridge and asking nft(8) failed; empty for what did not, None for an nft that is not there."""
+    """Why making a bridge, a macvlan and a socket of SCTP, and asking nft(8), failed; empty for what did not.
+
+    None for an nft that is not there.
+    """
 
     bridge: str
     nft: str | None
+    macvlan: str = ""
+    sctp: str = ""
 
 
 def network() -> Network:
@@ -131,7 +141,8 @@ def _network() -> Network:
     except OSError as error:
         why = f"no network namespace: {_why(error)}"
         return Network(why, why)
-    return Network(_bridge(), ask_nft())
+    bridge = _bridge()
+    return Network(bridge, ask_nft(), "" if bridge else _macvlan(socket.if_nametoindex("trial")), _sctp())
 
 
 def _bridge() -> str:
@@ -141,6 +152,46 @@ def _bridge() -> str:
         except OSError as error:
             return _why(error)
     return ""
+
+
+def _macvlan(link: int) -> str:
+    kind = _attribute(IFLA_LINKINFO, _attribute(IFLA_INFO_KIND, b"macvlan\0"))
+    body = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + _attribute(IFLA_LINK, struct.pack("=I", link)) + kind
+    flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as asking:
+            asking.settimeout(ANSWER_SECONDS)
+            asking.sendto(struct.pack("=IHHII", 16 + len(body), RTM_NEWLINK, flags, 1, 0) + body, (0, 0))
+            answer = asking.recv(1 << 16)
+    except OSError as error:
+        return _why(error)
+    _, said, _, _, _, number = struct.unpack_from("=IHHIIi", answer)
+    return os.strerror(-number) if said == NLMSG_ERROR and number else ""
+
+
+def _attribute(kind: int, data: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(data), kind) + data + bytes(-len(data) % 4)
+
+
+def _sctp() -> str:
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
+    except OSError as error:
+        return _why(error)
+    return ""
+
+
+def rules() -> str:
+    """All of nftables, as libnftables-json(5) has it, without the elements of sets; empty where nobody tells."""
+    nft = shutil.which("nft", path=PROGRAMS)
+    if nft is None:
+        return ""
+    command = [nft, "--json", "--terse", "list", "ruleset"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=NFT_SECONDS)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return "" if done.returncode else done.stdout
 
 
 def ask_nft() -> str | None:

@@ -118,6 +118,22 @@ def test_what_an_attempt_tells(mctl: Mctl) -> None:
         assert found_in(mctl, "idmap")["Verdict"] == "missing"
 
 
+def test_what_others_do_to_networks_is_told(mctl: Mctl) -> None:
+    mctl.run("true", options=["--rm"])
+    chain = "'{ type filter hook forward priority 0; policy drop; }'"
+    closed = f"nft add table ip strict; nft add chain ip strict f {chain}"
+    with changed(mctl, closed, "nft delete table ip strict"):
+        firewall = found_in(mctl, "network.firewall")
+        assert (firewall["Verdict"], "mctl0: chain f of table ip strict" in firewall["Found"]) == ("warning", True)
+        mctl.shell("nft add rule ip strict f iifname mctl0 accept")
+        assert found_in(mctl, "network.firewall")["Verdict"] == "ok"
+    with changed(mctl, "ip route add 172.20.7.0/24 dev lo", "ip route delete 172.20.7.0/24 dev lo"):
+        routes = found_in(mctl, "network.routes")
+        assert routes["Verdict"] == "warning"
+        assert routes["Found"] == "172.20.7.0/24 (lo) overlaps 172.20.0.0/16 of network bridge"
+    assert found_in(mctl, "network.routes")["Verdict"] == "ok"
+
+
 @pytest.mark.allow_journal(r"polkit")
 def test_polkit_that_does_not_answer(mctl: Mctl) -> None:
     mask = "systemctl stop polkit.service; systemctl mask --runtime polkit.service"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .conftest import Mctl
 
+OPENED = "somebody has switched off forwarding"
 MENDED = "somebody has removed the nftables table"
 # Who says localhost tries ::1 first: an answer that does not come would keep them for minutes.
 BY_NAME = """
@@ -141,6 +142,16 @@ def test_rules_that_somebody_flushed_come_back(mctl: Mctl, outside: None) -> Non
     mctl.shell("nft add table inet theirs; nft flush ruleset")
     mctl.shell("i=0; until nft list table inet mctl >/dev/null 2>&1; do i=$((i+1)); [ $i -lt 50 ]; sleep .1; done")
     check_all_ways(mctl)
+
+
+@pytest.mark.allow_journal(OPENED)
+def test_forwarding_that_somebody_has_switched_off_comes_back(mctl: Mctl, outside: None) -> None:
+    """As `sysctl --system` does, with what stood in files before there were containers."""
+    serve(mctl, "web", "-p", "8080:80")
+    for name, address in (("ipv4.ip_forward", "192.0.2.1"), ("ipv6.conf.all.forwarding", "2001:db8::1")):
+        mctl.shell(f"sysctl -q -w net.{name}=0")
+        mctl.shell(f"i=0; until [ $(sysctl -n net.{name}) = 1 ]; do i=$((i+1)); [ $i -lt 300 ]; sleep .1; done")
+        assert ask(mctl, address, 8080) == "hello from web"
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0", "127.0.0.1"])

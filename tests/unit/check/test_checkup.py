@@ -27,7 +27,7 @@ NAMES = [
     "cgroup.io", "cgroup.pids", "cgroup.io.weight",
     "swap", "cgroup.devices", "seccomp", "idmap", "overlay", "store", "space", "systemd",
     "spawner", "polkit", "journal", "journal.storage", "network.bridge", "network.nftables", "network.forwarding",
-    "network.names",
+    "network.routes", "network.firewall", "network.names", "network.macvlan", "network.sctp",
     "lsm", "dmesg", "tiocsti",
 ]  # fmt: skip
 
@@ -57,6 +57,9 @@ class FakeStore:
 class FakeNetworks:
     async def examine_names(self) -> tuple[str, dict[str, str]]:
         return "", {"172.20.0.1": "Address already in use"}
+
+    def all(self) -> tuple[()]:
+        return ()
 
 
 class FakeMachinery:
@@ -99,6 +102,7 @@ def checked(directory: Path, *, spawner: bool) -> tuple[dict[str, Finding], Fake
 def untried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network namespace takes root."""
     monkeypatch.setattr(trial, "network", lambda: trial.Network("", None))
+    monkeypatch.setattr(trial, "rules", lambda: "")
 
 
 @pytest.mark.usefixtures("untried")

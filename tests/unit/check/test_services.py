@@ -90,6 +90,12 @@ def test_networks() -> None:
     assert network.nftables("").verdict is Verdict.OK
     assert network.nftables("not supported").verdict is Verdict.WARNING
     assert network.nftables(None).remedy.startswith("apt install nftables")
+    assert network.macvlan("").verdict is network.sctp("").verdict is network.routes([]).verdict is Verdict.OK
+    for found in (network.macvlan("Operation not supported"), network.sctp("Protocol not supported")):
+        assert (found.verdict, "not supported" in found.found) == (Verdict.WARNING, True)
+        assert found.remedy.startswith("modprobe ")
+    overlap = network.routes(["172.20.5.0/24 (wg0) overlaps 172.20.0.0/16 of network bridge"])
+    assert (overlap.verdict, "wg0" in overlap.found) == (Verdict.WARNING, True)
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,13 @@ from ...errors import ADVICE, MctlError
 from ...runtime import trial, users
 from ...systemd import journal as journald
 from ...systemd import properties
-from . import cgroups, hardening, identities, kernel, network, promises, services, storage
+from . import cgroups, firewall, hardening, identities, kernel, network, promises, services, storage
 from .host import Host
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from ...networking import Network
     from ...systemd.manager import Bus
     from ..machinery import Machinery
     from .finding import Finding
@@ -122,7 +123,7 @@ def judge(host: Host, machinery: Machinery, answers: Answers, namespace: int | N
         *of_kernel(host, answers.namespace),
         *of_storage(host, machinery, tried),
         *of_services(host, answers),
-        *of_network(host, answers),
+        *of_network(host, machinery, answers),
         *of_hardening(host),
     )
 
@@ -165,14 +166,28 @@ def of_services(host: Host, answers: Answers) -> list[Finding]:
     ]
 
 
-def of_network(host: Host, answers: Answers) -> list[Finding]:
-    tried = trial.network()
+def of_network(host: Host, machinery: Machinery, answers: Answers) -> list[Finding]:
+    tried, networks = trial.network(), tuple(machinery.networks.all())
+    subnets = {each.interface: each.subnet for each in networks if each.macvlan is None}
+    subnets = subnets or {firewall.FIRST: machinery.settings.network.default_subnet}
     return [
         network.bridge(tried.bridge),
         network.nftables(tried.nft),
         network.forwarding(network.read_forwarding(host)),
+        network.routes(_overlaps(networks)),
+        firewall.firewall(firewall.barriers(trial.rules(), subnets)),
         network.names(*answers.names),
+        network.macvlan(tried.macvlan),
+        network.sctp(tried.sctp),
     ]
+
+
+def _overlaps(networks: Sequence[Network]) -> list[str]:
+    if not networks:  # what is loaded here nobody needs without
+        return []
+    from ...network import routes
+
+    return routes.overlaps(networks)
 
 
 def of_hardening(host: Host) -> list[Finding]:

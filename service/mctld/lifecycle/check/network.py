@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .finding import Finding, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .host import Host
 
@@ -39,6 +39,46 @@ def nftables(failure: str | None) -> Finding:
         remedy = "modprobe nf_tables; where that is no help, install a kernel that is built with CONFIG_NF_TABLES"
         return Finding("network.nftables", Verdict.WARNING, f"nft failed: {failure}", without, remedy)
     return Finding("network.nftables", Verdict.OK, "nft works", "Addresses of containers can be translated.")
+
+
+def macvlan(failure: str) -> Finding:
+    """`failure` to make one."""
+    if failure:
+        return Finding(
+            "network.macvlan",
+            Verdict.WARNING,
+            f"none could be made: {failure}",
+            "Containers cannot be on networks of the driver macvlan.",
+            "modprobe macvlan; where that is no help, install a kernel that is built with CONFIG_MACVLAN",
+        )
+    return Finding("network.macvlan", Verdict.OK, "one was made", "Containers can be on a link of the host's.")
+
+
+def sctp(failure: str) -> Finding:
+    """`failure` to open a socket."""
+    if failure:
+        return Finding(
+            "network.sctp",
+            Verdict.WARNING,
+            f"no socket could be opened: {failure}",
+            "Nobody speaks SCTP here: a port that is published for it leads to nobody.",
+            "modprobe sctp; where that is no help, install a kernel that is built with CONFIG_IP_SCTP",
+        )
+    return Finding("network.sctp", Verdict.OK, "a socket was opened", "Ports of SCTP can be published.")
+
+
+def routes(overlaps: Sequence[str]) -> Finding:
+    """`overlaps`: routes of the host's into networks of containers, in words."""
+    if overlaps:
+        return Finding(
+            "network.routes",
+            Verdict.WARNING,
+            "; ".join(overlaps),
+            "Of addresses that both have the narrower route gets all: these containers are cut off, or the others are.",
+            "let whoever has set the route, often a VPN, use another, or make the network anew elsewhere: "
+            "mctl network rm, then mctl network create --subnet; for bridge DefaultSubnet= in mctld.conf(5)",
+        )
+    return Finding("network.routes", Verdict.OK, "none leads into a network of containers", "They can be reached.")
 
 
 def names(failure: str, refused: Mapping[str, str]) -> Finding:
