@@ -107,6 +107,7 @@ TABLE: dict[str, Row] = {
     f"{VOLUME}.Remove": (MANAGE, ("t", 0)),
     f"{JOB}.Wait": (INSPECT, ("",)),
     f"{JOB}.Cancel": (MANAGE, ("t", 0)),
+    f"{MANAGER}.SaveImages": (LIST, ("hast", 0, ["web"], 0)),
     f"{MANAGER}.GetImage": (INSPECT, ("s", "web")),
     f"{MANAGER}.ListImages": (LIST, ("a{sv}t", {}, 0)),
     f"{MANAGER}.Subscribe": (LIST, ("",)),

@@ -98,8 +98,8 @@ class SimulatedImages:
     async def damaged(self, image: Image) -> list[str]:
         return [LAYER.diff_id] if image.id in self.used else []
 
-    async def save(self, image: Image, output: int, uid: int) -> None:
-        os.write(output, image.key.encode())
+    async def save(self, images: Sequence[Image], output: int, uid: int) -> None:
+        os.write(output, " ".join(image.key for image in images).encode())
 
     async def export(self, image: Image, path: str, output: int, uid: int) -> None:
         os.write(output, f"{image.key} {path}".encode())

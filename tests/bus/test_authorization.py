@@ -152,7 +152,8 @@ async def answered(house: House, client: Client, member: str, rootfs: int, *, in
     house.registry.images.add("web", ALICE)
     house.registry.transfers.add("web", ALICE)
     house.registry.volumes.add("web", ALICE)
-    concealed = dict.fromkeys(("GetImage", "PushImage", "DeriveImage"), "NoSuchImage") | {"GetVolume": "NoSuchVolume"}
+    images = ("GetImage", "PushImage", "DeriveImage", "SaveImages")
+    concealed = dict.fromkeys(images, "NoSuchImage") | {"GetVolume": "NoSuchVolume"}
     not_there = f"org.mctl1.Error.{concealed.get(member.rpartition('.')[2])}"  # what is somebody else's alone
     return error in ("", "org.mctl1.Error.NotRunning", not_there)
 

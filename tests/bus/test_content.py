@@ -163,3 +163,20 @@ async def test_what_is_derived_must_make_sense_before_anything_is_read(house: Ho
         assert words in str(refused)
     refused = await alice.error(ROOT, MANAGER, "DeriveImage", "sa{sv}t", "none", {}, 0)
     assert refused.name == "org.mctl1.Error.NoSuchImage"
+
+
+async def test_several_images_are_saved_if_all_are_the_callers(house: House) -> None:
+    for name, owner in (("hers", ALICE), ("more", ALICE), ("his", BOB)):
+        house.registry.images.add(name, owner)
+    alice = await permitted(house)
+    reading, writing = os.pipe()
+    await alice.manager("SaveImages", "hast", 0, ["hers", "more"], 0, fds=[writing])
+    assert os.read(reading, 100) == b"hers more"
+    refused = await alice.error(ROOT, MANAGER, "SaveImages", "hast", 0, ["hers", "his"], 0, fds=[writing])
+    none = await alice.error(ROOT, MANAGER, "SaveImages", "hast", 0, [], 0, fds=[writing])
+    unwritable = await alice.error(ROOT, MANAGER, "SaveImages", "hast", 0, ["hers"], 0, fds=[reading])
+    for descriptor in (reading, writing):
+        os.close(descriptor)
+    assert (refused.name, "'his'" in refused.text) == ("org.mctl1.Error.NoSuchImage", True)
+    assert "holds 1 to 256" in none.text
+    assert "not open for writing" in unwritable.text

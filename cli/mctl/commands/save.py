@@ -16,15 +16,19 @@ if TYPE_CHECKING:
     from ..parser import Arguments
 
 VERB = Verb(
-    usage="[OPTION...] NAME",
+    usage="[OPTION...] NAME...",
     options=(Option(("-o", "--output"), "a file in place of standard output", value="FILE"),),
     notes="The archive is both an OCI image layout and what `docker load`, `podman load` and skopeo read.",
 )
 
 
 def run(arguments: Arguments, client: Client) -> int:
-    if len(arguments.operands) != 1:
-        raise UsageError("one image must be named: mctl save [-o FILE] NAME")
-    path = path_of(client, arguments.operands[0])
+    names = arguments.operands
+    if not names:
+        raise UsageError("an image must be named: mctl save [-o FILE] NAME...")
+    if len(names) > 1:
+        put_archive(arguments.get("output"), lambda output: client.manager("SaveImages", "hast", output, names, 0))
+        return 0
+    path = path_of(client, names[0])
     put_archive(arguments.get("output"), lambda output: client.call(Call(path, IMAGE, "Save", "ht", output, 0)))
     return 0

@@ -131,7 +131,7 @@ class ImageObject(Target):
         return list(await self._images.damaged(self.image))
 
     async def save(self, call: Call, output: int) -> None:
-        await self._images.save(self.image, call.fds.peek(output), call.uid)
+        await self._images.save([self.image], call.fds.peek(output), call.uid)
 
     async def export(self, call: Call, output: int, path: str) -> None:
         await self._images.export(self.image, path, call.fds.peek(output), call.uid)

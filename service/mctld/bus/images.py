@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..bounds import shown
-from ..errors import NoSuchImage
+from ..errors import InvalidArgs, NoSuchImage
 from ..platform import Platform
 from ..reference import Reference
 from . import content, openings, options
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .visible import Visible
 
 LOAD = {"Archive": "h", "Private": "b", "Platform": "s"}
+SAVED_AT_ONCE = 256  # as many as an archive that is loaded may hold
 FILTER = {"OwnerUID": "u", "Names": "as"}
 
 
@@ -55,6 +56,10 @@ class ImageManager(VolumeManager):
             case "DeriveImage", [str(base), dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return self._derivation(call, method, base, given)
+            case "SaveImages", [int(output), list(keys), int(flags)]:
+                options.check_flags(flags, {})
+                openings.check_output(call.fds.peek(output))
+                return self.ask(call, (method.action,), (output, check_names(keys)), "save")
             case "GetImage", [str(key)]:
                 return self._seek(call, method, key)
             case "ListImages", [dict(given), int(flags)]:
@@ -153,6 +158,13 @@ class ImageManager(VolumeManager):
             raise NoSuchImage(f"there is no image {shown(key)}")
         return image_path(found.key)
 
+    async def save_images(self, call: Call, output: int, names: Sequence[str]) -> None:
+        found = [self._images.find(call.uid, name) for name in names]
+        for name, image in zip(names, found, strict=True):
+            if image is None:
+                raise NoSuchImage(f"there is no image {shown(name)}")
+        await self._images.save([image for image in found if image], call.fds.peek(output), call.uid)
+
     async def list_images(
         self, call: Call, owner: int | None, names: list[Reference] | None
     ) -> list[Encoded]:
@@ -185,3 +197,9 @@ class ImageManager(VolumeManager):
             lambda: self._images.find(call.uid, key),
             noun="image",
         )
+
+
+def check_names(names: Sequence[object]) -> tuple[str, ...]:
+    if not names or len(names) > SAVED_AT_ONCE:
+        raise InvalidArgs(f"{len(names)} images are named: one archive holds 1 to {SAVED_AT_ONCE}")
+    return tuple(map(str, names))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An image as one archive that is both an OCI layout and what docker writes, as docker itself does since version 25.
+"""Images as one archive that is both an OCI layout and what docker writes, as docker itself does since version 25.
 
 https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 """
@@ -16,7 +16,7 @@ from .assembly import Assembly
 from .refusal import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..image import Image
     from ..reference import Reference
@@ -29,29 +29,39 @@ INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 BLOCK = 512
 
 
-def save(image: Image, layers: Layers, write: Callable[[bytes], None]) -> None:
-    """Slow. Each layer's digest is proved on the way: where it is another, Refusal, and the archive has no end."""
-    configuration = image.configuration.text.encode()
-    unique = {layer.diff_id: layer.key for layer in image.layers}
+def save(images: Sequence[Image], layers: Layers, write: Callable[[bytes], None]) -> None:
+    """Slow. What several of them have is there once. Each layer's digest is proved on the way: where it is another,
+    Refusal, and the archive has no end.
+    """
+    images = list({image.id: image for image in images}.values())
+    unique = {layer.diff_id: layer.key for image in images for layer in image.layers}
     sizes = {diff_id: _size(layers, key) for diff_id, key in unique.items()}
-    manifest = _json(
-        {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPE,
-            "config": _descriptor(CONFIG_TYPE, image.id, len(configuration)),
-            "layers": [_descriptor(LAYER_TYPE, layer.diff_id, sizes[layer.diff_id]) for layer in image.layers],
-        }
-    )
+    manifests = [_manifest(image, sizes) for image in images]
     _put(write, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
-    _put(write, _blob(image.id), configuration)
-    _put(write, _blob(_digest(manifest)), manifest)
+    for image, manifest in zip(images, manifests, strict=True):
+        _put(write, _blob(image.id), image.configuration.text.encode())
+        _put(write, _blob(_digest(manifest)), manifest)
     for diff_id, key in unique.items():
         write(_header(_blob(diff_id), sizes[diff_id]))
         _put_layer(layers, diff_id, key, write)
         write(bytes(-sizes[diff_id] % BLOCK))
-    _put(write, "index.json", _index(image, manifest))
-    _put(write, "manifest.json", _docker_manifest(image))
+    alone = len(images) == 1
+    named = zip(images, manifests, strict=True)
+    entries = [entry for image, manifest in named for entry in _entries(image, manifest, alone=alone)]
+    _put(write, "index.json", _json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}))
+    _put(write, "manifest.json", _json([_docker_manifest(image) for image in images]))
     write(bytes(2 * BLOCK))
+
+
+def _manifest(image: Image, sizes: Mapping[str, int]) -> bytes:
+    return _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": _descriptor(CONFIG_TYPE, image.id, len(image.configuration.text.encode())),
+            "layers": [_descriptor(LAYER_TYPE, layer.diff_id, sizes[layer.diff_id]) for layer in image.layers],
+        }
+    )
 
 
 def digest_of_layer(layers: Layers, key: str) -> str:
@@ -84,20 +94,20 @@ def _size(layers: Layers, key: str) -> int:
         os.close(opened)
 
 
-def _index(image: Image, manifest: bytes) -> bytes:
-    """One entry for each name, as skopeo and docker look for them."""
+def _entries(image: Image, manifest: bytes, *, alone: bool) -> list[dict[str, Any]]:
+    """Of the index: one for each name, as skopeo and docker look for them; with its tag alone where it is alone."""
     entry = _descriptor(MANIFEST_TYPE, _digest(manifest), len(manifest))
     named = [
         {
             **entry,
             "annotations": {
                 "io.containerd.image.name": str(reference),
-                "org.opencontainers.image.ref.name": str(reference) if number else reference.tag,
+                "org.opencontainers.image.ref.name": reference.tag if alone and not number else str(reference),
             },
         }
         for number, reference in enumerate(_tags(image))
     ]
-    return _json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": named or [entry]})
+    return named or [entry]
 
 
 def _tags(image: Image) -> list[Reference]:
@@ -105,16 +115,12 @@ def _tags(image: Image) -> list[Reference]:
     return [reference for reference in image.references if not reference.is_digest]
 
 
-def _docker_manifest(image: Image) -> bytes:
-    return _json(
-        [
-            {
-                "Config": _blob(image.id),
-                "RepoTags": [str(reference) for reference in _tags(image)],
-                "Layers": [_blob(layer.diff_id) for layer in image.layers],
-            }
-        ]
-    )
+def _docker_manifest(image: Image) -> dict[str, Any]:
+    return {
+        "Config": _blob(image.id),
+        "RepoTags": [str(reference) for reference in _tags(image)],
+        "Layers": [_blob(layer.diff_id) for layer in image.layers],
+    }
 
 
 def _descriptor(kind: str, digest: str, size: int) -> dict[str, Any]:

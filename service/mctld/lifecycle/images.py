@@ -210,10 +210,12 @@ class Images:
         for listener in self.listeners:
             listener.changed(changed)
 
-    async def save(self, image: Image, output: int, uid: int) -> None:
-        """All of it into a file, pipe or socket of the caller's. BadImage if a layer is not what it was."""
-        with self.leaving.of(uid), self.held(image):
-            await written(Sink(output), lambda write: save(image, self.layers, write), "the image could not be saved")
+    async def save(self, images: Sequence[Image], output: int, uid: int) -> None:
+        """All of them into a file, pipe or socket of the caller's. BadImage if a layer is not what it was."""
+        with self.leaving.of(uid), contextlib.ExitStack() as held:
+            for image in images:
+                held.enter_context(self.held(image))
+            await written(Sink(output), lambda write: save(images, self.layers, write), "the image could not be saved")
 
     async def export(self, image: Image, path: str, output: int, uid: int) -> None:
         """All below a directory of it, or a file, as an archive into a file, pipe or socket of the caller's."""

@@ -88,7 +88,7 @@ class Transfers:
                 try:
                     job.state = "packing"
                     os.fchmod(output, 0o644)
-                    await images.save(image, output, uid)
+                    await images.save([image], output, uid)
                 finally:
                     os.close(output)
                 await carriage.run("", "sending", skopeo.push, reference)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,26 @@ def test_what_podman_saves(built: Engines, form: str) -> None:
     assert "built" in built.run(["mctl", "load", "-i", f"/srv/{form}.tar"]).text
     assert built.run(["mctl", "run", "--rm", "localhost/built"]).text.split() == SEEN
     built.run(["sh", "-ec", f"mctl rmi localhost/built; rm /srv/{form}.tar"])
+
+
+def test_several_images_in_one_archive(built: Engines) -> None:
+    """What podman pipes to us, and we to it, and to skopeo."""
+    built.run(["bash", "-o", "pipefail", "-ec", "podman save -q built | mctl load -q; mctl import --busybox alone:1"])
+    names = ["localhost/built:latest", "alone:1"]
+    ids = [json.loads(built.run(["mctl", "image", "inspect", name]).stdout)["Id"] for name in names]
+    for some in (names[1:], names):
+        loading = f"mctl save {' '.join(some)} | podman load -q"
+        built.run(["bash", "-o", "pipefail", "-ec", loading], timeout=60)
+        loaded = json.loads(built.run(["podman", "image", "inspect", *some]).stdout)
+        assert [f"sha256:{image['Id']}" for image in loaded] == ids[-len(some):]
+        built.run(["podman", "rmi", "alone:1"])
+    built.run(["mctl", "save", "-o", "/srv/both.tar", *names])
+    for kind in ("oci-archive", "docker-archive"):
+        found = [built.run(["skopeo", "inspect", "--config", "--raw", f"{kind}:/srv/both.tar:{n}"]) for n in names]
+        assert [f"sha256:{hashlib.sha256(each.stdout).hexdigest()}" for each in found] == ids
+    built.run(["mctl", "rmi", *names])
+    assert len(built.run(["mctl", "load", "-q", "-i", "/srv/both.tar"]).text.split()) == 2
+    built.run(["sh", "-ec", f"mctl rmi {' '.join(names)}; rm /srv/both.tar"])
 
 
 def test_what_docker_saves_and_pushes(built: Engines) -> None:

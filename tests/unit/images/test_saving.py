@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tarfile
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,7 +85,7 @@ def test_a_digest_that_is_only_claimed_gets_nobody_anothers_layer(layers: Layers
 
 def saved(image: Image, layers: Layers) -> bytes:
     out = io.BytesIO()
-    save(image, layers, lambda data: (out.write(data), None)[1])
+    save([image], layers, lambda data: (out.write(data), None)[1])
     return out.getvalue()
 
 
@@ -110,6 +111,26 @@ def test_every_blob_has_its_digest_and_every_descriptor_its_blob(image: Image, l
     assert content[docker["Config"]].decode() == image.configuration.text
 
 
+def test_several_have_what_they_share_once(image: Image, layers: Layers) -> None:
+    text = json.dumps({"os": "linux", "rootfs": {"type": "layers", "diff_ids": [image.layers[1].diff_id]}})
+    other = replace(
+        image, id=digest_of(text), configuration=Configuration.parse(text), layers=image.layers[1:2],
+        references=(Reference("other", "1"),),
+    )  # fmt: skip
+    out = io.BytesIO()
+    save([image, other, image], layers, lambda data: (out.write(data), None)[1])
+    out.seek(0)
+    with tarfile.open(fileobj=out) as tar:
+        names = tar.getnames()
+        index, docker = (json.loads(tar.extractfile(n).read()) for n in names[-2:])  # type: ignore[union-attr]
+    assert (names[-2:], len(names), len(set(names))) == (["index.json", "manifest.json"], 9, 9)
+    assert [entry["annotations"]["org.opencontainers.image.ref.name"] for entry in index["manifests"]] == [
+        "example.org/web:1", "web:latest", "other:1",
+    ]  # fmt: skip
+    assert [entry["Config"].rpartition("/")[2] for entry in docker] == [image.id[7:], other.id[7:]]
+    assert [len(entry["Layers"]) for entry in docker] == [3, 1]
+
+
 @pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
 @pytest.mark.parametrize("kind", ["docker-archive", "oci-archive"])
 def test_skopeo_reads_it(image: Image, layers: Layers, tmp_path: Path, kind: str) -> None:
@@ -129,7 +150,7 @@ def test_damage_ends_it(image: Image, layers: Layers) -> None:
     assert digest_of_layer(layers, image.layers[0].diff_id) == image.layers[0].diff_id
     out = io.BytesIO()
     with pytest.raises(Refusal, match="is damaged"):
-        save(image, layers, lambda data: (out.write(data), None)[1])
+        save([image], layers, lambda data: (out.write(data), None)[1])
     assert b"index.json" not in out.getvalue()
 
 
@@ -140,7 +161,7 @@ def test_a_reader_that_is_slow_and_one_that_never_reads(image: Image, layers: La
 
     def work() -> None:
         try:
-            save(image, layers, sink.write)
+            save([image], layers, sink.write)
         except GivenUp as error:
             ended.append(error)
 
@@ -160,5 +181,5 @@ def test_a_reader_that_leaves(image: Image, layers: Layers) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with pytest.raises(BrokenPipeError):
-        save(image, layers, Sink(writing).write)
+        save([image], layers, Sink(writing).write)
     os.close(writing)

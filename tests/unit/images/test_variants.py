@@ -139,7 +139,7 @@ def test_whoever_comes_first_decides_for_nobody_else(shop: Shop) -> None:
     for image in (hers, his):
         assert shop.damaged(image) == []
     saved = io.BytesIO()
-    save(his, shop.layers, cast("Any", saved.write))  # with the archives' own digests, proved
+    save([his], shop.layers, cast("Any", saved.write))  # with the archives' own digests, proved
     with tarfile.open(fileobj=io.BytesIO(saved.getvalue())) as opened:
         names = opened.getnames()
     assert {f"blobs/sha256/{hashlib.sha256(layer).hexdigest()}" for layer in (BASE, PUBLIC)} <= set(names)
