@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import activation, devices, limits, mounts, networking, secrets, supervision, walls
 from .access import ACCESS, PULL
 from .failures import UsageError
-from .labels import label
+from .labels import label, labels_of_file
 from .mounts import mount_options
 from .names import new_name
 from .origin import entrypoint, is_path
@@ -38,28 +38,33 @@ def user(flag: str, text: str) -> str:
 def variable(flag: str, text: str) -> tuple[str, str] | None:
     """A name with its value; None for a name alone that the caller's environment lacks."""
     name, equals, value = text.partition("=")
-    if not (name.isascii() and name.isidentifier()):
-        raise UsageError(f"{flag} {text!r} is not NAME=VALUE or NAME: a name has letters, digits and _")
+    if not name or not name.isprintable() or " " in name:
+        raise UsageError(f"{flag} {text!r} is not NAME=VALUE or NAME: a name has no blanks in it")
     if equals:
         return name, value
     return (name, os.environ[name]) if name in os.environ else None
 
 
 def variables_of_file(flag: str, path: str) -> list[tuple[str, str] | None]:
-    """NAME=VALUE or NAME a line, # begins a comment, values are taken as they stand: as docker's --env-file."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"{flag} {path}: {reason}") from None
-    wanted = [line.lstrip() for line in lines]
-    return [variable(f"{flag} {path}:", line) for line in wanted if line and not line.startswith("#")]
+    """NAME=VALUE or NAME a line, values are taken as they stand."""
+    from .filelines import entries
+
+    return [variable(f"{flag} {path}:", line) for line in entries(flag, path)]
 
 
 def directory(flag: str, text: str) -> str:
     if not text.startswith("/"):
         raise UsageError(f"{flag} {text!r} is not an absolute path: give a directory inside the container, as /srv")
+    return text
+
+
+def platform(flag: str, text: str) -> str:
+    """Of programs for another machine nothing here would run."""
+    from .building.platform import host
+
+    here = host()
+    if text.lower() not in (here, here.removeprefix("linux/"), f"{here}/v8" if here.endswith("arm64") else here):
+        raise UsageError(f"{flag} {text[:80]!r}: this host executes {here}; `mctl pull {flag}` fetches others'")
     return text
 
 
@@ -78,6 +83,7 @@ OPTIONS = (
     Option(("-w", "--workdir"), "where the command begins, / if not given", value="DIR", convert=directory),
     Option(("-u", "--user"), "who runs the command, 0 if not given", value="USER[:GRP]", convert=user),
     Option(("-l", "--label"), "a note of your own", value="K=V", convert=label, repeat=True),
+    Option(("--label-file",), "notes from a file", value="FILE", convert=labels_of_file, repeat=True),
     *limits.OPTIONS,
     *networking.OPTIONS,
     *activation.OPTIONS,
@@ -92,21 +98,12 @@ OPTIONS = (
     Option(("-t", "--tty"), "give it a terminal of its own"),
     Option(("--entrypoint",), "execute this in place of the image's", value="PROGRAM", convert=entrypoint),
     PULL,
+    Option(("--platform",), "must be this host's", value="OS/ARCH", convert=platform),
     *ACCESS,
+    Option(("--cidfile",), "write its id into a file that is not there yet", value="FILE"),
     Option(("--rm",), "remove it when it ends"),
     Option(("-q", "--quiet"), "no remarks, only errors"),
 )
-
-# What docker and podman have and this version has not: refused as such, not as unknown.
-# fmt: off
-LATER = frozenset((
-    "-P", "--publish-all",
-    "--dns-option", "--expose", "--link", "--mac-address",
-    "--gpus", "--group-add", "--health-start-interval", "--secret", "--cidfile", "--log-driver",
-    "--log-opt", "--ipc", "--pid", "--uts", "--cgroupns", "--cgroup-parent", "--platform", "--runtime", "--pod",
-    "--label-file", "--sig-proxy", "--volumes-from", "--rootfs", "-a", "--attach",
-))
-# fmt: on
 
 # key of the command line -> key on the bus and its type, for what needs no more than that
 DIRECT = {
@@ -131,12 +128,19 @@ def container_options(arguments: Arguments, origin: dict[str, tuple[str, Any]]) 
     environment = environment_of(arguments)
     if environment:
         found["Environment"] = ("as", environment)
-    if "label" in arguments.options:
-        found["Labels"] = ("a{ss}", dict(arguments.options["label"]))
+    labels = labels_of(arguments)
+    if labels:
+        found["Labels"] = ("a{ss}", labels)
     found |= devices.device_options(arguments) | secrets.secret_options(arguments)
     found |= supervision.supervision_options(arguments)
     found |= activation.activation_options(arguments)
     return found | limits.limit_options(arguments) | networking.network_options(arguments)
+
+
+def labels_of(arguments: Arguments) -> dict[str, str]:
+    """Files first, then --label; the last word on a key counts."""
+    files = [entry for file in arguments.get("label_file", []) for entry in file]
+    return dict([*files, *arguments.get("label", [])])
 
 
 def environment_of(arguments: Arguments) -> list[str]:

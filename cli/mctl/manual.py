@@ -62,7 +62,7 @@ def options_text(options: Iterable[Option]) -> str:
 def option_text(option: Option) -> str:
     short = [name for name in option.names if len(name) == 2]
     long = [name for name in option.names if len(name) > 2]
-    lead = f"{', '.join(short)}, " if short and long else (short[0] if short else "    ")
+    lead = f"{', '.join(short)}, " if short and long else (", ".join(short) or "    ")
     value = ""
     if option.value:
         value = f"[={option.value}]" if option.implied is not None else f" {option.value}"

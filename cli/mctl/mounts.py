@@ -17,6 +17,9 @@ BINDS_MAX = 12  # a message of dbus-daemon's default configuration carries 16 de
 
 SWITCHES = {"": True, "true": True, "1": True, "false": False, "0": False}
 
+SELINUX = "/sys/fs/selinux/enforce"
+MEANINGLESS = ("", "z", "Z", "cached", "delegated", "consistent")  # the last three are for docker's virtual machines
+
 Mount = tuple[str, str, str, str]  # kind, path on the host, path inside, options
 
 
@@ -28,7 +31,17 @@ def volume(flag: str, text: str) -> Mount:
     target, _, options = rest.partition(":")
     if not (source and colon and target.startswith("/")):
         raise UsageError(f"{flag} {text!r} is not HOST-PATH:PATH[:ro], VOLUME:PATH[:ro] or PATH, absolute inside")
-    return "bind" if "/" in source or source in (".", "..") else "volume", source, target, options
+    kind = "bind" if "/" in source or source in (".", "..") else "volume"
+    return kind, source, target, ",".join(each for each in options.split(",") if kept(flag, text, each))
+
+
+def kept(flag: str, text: str, option: str) -> bool:
+    """What docker and podman take and what is so, or nothing, here, is left out. z and Z are labels of SELinux's."""
+    if option in ("z", "Z") and os.path.exists(SELINUX):
+        raise UsageError(f"{flag} {text!r}: {option} is not offered: `chcon -Rt container_file_t PATH` labels it")
+    if option == "U":
+        raise UsageError(f"{flag} {text!r}: U is not offered: what belongs to you shows as root's inside, as it is")
+    return option not in MEANINGLESS
 
 
 def mount(flag: str, text: str) -> Mount:

@@ -17,6 +17,8 @@ ANY = ("0.0.0.0", "*")  # all addresses of the host, of both families
 PROTOCOLS = ("tcp", "udp", "sctp")
 PORT_MAX = 65_535
 
+Port = tuple[str, str, int, int, int]  # protocol, address and first port of the host, first port inside, how many
+
 
 def network(flag: str, text: str) -> str:
     if text.startswith(CONTAINER):
@@ -45,7 +47,17 @@ def ipv6(flag: str, text: str) -> str:
     return text
 
 
-def published(flag: str, text: str) -> tuple[str, str, int, int, int]:
+def exposed(flag: str, text: str) -> Port:
+    """PORT[/PROTOCOL], also FIRST-LAST: as docker's --expose and EXPOSE in an image."""
+    numbers, _, protocol = text.partition("/")
+    wanted = f"{flag} {text[:80]!r} is not PORT[/PROTOCOL], as in 80 or 5000-5010/udp"
+    if protocol not in ("", *PROTOCOLS):
+        raise UsageError(wanted)
+    first, count = _range(numbers, wanted)
+    return protocol or PROTOCOLS[0], "", 0, first, count
+
+
+def published(flag: str, text: str) -> Port:
     """[[IP:][HOST]:]CONTAINER[/PROTOCOL], ports also as FIRST-LAST: as docker's -p. An IPv6 address in brackets."""
     wanted = f"{flag} {text[:80]!r} is not [IP:][HOST:]CONTAINER[/PROTOCOL], as in 8080:80 or 127.0.0.2:53:53/udp"
     rest, slash, protocol = text.partition("/")
@@ -99,6 +111,8 @@ OPTIONS = (
     Option(("--ip6",), "a fixed IPv6 address on the first network", value="ADDRESS", convert=ipv6),
     Option(("--network-alias", "--net-alias"), "one more name on its networks", value="NAME", repeat=True),
     Option(("-p", "--publish"), "a port of the host", value="[IP:]HOST:CTR[/PROTO]", convert=published, repeat=True),
+    Option(("-P", "--publish-all"), "all ports that the image exposes, on free ones of the host"),
+    Option(("--expose",), "one more that it exposes, for -P", value="PORT[/PROTO]", convert=exposed, repeat=True),
 )  # fmt: skip
 
 

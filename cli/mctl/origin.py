@@ -61,6 +61,21 @@ def made(arguments: Arguments, client: Client, *call: Any) -> tuple[Any, ...]:
     return client.manager(*call)
 
 
+def present(arguments: Arguments, client: Client) -> None:
+    """Has the image here, as --pull says, for who must know it before. Raises Failure."""
+    text, when = arguments.operands[0], arguments.get("pull", "missing")
+    if when == "always":
+        fetch(arguments, client)
+        arguments.options["pull"] = "missing"  # once is enough
+        return
+    try:
+        client.manager("GetImage", "s", text)
+    except Failure as error:
+        if error.name != NO_SUCH_IMAGE or when != "missing" or not names_registry(text):
+            raise explained(error, text) from None
+        fetch(arguments, client)
+
+
 def fetch(arguments: Arguments, client: Client) -> None:
     from .transfers import pull
 

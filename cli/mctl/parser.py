@@ -135,11 +135,10 @@ class Option:
 class Verb:
     """How a verb is called.
 
-    With `operands_end_options` all after the first operand belongs to the container's command. `later` are options
-    that docker and podman have and this version has not.
+    With `operands_end_options` all after the first operand belongs to the container's command.
     """
 
-    __slots__ = ("failure_status", "later", "notes", "operands_end_options", "options", "usage")
+    __slots__ = ("failure_status", "notes", "operands_end_options", "options", "usage")
 
     def __init__(
         self,
@@ -149,14 +148,12 @@ class Verb:
         notes: str = "",
         operands_end_options: bool = False,
         failure_status: int = 1,
-        later: frozenset[str] = frozenset(),
     ) -> None:
         self.usage = usage
         self.options = options
         self.notes = notes
         self.operands_end_options = operands_end_options
         self.failure_status = failure_status
-        self.later = later
 
 
 def remote_host(flag: str, text: str) -> str:
@@ -271,7 +268,6 @@ def parse(request: Request) -> Arguments:
         request.words,
         stop_at_operand=verb.operands_end_options,
         where=where,
-        later=verb.later,
     )
     arguments.options = {**request.before.options, **arguments.options}
     return arguments
@@ -283,7 +279,6 @@ def scan(
     *,
     stop_at_operand: bool,
     where: str,
-    later: frozenset[str] = frozenset(),
 ) -> Arguments:
     """Parses as getopt_long(3) does, without abbreviations."""
     found = Arguments({}, [])
@@ -294,9 +289,9 @@ def scan(
         if word == "--":
             break
         if word.startswith("--"):
-            take_long(table, word, rest, found, where, later)
+            take_long(table, word, rest, found, where)
         elif word.startswith("-") and word != "-":
-            take_short(table, word, rest, found, where, later)
+            take_short(table, word, rest, found, where)
         elif stop_at_operand:
             rest.append(word)
             break
@@ -306,11 +301,9 @@ def scan(
     return found
 
 
-def take_long(
-    table: dict[str, Option], word: str, rest: list[str], found: Arguments, where: str, later: frozenset[str]
-) -> None:
+def take_long(table: dict[str, Option], word: str, rest: list[str], found: Arguments, where: str) -> None:
     flag, equals, text = word.partition("=")
-    option = table.get(flag) or refuse(flag, table, where, later)
+    option = table.get(flag) or refuse(flag, table, where)
     if option.value:
         if not equals:
             text = option.implied if option.implied is not None else next_word(flag, option, rest)
@@ -321,13 +314,11 @@ def take_long(
         found.options[option.key] = text != "false"
 
 
-def take_short(
-    table: dict[str, Option], word: str, rest: list[str], found: Arguments, where: str, later: frozenset[str]
-) -> None:
+def take_short(table: dict[str, Option], word: str, rest: list[str], found: Arguments, where: str) -> None:
     letters = word[1:]
     while letters:
         flag, letters = f"-{letters[0]}", letters[1:]
-        option = table.get(flag) or refuse(flag, table, where, later)
+        option = table.get(flag) or refuse(flag, table, where)
         if option.value:
             store(option, flag, letters.removeprefix("=") or next_word(flag, option, rest), found)
             return
@@ -348,9 +339,12 @@ def store(option: Option, flag: str, text: str, found: Arguments) -> None:
         found.options[option.key] = value
 
 
-def refuse(flag: str, table: dict[str, Option], where: str, later: frozenset[str]) -> Option:
-    if flag in later:
-        raise UsageError(f"{flag} is not offered by this version of mctl; `{where} --help` shows what is")
+def refuse(flag: str, table: dict[str, Option], where: str) -> Option:
+    from .refusals import advice
+
+    instead = advice(where.removeprefix("mctl "), flag)
+    if instead:
+        raise UsageError(f"{flag} is not offered: {instead}")
     from .similarity import suggestion
 
     raise UsageError(f"unknown option {flag}{suggestion(flag, list(table))}; `{where} --help` lists the options")

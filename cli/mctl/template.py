@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Fields = dict[str, Any]
 
 TABLE = "table "
+QUOTES = "\"`"
 MOST_LISTED = 30  # fields that a refusal names; nobody reads more
 # What docker and podman call what has another name here, for those who are refused.
 ELSEWHERE = {
@@ -72,6 +73,8 @@ def _parts(template: str) -> Iterator[tuple[str, str, bool]]:
         words = inner.split()
         as_json = words[:1] == ["json"]
         path = words[1:] if as_json else words
+        if words[:1] == [".Label"] and len(words) == 2:
+            path = [f".Labels.{words[1].strip(QUOTES)}"]  # docker's function
         if braces and (len(path) != 1 or not path[0].startswith(".")):
             raise UsageError(
                 f"--format {template!r}: write {{{{.Name}}}} or {{{{json .Name}}}}, with one field in the braces"

@@ -15,12 +15,12 @@ __mctl_verbs() { # that are done to a container
 
 __mctl_options() { # verb
     local common='--no-ask-password --no-pager -h --help'
-    local making='--name --hostname -e --env --env-file -w --workdir -u --user -l --label
-        --network --net --ip --ip6 -p --publish --activate --idle --on-idle --stop-signal --stop-timeout --cap-add --cap-drop --security-opt --privileged --userns
+    local making='--name --hostname -e --env --env-file -w --workdir -u --user -l --label --label-file
+        --network --net --ip --ip6 -p --publish -P --publish-all --expose --activate --idle --on-idle --stop-signal --stop-timeout --cap-add --cap-drop --security-opt --privileged --userns
         --pull --creds --authfile --tls-verify --tls-verify=false
         --entrypoint --ulimit --sysctl --oom-score-adj --init --machine --device -v --volume --mount --tmpfs --read-only --shm-size --add-host --dns --dns-search --network-alias --net-alias
         --restart --health-cmd --health-interval --health-timeout --health-retries --health-start-period
-        --health-on-failure --credential --sdnotify --no-healthcheck -t --tty --rm -q --quiet'
+        --health-on-failure --credential --sdnotify --no-healthcheck -t --tty --platform --cidfile --rm -q --quiet'
     local limits='-m --memory --memory-high --memory-low --memory-reservation --swap --memory-swap --oom-group
         --cpu --cpus --cpu-quota --cpu-period --cpu-weight --cpu-shares --cpuset --cpuset-cpus --cpuset-mems
         --pids --pids-limit --io-weight --blkio-weight --io-read-bps --device-read-bps --io-write-bps
@@ -39,11 +39,12 @@ __mctl_options() { # verb
         restart) echo "$common -t --time --timeout" ;;
         wait) echo "$common --ready --json --json=short --json=pretty" ;;
         rename) echo "$common" ;;
-        diff | top) echo "$common --json --json=short --json=pretty" ;;
+        diff) echo "$common --json --json=short --json=pretty" ;;
+        top) echo "$common -o -a -e -f -u -x --json --json=short --json=pretty" ;;
         stats) echo "$common -a --all --no-stream --interval --format --json --json=short --json=pretty" ;;
         update) echo "$common $limits --restart" ;;
         pause | freeze | unpause | thaw | enable | disable) echo "$common" ;;
-        ps | list | ls) echo "$common -a --all -q --quiet -f --filter -n --last -l --latest --format --no-trunc --json --json=short --json=pretty" ;;
+        ps | list | ls) echo "$common -a --all -q --quiet -f --filter -n --last -l --latest --format --no-trunc -s --size --json --json=short --json=pretty" ;;
         prune) echo "$common -v --volumes -f --force" ;;
         'system df') echo "$common -v --verbose --json --json=short --json=pretty" ;;
         'system prune') echo "$common -a --all -v --volumes -f --force" ;;
@@ -65,7 +66,7 @@ __mctl_options() { # verb
         history | 'image history') echo "$common --no-trunc -q --quiet --json --json=short --json=pretty" ;;
         save | 'image save') echo "$common -o --output" ;;
         'image share') echo "$common --off" ;;
-        events) echo "$common --since --until --json --format" ;;
+        events) echo "$common --since --until -f --filter --json --format" ;;
         logs) echo "$common -f --follow -n --tail --since --until -p --priority -g --grep -t --timestamps -o --output --raw" ;;
         port) echo "$common -p --publish --unpublish --json --json=short --json=pretty" ;;
         net) echo "$common --deny --allow --no-bind --json --json=short --json=pretty" ;;
@@ -75,7 +76,7 @@ __mctl_options() { # verb
         who-can) echo "$common -u --user --json --json=short --json=pretty" ;;
         why-not) echo "$common --json --json=short --json=pretty" ;;
         check) echo "$common -q --quiet --json --json=short --json=pretty" ;;
-        inspect) echo "$common -f --format --pretty --pretty=false --json --json=short --json=pretty" ;;
+        inspect) echo "$common --type -f --format --pretty --pretty=false --json --json=short --json=pretty" ;;
     esac
 }
 
@@ -83,7 +84,7 @@ __mctl_takes_value() { # verb option
     case $1,$2 in
         ,-[HM] | ,--host | ,--machine) ;;
         run,--name | run,--hostname | run,-[ewulm] | run,--env | run,--env-file | run,--workdir | run,--user) ;;
-        run,--pull | run,--creds | run,--authfile) ;;
+        run,--pull | run,--creds | run,--authfile | run,--platform | run,--cidfile | run,--label-file | run,--expose) ;;
         pull,--creds | pull,--authfile | pull,--platform | push,--creds | push,--authfile) ;;
         'image pull',--creds | 'image pull',--authfile | 'image pull',--platform | 'image push',--creds | 'image push',--authfile) ;;
         run,--label | run,--entrypoint | run,--network | run,--net | run,--ip | run,--ip6 | run,-p | run,--publish | run,--activate | run,--idle | run,--on-idle | run,--stop-signal | run,--stop-timeout) ;;
@@ -99,7 +100,7 @@ __mctl_takes_value() { # verb option
         net,--* | network,--subnet | network,--gateway | network,--ip-range | network,--parent | network,--mode | network,-[do] | network,--driver | network,--opt | network,--ip | network,--ip6 | network,--alias | port,-p | port,--publish | port,--unpublish) ;;
         stop,-t | stop,--time | stop,--timeout | restart,-t | restart,--time | restart,--timeout | kill,-s | kill,--signal) ;;
         stats,--interval | stats,--format) ;;
-        ps,-f | ps,--filter | ps,--format | ps,-n | ps,--last | inspect,-f | inspect,--format) ;;
+        ps,-f | ps,--filter | ps,--format | ps,-n | ps,--last | inspect,-f | inspect,--format | inspect,--type | top,-o) ;;
         load,--platform | 'image load',--platform | volume,-l | volume,--label) ;;
         load,-i | load,--input | 'image load',-i | 'image load',--input) ;;
         save,-o | save,--output | 'image save',-o | 'image save',--output) ;;
@@ -108,7 +109,7 @@ __mctl_takes_value() { # verb option
         build,--creds | build,--authfile | build,--memory* | build,--swap | build,--cpu* | build,--pids*) ;;
         commit,-[cma] | commit,--change | commit,--message | commit,--author | export,-o | export,--output) ;;
         import,-[cm] | import,--change | import,--message | import,--author) ;;
-        events,--since | events,--until | events,--format) ;;
+        events,--since | events,--until | events,--format | events,-f | events,--filter) ;;
         logs,-[nogp] | logs,--tail | logs,--since | logs,--until | logs,--output | logs,--grep | logs,--priority) ;;
         *) return 1 ;;
     esac
@@ -118,13 +119,13 @@ __mctl_values() { # verb option: what can stand there
     case $1,$2 in
         ,-H | ,--host) compgen -A hostname -- "$cur" ;;
         ,-M | ,--machine) compgen -W "$(machinectl list --no-legend --no-pager 2>/dev/null | cut -d' ' -f1)" -- "$cur" ;;
-        build,-f | build,--file | run,--env-file | exec,--env-file | export,-o | export,--output) compgen -f -- "$cur" ;;
+        build,-f | build,--file | run,--env-file | run,--label-file | run,--cidfile | exec,--env-file | export,-o | export,--output) compgen -f -- "$cur" ;;
         run,-e | run,--env | exec,-e | exec,--env) compgen -e -- "$cur" ;;
         run,-v | run,--volume) compgen -f -- "$cur"; compgen -W "$(mctl --no-ask-password volume ls -q 2>/dev/null)" -- "$cur" ;;
         run,--device) compgen -f -- "$cur" ;;
         run,--pull) compgen -W 'missing always never' -- "$cur" ;;
         run,--authfile | pull,--authfile | push,--authfile | load,-i | load,--input) compgen -f -- "$cur" ;;
-        load,--platform | pull,--platform) compgen -W 'linux/amd64 linux/arm64' -- "$cur" ;;
+        load,--platform | pull,--platform | run,--platform) compgen -W 'linux/amd64 linux/arm64' -- "$cur" ;;
         run,--restart | update,--restart) compgen -W 'no on-failure always unless-stopped' -- "$cur" ;;
         run,--health-on-failure) compgen -W 'none kill restart stop' -- "$cur" ;;
         run,--on-idle) compgen -W 'stop freeze' -- "$cur" ;;
@@ -138,7 +139,10 @@ __mctl_values() { # verb option: what can stand there
         ps,-n | ps,--last) ;;
         images,-f | images,--filter) compgen -W 'dangling=true dangling=false' -- "$cur" ;;
         ps,--format) compgen -W 'table json ids' -- "$cur" ;;
-        ps,*) compgen -W 'state=created state=starting state=running state=paused state=stopping state=restarting state=exited state=unreadable name= id= image= label=' -- "$cur" ;;
+        ps,*) compgen -W 'state=created state=starting state=running state=paused state=stopping state=restarting state=exited state=unreadable name= id= image= label= health=healthy health=unhealthy health=starting health=none exited= network= volume= publish= before= since=' -- "$cur" ;;
+        inspect,--type) compgen -W 'container image network volume' -- "$cur" ;;
+        top,-o) compgen -W 'args comm etime hpid huser pid ppid rss stat time user' -- "$cur" ;;
+        events,-f | events,--filter) compgen -W 'container= event=started event=exited event=restarting event=given-up event=not-started event=network-lost event=health' -- "$cur" ;;
         logs,-o | logs,--output) compgen -W 'cat short short-full short-iso short-iso-precise short-precise short-monotonic short-unix with-unit verbose json json-pretty json-sse json-seq export' -- "$cur" ;;
         logs,-p | logs,--priority) compgen -W 'emerg alert crit err warning notice info debug' -- "$cur" ;;
     esac

@@ -35,7 +35,7 @@ SD_NOTIFY = (BY_EXECUTION, BY_ITSELF, BY_HEALTH)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=", re.ASCII)
+_VARIABLE = re.compile(r"[^=\s\x00-\x1f\x7f-\x9f]+=")  # as docker: discovery.type=single-node is one
 _ID = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?", re.ASCII)
 _HOST_ENTRY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?", re.ASCII)

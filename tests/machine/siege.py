@@ -47,7 +47,7 @@ def standing(name: str) -> dict[str, Any]:
     """{} if there is none. The service may be starting: it has to answer before long."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        status, text = mctl("ps", "-a", "--json=short", "--filter", f"name={name}")
+        status, text = mctl("ps", "-a", "--json=short", "--filter", f"name=^{name}$")
         if status == 0:
             found: list[dict[str, Any]] = json.loads(text)
             return found[0] if found else {}

@@ -23,7 +23,6 @@ VERB = Verb(
     ),
     notes="The exit status is the container's, as with run; 0 after the keys that leave.",
     failure_status=MCTL_FAILED,
-    later=frozenset(("--sig-proxy", "-l", "--latest")),
 )
 
 

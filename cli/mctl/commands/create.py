@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..creation import LATER, OPTIONS, check_operands, container_options
+from ..creation import OPTIONS, check_operands, container_options
+from ..idfile import IdFile
 from ..origin import made, origin_options
 from ..output import put
 from ..parser import Option, Verb
@@ -20,13 +21,18 @@ VERB = Verb(
     notes="Prints the id. `mctl start` starts it.",
     operands_end_options=True,
     failure_status=125,
-    later=LATER,
 )
 
 
 def run(arguments: Arguments, client: Client) -> int:
     check_operands(arguments, "create")
-    options = container_options(arguments, origin_options(arguments))
-    _path, identity = made(arguments, client, "CreateContainer", "sa{sv}t", arguments.get("name", ""), options, 0)
+    with IdFile(arguments) as idfile:
+        options = container_options(arguments, origin_options(arguments))
+        if arguments.get("publish_all"):
+            from ..exposure import with_exposed  # rarely wanted
+
+            options = with_exposed(arguments, client, options)
+        _path, identity = made(arguments, client, "CreateContainer", "sa{sv}t", arguments.get("name", ""), options, 0)
+        idfile.write(identity)
     put(f"{identity}\n")
     return 0

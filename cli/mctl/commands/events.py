@@ -29,15 +29,36 @@ NUMBERS = {
     "ExitStatus": "MCTL_EXIT_STATUS", "LastedUSec": "MCTL_LASTED_USEC", "CheckStatus": "MCTL_CHECK_STATUS",
 }  # fmt: skip
 
+EVENTS = ("started", "exited", "restarting", "given-up", "not-started", "network-lost", "health")
+ALIASES = {"start": "started", "die": "exited", "died": "exited", "health_status": "health", "restart": "restarting"}
+
+
+def wanted(flag: str, text: str) -> tuple[str, str]:
+    """container=NAME or event=EVENT, in docker's words too. type=container is what they all are of."""
+    key, _, value = text.partition("=")
+    if key == "container" and value:
+        return key, new_name(f"{flag} container", value)
+    if key == "event" and ALIASES.get(value, value) in EVENTS:
+        return key, ALIASES.get(value, value)
+    if text == "type=container":
+        return "type", "container"
+    raise UsageError(
+        f"{flag} {text[:80]!r} is not known: give container=NAME, or event=EVENT, one of {', '.join(EVENTS)}"
+    )
+
+
 VERB = Verb(
     usage="[OPTION...] [NAME...]",
     options=(
         Option(("--since",), "also those since then: 5m, 2h, '2024-05-01 12:00', @EPOCH", value="TIME", convert=moment),
         Option(("--until",), "only those before then, and no new ones", value="TIME", convert=moment),
+        Option(
+            ("-f", "--filter"), "only those", value="container=NAME|event=EVENT", convert=wanted, repeat=True
+        ),
         Option(("--json",), "one JSON object a line"),
         Option(("--format",), "a template in place of text, as '{{.Event}} {{.Name}}'", value="TEMPLATE"),
     ),
-    notes="Goes on with new ones until it is interrupted, unless --until is given.",
+    notes=f"Goes on with new ones until it is interrupted, unless --until is given. EVENT is\n{', '.join(EVENTS)}.",
 )
 
 
@@ -45,8 +66,10 @@ def run(arguments: Arguments, client: Client) -> int:
     if arguments.get("json") and arguments.get("format"):
         raise UsageError("--json and --format exclude each other: give one of them")
     (pipe,) = client.manager("OpenEvents", "a{sv}t", asked_for(arguments), 0)
+    kinds = said(arguments, "event")
     for event in events(pipe):
-        put(shown(event, arguments))
+        if not kinds or event["Event"] in kinds:
+            put(shown(event, arguments))
     return 0
 
 
@@ -58,9 +81,15 @@ def asked_for(arguments: Arguments) -> dict[str, tuple[str, object]]:
     for key, option in (("Since", "since"), ("Until", "until")):
         if option in arguments.options:
             chosen[key] = ("t", arguments.options[option])
-    if arguments.operands:
-        chosen["Names"] = ("as", [new_name("NAME", name) for name in arguments.operands])
+    names = [new_name("NAME", name) for name in arguments.operands] + said(arguments, "container")
+    if names:
+        chosen["Names"] = ("as", names)
     return chosen
+
+
+def said(arguments: Arguments, about: str) -> list[str]:
+    """What --filter says about containers, or events."""
+    return [value for key, value in arguments.get("filter", ()) if key == about]
 
 
 def events(pipe: int) -> Iterator[dict[str, Any]]:

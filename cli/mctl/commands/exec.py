@@ -36,7 +36,6 @@ VERB = Verb(
     ),
     operands_end_options=True,
     failure_status=MCTL_FAILED,
-    later=frozenset(("--privileged", "--detach-keys", "--preserve-fds", "-l", "--latest")),
 )
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..failures import INVALID, Failure, UsageError
 from ..formats import JSON
-from ..names import FEWEST_DIGITS
 from ..output import span, table, to_json
 from ..owners import owner_name
 from ..pager import put_long
@@ -30,19 +29,26 @@ IN_TABLE = (
 )  # fmt: skip
 GIVE = ("COMMAND", "IMAGE", "-CREATED", "PORTS")  # on a narrow terminal; STATE tells a time too
 OF_ENDED = ("ExitTimestamp", "ExitHow", "ExitStatus")
-OF_PEOPLE = ("ID", "Names", "Owner", "Status", "Created")  # not the bus's names
+OF_PEOPLE = ("ID", "Names", "Owner", "Status", "Created", "RunningFor", "CreatedAt", "Size")  # not the bus's names
 ID_DIGITS = 12
 COMMAND_WIDTH = 30
 ORIGIN_WIDTH = 32
 
 
+KEYS = ("state", "name", "id", "image", "label", "health", "exited", "network", "volume", "publish", "before", "since")
+ALIASES = {"status": "state", "names": "name", "ancestor": "image"}
+OF_SERVICE = ("state", "label")  # what it chooses by itself
+
+
 def filter_pair(flag: str, text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
-    key = {"status": "state", "names": "name", "ancestor": "image"}.get(key, key)
-    if key not in ("state", "name", "label", "id", "image") or not equals or not value:
-        raise UsageError(
-            f"{flag} {text!r} is not known: give state=STATE, name=NAME, id=ID, image=IMAGE or label=KEY[=VALUE]"
-        )
+    key = ALIASES.get(key, key)
+    if key not in KEYS or not equals or not value:
+        raise UsageError(f"{flag} {text!r} is not known: give KEY=VALUE, KEY one of {', '.join(KEYS)}")
+    if key not in OF_SERVICE:
+        from ..choice import check  # only for those who choose
+
+        check(flag, key, value)
     return key, value
 
 
@@ -59,8 +65,8 @@ VERB = Verb(
         Option(("-q", "--quiet"), "only ids"),
         Option(
             ("-f", "--filter"),
-            "only those with this state, name, id, image or label",
-            value="state=S|name=N|id=I|image=I|label=K[=V]",
+            "only those of this state, name, label, image, network, ...",
+            value="KEY=VALUE",
             convert=filter_pair,
             repeat=True,
         ),
@@ -68,20 +74,27 @@ VERB = Verb(
         Option(("-l", "--latest"), "only the newest, as -n 1"),
         Option(("-n", "--last"), "only the newest N, also those that do not run", value="N", convert=count),
         Option(("--no-trunc",), "whole ids and commands"),
+        Option(("-s", "--size"), "also what each has changed on the disk: every file is looked at"),
         JSON,
     ),
-    notes="Several states, names, ids or images of -f mean any of them, several labels all of them.",
+    notes=(
+        f"KEY is {', '.join(KEYS[:7])},\n{', '.join(KEYS[7:])}. Several values of one KEY mean any of them, several\n"
+        "labels all of them. A name is a part of it, or a regular expression: ^web$ is that one alone."
+    ),
 )
 
 
 def run(arguments: Arguments, client: Client) -> int:
     if arguments.operands:
         raise UsageError(
-            f"ps takes no names, but got {arguments.operands[0]!r}; use --filter name={arguments.operands[0]}"
+            f"ps takes no names, but got {arguments.operands[0]!r}; use --filter name=^{arguments.operands[0]}$"
         )
     containers = found(arguments, client)
     containers.sort(key=lambda c: c.get("CreateTimestamp", 0), reverse=True)
-    put_long(listing(containers[: last(arguments)], arguments), arguments)
+    shown = containers[: last(arguments)]
+    if sized(arguments):
+        measure(shown, client)
+    put_long(listing(shown, arguments), arguments)
     return 0
 
 
@@ -92,27 +105,30 @@ def last(arguments: Arguments) -> int | None:
 
 def found(arguments: Arguments, client: Client) -> list[dict[str, Any]]:
     """What the service does not choose by itself is chosen here."""
-    ids, images = values(arguments, "id"), values(arguments, "image")
-    return [
-        each
-        for each in listed(arguments, client)
-        if (not ids or any(each["Id"].startswith(value.lower()) for value in ids))
-        and (not images or any(is_made_of(each, value) for value in images))
-    ]
+    containers, filters = listed(arguments, client), arguments.get("filter", ())
+    if all(key in OF_SERVICE for key, _ in filters):
+        return containers
+    from ..choice import chosen
+
+    states = states_of(arguments)
+    return [each for each in chosen(containers, filters) if not states or each["State"] in states]
+
+
+def sized(arguments: Arguments) -> bool:
+    return bool(arguments.get("size")) or "{{.Size}}" in style_of(arguments).replace(" ", "")
+
+
+def measure(containers: list[dict[str, Any]], client: Client) -> None:
+    """What each has changed, in bytes."""
+    usage = client.manager("GetDiskUsage", "t", 0)[0]
+    sizes = {each["Id"][1]: each["Size"][1] for each in usage}
+    for container in containers:
+        container["Size"] = sizes.get(container["Id"], 0)
 
 
 def values(arguments: Arguments, wanted: str) -> list[str]:
     """What the filter says of `wanted`."""
     return [value for key, value in arguments.get("filter", ()) if key == wanted]
-
-
-def is_made_of(container: dict[str, Any], image: str) -> bool:
-    """As a name, with or without the tag latest, or by an id's beginning."""
-    digest = container["ImageId"].removeprefix("sha256:")
-    wanted = image.removesuffix(":latest")
-    return container["Image"].removesuffix(":latest") == wanted or (
-        len(wanted) >= FEWEST_DIGITS and digest.startswith(wanted.removeprefix("sha256:").lower())
-    )
 
 
 def listed(arguments: Arguments, client: Client) -> list[dict[str, Any]]:
@@ -129,14 +145,21 @@ def listed(arguments: Arguments, client: Client) -> list[dict[str, Any]]:
     return every  # from these the template itself tells what is meant, perhaps
 
 
-def asked_for(arguments: Arguments) -> dict[str, tuple[str, list[str]]]:
-    """The filter as the service takes it. Naming a state is asking for it, so it needs no -a."""
+def states_of(arguments: Arguments) -> list[str]:
+    """Of the containers that are shown; none is any. Naming a state is asking for it, so it needs no -a."""
     states = values(arguments, "state")
+    if not states and values(arguments, "exited"):
+        return ["exited", "restarting"]
     if not states and not arguments.get("all") and last(arguments) is None:
-        states = ACTIVE
+        return ACTIVE
+    return states
+
+
+def asked_for(arguments: Arguments) -> dict[str, tuple[str, list[str]]]:
+    """The filter as the service takes it. One that before and since name may be in any state."""
+    states = states_of(arguments)
     chosen = {
-        "States": states,
-        "Names": values(arguments, "name"),
+        "States": [] if values(arguments, "before") or values(arguments, "since") else states,
         "Labels": values(arguments, "label"),
         "Properties": needed(arguments, states),
     }
@@ -147,7 +170,7 @@ def needed(arguments: Arguments, states: list[str]) -> list[str]:
     """The properties that are shown; none is all of them. states: of the containers; none is any."""
     style = style_of(arguments)
     in_table = IN_TABLE if states and "exited" not in states else (*IN_TABLE, *OF_ENDED)
-    chosen_by = ("Image", "ImageId") if values(arguments, "image") else ()
+    chosen_by = needed_to_choose(arguments)
     if style in ("ids", "table"):
         return list(dict.fromkeys((*(IN_IDS if style == "ids" else in_table), *chosen_by)))
     if style == "json":
@@ -156,6 +179,15 @@ def needed(arguments: Arguments, states: list[str]) -> list[str]:
 
     named = fields_of(style)
     return [] if "" in named else sorted({*in_table, *chosen_by, *named}.difference(OF_PEOPLE))
+
+
+def needed_to_choose(arguments: Arguments) -> list[str]:
+    keys = [key for key, _ in arguments.get("filter", ()) if key not in OF_SERVICE]
+    if not keys:
+        return []
+    from ..choice import NEEDS
+
+    return ["State", *(name for key in keys for name in NEEDS[key])]
 
 
 def style_of(arguments: Arguments) -> str:
@@ -177,7 +209,8 @@ def listing(containers: list[dict[str, Any]], arguments: Arguments) -> str:
     owners = {uid: owner_name(uid) for uid in {c["OwnerUID"] for c in containers}}
     now = time.time()
     if style == "table":
-        return table(HEADS, [row(c, owners, now, whole=whole) for c in containers], () if whole else GIVE)
+        heads = (*HEADS, "SIZE") if arguments.get("size") else HEADS
+        return table(heads, [row(c, owners, now, whole=whole) for c in containers], () if whole else GIVE)
     from .. import template
 
     rows = [({**c, **for_people(c, owners, now, whole=whole)}, texts(c)) for c in containers]
@@ -193,6 +226,7 @@ def row(container: dict[str, Any], owners: dict[int, str], now: float, *, whole:
     return (
         container["Name"], fields["ID"], fields["Status"], fields["Owner"], origin, command, fields["Created"],
         published(container.get("Ports", ()), container.get("ActivatedPorts", ())),
+        *((fields["Size"],) if "Size" in container else ()),
     )  # fmt: skip
 
 
@@ -217,14 +251,30 @@ def published(ports: Sequence[Any], activated: Sequence[Any] = ()) -> str:
     return ", ".join([*cells, *(f"{cell(port_of(port))} on call" for port in activated)])
 
 
+def size_of(container: dict[str, Any]) -> dict[str, str]:
+    if "Size" not in container:
+        return {}
+    from ..sizes import readable
+
+    return {"Size": readable(container["Size"])}
+
+
+def calendar(microseconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(microseconds / 1_000_000))
+
+
 def for_people(container: dict[str, Any], owners: dict[int, str], now: float, *, whole: bool) -> dict[str, str]:
     """What the table shows and the bus does not say in these words; templates may use it too."""
+    made = since(container.get("CreateTimestamp", 0), now) + " ago"
     return {
         "ID": short_id(container, whole=whole),
         "Names": container["Name"],
         "Owner": owners[container["OwnerUID"]],
         "Status": status(container, now),
-        "Created": since(container.get("CreateTimestamp", 0), now) + " ago",
+        "Created": made,
+        "RunningFor": made,
+        "CreatedAt": calendar(container.get("CreateTimestamp", 0)),
+        **size_of(container),
     }
 
 

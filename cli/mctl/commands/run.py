@@ -6,8 +6,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..creation import LATER, OPTIONS, check_operands, container_options
+from ..creation import OPTIONS, check_operands, container_options
 from ..front import DETACH_KEYS, Front
+from ..idfile import IdFile
 from ..origin import made, origin_options
 from ..output import complain, put
 from ..parser import Option, Verb
@@ -33,18 +34,22 @@ VERB = Verb(
     ),
     operands_end_options=True,
     failure_status=MCTL_FAILED,
-    later=LATER,
 )
 
 
 def run(arguments: Arguments, client: Client) -> int:
     check_operands(arguments, "run")
     detached, front = bool(arguments.get("detach")), Front(arguments, terminal=bool(arguments.get("tty")))
-    options = container_options(arguments, origin_options(arguments)) | front.options()
-    flags = 0 if detached else ATTACH
-    path, identity, streams, warnings = made(
-        arguments, client, "RunContainer", "sa{sv}t", arguments.get("name", ""), options, flags
-    )
+    with IdFile(arguments) as idfile:
+        options = container_options(arguments, origin_options(arguments)) | front.options()
+        if arguments.get("publish_all"):
+            from ..exposure import with_exposed  # rarely wanted
+
+            options = with_exposed(arguments, client, options)
+        path, identity, streams, warnings = made(
+            arguments, client, "RunContainer", "sa{sv}t", arguments.get("name", ""), options, 0 if detached else ATTACH
+        )
+        idfile.write(identity)
     if "Rootfs" in options:
         os.close(options["Rootfs"][1])
     for warning in warnings if not arguments.get("quiet") else ():

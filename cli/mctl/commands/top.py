@@ -11,7 +11,7 @@ from ..formats import JSON
 from ..names import call_on
 from ..output import table, to_json
 from ..pager import put_long
-from ..parser import Verb
+from ..parser import Option, Verb
 from ..similarity import suggestion
 from ..sizes import readable
 
@@ -62,9 +62,15 @@ ALIASES = {
     "cputime": "time",
 }
 
+PS_LETTERS = frozenset("aefux")  # `aux` and `ef` say to ps(1) what is so here anyway
+
 VERB = Verb(
     usage="[OPTION...] NAME [FIELD...]",
-    options=(JSON,),
+    options=(
+        Option(("-o",), "these fields", value="FIELD,...", repeat=True),
+        Option(("-a", "-e", "-f", "-u", "-x"), "accepted, as in -ef and -aux: all processes are shown"),
+        JSON,
+    ),
     notes=(
         f"Fields are {', '.join(sorted(FIELDS))};\nseveral may stand in one word, with commas between.\n"
         "pid, ppid and user are those inside the container, hpid and huser the host's."
@@ -76,6 +82,9 @@ def run(arguments: Arguments, client: Client) -> int:
     if not arguments.operands:
         raise UsageError("one container must be named: mctl top NAME [FIELD...]")
     name, *words = arguments.operands
+    if words and PS_LETTERS.issuperset(words[0]):
+        words = words[1:]
+    words = [word.partition("=")[0] for word in (*words, *arguments.get("o", []))]
     fields = [field(each) for word in words for each in word.split(",") if each] or list(USUAL)
     (found,) = call_on(client, name, Call("", CONTAINER, "GetProcesses", "t", 0))
     processes = [unwrapped(each) for each in found]

@@ -63,7 +63,7 @@ def crashing(session_machine: Machine) -> Iterator[None]:
 
 
 def standing(mctl: Mctl, name: str) -> dict[str, Any]:
-    found = json.loads(mctl("ps", "-a", "--json=short", "--filter", f"name={name}").text)
+    found = json.loads(mctl("ps", "-a", "--json=short", "--filter", f"name=^{name}$").text)
     return found[0] if found else {}
 
 

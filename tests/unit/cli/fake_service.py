@@ -31,6 +31,8 @@ SIGNATURES = {
     "RunContainer": "sa{sv}t",
     "GetContainer": "s",
     "GetImage": "s",
+    "GetVolume": "s",
+    "GetDiskUsage": "t",
     "Tag": "st",
     "ListContainers": "a{sv}t",
     "GetStats": "a{sv}t",
@@ -127,6 +129,7 @@ class FakeService:
         self.errors: dict[str, list[Refused]] = {}  # member -> errors to answer with first
         self.wrong: list[str] = []  # what a real service would have refused
         self.log = b""
+        self.others: dict[str, dict[str, tuple[str, Any]]] = {}  # properties of what is no container, by path
         self.stats: list[list[dict[str, tuple[str, Any]]]] = [[]]
         self.version = VERSION
         self.answers: dict[str, tuple[str, str, str]] = {}  # by method; yes to all others
@@ -303,6 +306,17 @@ class FakeService:
         del message
         return "o", ("/org/mctl1/image/_31ab_2dc",)
 
+    def GetVolume(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        path = f"/org/mctl1/volume/{message.body[0]}"
+        if path not in self.others:
+            raise Refused("org.mctl1.Error.NoSuchVolume", f"there is no volume {message.body[0]!r}")
+        return "o", (path,)
+
+    def GetDiskUsage(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        del message
+        ids = [container.properties["Id"] for container in self.containers.values()]
+        return "aa{sv}", ([{"Kind": ("s", "container"), "Id": identity, "Size": ("t", 2048)} for identity in ids],)
+
     def Tag(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         del message
         return "", ()
@@ -318,7 +332,8 @@ class FakeService:
         return "aa{sv}", (self.stats.pop(0) if len(self.stats) > 1 else self.stats[0],)
 
     def GetAll(self, message: Message) -> tuple[str, tuple[Any, ...]]:
-        return "a{sv}", (self._target(message).properties,)
+        path = message.header.fields[HeaderFields.path]
+        return "a{sv}", (self.others[path] if path in self.others else self._target(message).properties,)
 
     def Start(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         self._target(message)

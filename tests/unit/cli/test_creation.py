@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mctl.creation import LATER, OPTIONS, container_options
+from mctl.creation import container_options
 from mctl.failures import UsageError
-from mctl.parser import find_verb, parse
+from mctl.parser import find_verb, load, parse
+from mctl.refusals import ADVICE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,7 +132,9 @@ def test_on_the_bus(words: list[str], expected: dict[str, object], monkeypatch: 
         (["-w", "srv"], ["-w", "srv", "absolute"]),
         (["--hostname", "a b"], ["--hostname", "a b", "64"]),
         (["--hostname", "x" * 65], ["--hostname", "64"]),
-        (["-e", "1A=2"], ["-e", "1A=2", "NAME=VALUE"]),
+        (["-e", "1 A=2"], ["-e", "1 A=2", "NAME=VALUE"]),
+        (["--expose", "x"], ["--expose", "x", "PORT"]),
+        (["--expose", "80/icmp"], ["--expose", "80/icmp"]),
         (["-e", "=x"], ["-e", "=x"]),
         (["--label", "=x"], ["--label", "=x"]),
         (["--stop-signal", "65"], ["--stop-signal", "65", "1 to 64"]),
@@ -160,5 +163,63 @@ def test_env_file_of_bytes(tmp_path: Path) -> None:
         asked("--env-file", str(file))
 
 
-def test_later_options_are_not_offered_yet() -> None:
-    assert not LATER & {name for option in OPTIONS for name in option.names}
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"\xef\xbb\xbfA=1\r\nB=2\r\n", ["A=1", "B=2"]),  # as Windows' editor writes it
+        ("A=x\u2028y\x85z\x0bw \n".encode(), ["A=x\u2028y\x85z\x0bw "]),
+        (b" \tA='q'\n#B=1\n  # c\n\nC=", ["A='q'", "C="]),
+        (b"discovery.type=single-node\nX-Y=1\n1A=2", ["discovery.type=single-node", "X-Y=1", "1A=2"]),
+    ],
+)
+def test_env_file_as_docker_reads_it(tmp_path: Path, content: bytes, expected: list[str]) -> None:
+    file = tmp_path / "env"
+    file.write_bytes(content)
+    assert asked("--env-file", str(file)) == {"Environment": ("as", expected)}
+
+
+@pytest.mark.parametrize("content", [b"export A=1", b"=1", b"A B"])
+def test_env_file_names_the_line_that_is_wrong(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "env"
+    file.write_bytes(b"GOOD=1\n" + content)
+    with pytest.raises(UsageError, match=f"{file}: '{content.decode()}' is not NAME=VALUE"):
+        asked("--env-file", str(file))
+
+
+def test_label_file(tmp_path: Path) -> None:
+    file = tmp_path / "labels"
+    file.write_bytes(b"# c\nteam=web\ntier\nx=1=2\n")
+    assert asked("--label-file", str(file), "-l", "team=db") == {
+        "Labels": ("a{ss}", {"team": "db", "tier": "", "x": "1=2"})
+    }
+    file.write_bytes(b"=web\n")
+    with pytest.raises(UsageError, match="has no key"):
+        asked("--label-file", str(file))
+
+
+def test_only_this_hosts_platform() -> None:
+    from mctl.building.platform import host
+
+    assert asked("--platform", host()) == asked("--platform", host().removeprefix("linux/")) == {}
+    with pytest.raises(UsageError, match=f"this host executes {host()}; `mctl pull --platform` fetches"):
+        asked("--platform", "linux/s390x")
+
+
+def test_what_is_so_here_of_volumes_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mctl.mounts.SELINUX", str(tmp_path / "enforce"))
+    assert asked("-v", "data:/x:ro,z,cached") == {"Volumes": ("a(sss)", [("data", "/x", "ro")])}
+    assert asked("-v", "data:/x:Z") == {"Volumes": ("a(sss)", [("data", "/x", "")])}
+    with pytest.raises(UsageError, match="U is not offered: what belongs to you"):
+        asked("-v", "data:/x:U")
+    (tmp_path / "enforce").write_text("1")
+    with pytest.raises(UsageError, match="z is not offered: `chcon"):
+        asked("-v", "data:/x:z")
+
+
+@pytest.mark.parametrize(("verb", "flags"), list(ADVICE.items()))
+def test_what_is_refused_with_advice_is_not_offered(verb: str, flags: dict[str, str]) -> None:
+    assert not set(flags) & {name for option in load(verb).VERB.options for name in option.names}
+    for flag, advice in flags.items():
+        with pytest.raises(UsageError) as caught:
+            parse(find_verb([verb, flag, "x"]))
+        assert str(caught.value) == f"{flag} is not offered: {advice}"

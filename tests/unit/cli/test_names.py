@@ -79,4 +79,5 @@ def test_who_mistypes_a_name_is_told_the_likely_one(
 ) -> None:
     service.add("web", State=("s", "running"))
     service.add("database", State=("s", "running"))
-    assert b"there is no container 'wbe' that you may see (did you mean web?)" in mctl(*words).stderr
+    kinds = b"container, image, network or volume" if words[0] == "inspect" else b"container"
+    assert b"there is no " + kinds + b" 'wbe' that you may see (did you mean web?)" in mctl(*words).stderr

@@ -21,7 +21,7 @@ OPTIONS = (
 
 
 def scanned(*words: str, stop: bool = False) -> Arguments:
-    return scan(OPTIONS, list(words), stop_at_operand=stop, where="test", later=frozenset(("-t", "--tty")))
+    return scan(OPTIONS, list(words), stop_at_operand=stop, where="mctl attach")
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_verbs_are_listed_in_order() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--al"], r"unknown option --al \(did you mean --all\?\); `test --help`"),
+        (["--al"], r"unknown option --al \(did you mean --all\?\); `mctl attach --help`"),
         (["-z"], "unknown option -z"),
         (["-az"], "unknown option -z"),
         (["--number"], "--number needs a value: --number N"),
         (["-n"], "-n needs a value"),
         (["--all=x"], "--all takes no value, but got 'x'"),
-        (["-at"], "-t is not offered by this version"),
-        (["--tty"], "--tty is not offered by this version"),
+        (["-al"], "-l is not offered: name the container"),
+        (["--sig-proxy"], "--sig-proxy is not offered: what is typed goes in"),
     ],
 )
 def test_scan_refuses(words: list[str], message: str) -> None:

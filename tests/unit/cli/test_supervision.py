@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mctl.commands.events import EVENTS
 from mctl.creation import container_options
 from mctl.failures import UsageError
 from mctl.parser import find_verb, parse
@@ -175,6 +176,8 @@ def test_events_as_lines_objects_and_templates(mctl: Mctl, service: FakeService)
             {"Follow": ("b", False), "Since": ("t", 5 * SECOND), "Until": ("t", 7 * SECOND)},
         ),
         (["web", "db"], {"Follow": ("b", True), "Lines": ("t", 0), "Names": ("as", ["web", "db"])}),
+        (["-f", "container=web", "--filter=type=container", "db"],
+         {"Follow": ("b", True), "Lines": ("t", 0), "Names": ("as", ["db", "web"])}),
     ],
 )
 def test_events_are_new_ones_if_nothing_else_is_said(
@@ -184,8 +187,19 @@ def test_events_are_new_ones_if_nothing_else_is_said(
     assert service.calls[-1][1:3] == ("OpenEvents", (asked, 0))
 
 
+def test_events_of_a_kind_in_dockers_words_too(mctl: Mctl, service: FakeService) -> None:
+    service.log = b"".join(json.dumps({**EVENT, "MCTL_EVENT": kind}).encode() + b"\n" for kind in EVENTS)
+
+    def kinds(*filters: str) -> list[str]:
+        return mctl("events", "--format={{.Event}}", *filters).stdout.decode().split()
+
+    assert kinds() == list(EVENTS)
+    assert kinds("-f", "event=die") == kinds("--filter", "event=exited") == ["exited"]
+    assert kinds("-f", "event=start", "-f", "event=health_status") == ["started", "health"]
+
+
 def test_events_refuse(mctl: Mctl, service: FakeService) -> None:
-    for words in (["--json", "--format", "x"], ["../x"], ["--since", "sometime"]):
+    for words in (["--json", "--format", "x"], ["../x"], ["--since", "sometime"], ["-f", "event=oom"], ["-f", "x"]):
         assert mctl("events", *words).returncode == 125
     assert service.calls == []
 

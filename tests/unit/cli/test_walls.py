@@ -154,7 +154,7 @@ def test_a_profile_is_sent_as_text(tmp_path: Path) -> None:
     [
         (["-v", "{}:/data"], "/data", ""),
         (["-v", "{}:/data:ro"], "/data", "ro"),
-        (["-v", "{}:/data:ro,z"], "/data", "ro,z"),  # the service knows what it offers
+        (["-v", "{}:/data:ro,x"], "/data", "ro,x"),  # the service knows what it offers
         (["--mount", "type=bind,source={},target=/data"], "/data", ""),
         (["--mount", "src={},dst=/data,readonly"], "/data", "ro"),
         (["--mount", "source={},destination=/data,ro=1,bind-nonrecursive"], "/data", "ro,bind"),
