@@ -19,6 +19,8 @@ class InvalidArgs(MctlError):
 
 
 class AccessDenied(MctlError):
+    """polkit said no, or nobody could be asked."""
+
     bus_name = "org.freedesktop.DBus.Error.AccessDenied"
 
 
@@ -29,22 +31,32 @@ class InteractiveAuthorizationRequired(MctlError):
 
 
 class UnknownObject(MctlError):
+    """There is no object at the path, or none that the caller may know of."""
+
     bus_name = "org.freedesktop.DBus.Error.UnknownObject"
 
 
 class UnknownInterface(MctlError):
+    """The object has no such interface."""
+
     bus_name = "org.freedesktop.DBus.Error.UnknownInterface"
 
 
 class UnknownMethod(MctlError):
+    """The interface has no such method: perhaps the service is older than its caller."""
+
     bus_name = "org.freedesktop.DBus.Error.UnknownMethod"
 
 
 class UnknownProperty(MctlError):
+    """The interface has no such property."""
+
     bus_name = "org.freedesktop.DBus.Error.UnknownProperty"
 
 
 class PropertyReadOnly(MctlError):
+    """All properties are: methods change what can be changed."""
+
     bus_name = "org.freedesktop.DBus.Error.PropertyReadOnly"
 
 
@@ -61,6 +73,8 @@ class LimitReached(MctlError):
 
 
 class NoSuchContainer(MctlError):
+    """There is none of that name or id that the caller may see."""
+
     bus_name = "org.mctl1.Error.NoSuchContainer"
 
 
@@ -71,14 +85,20 @@ class Unreadable(MctlError):
 
 
 class NameTaken(MctlError):
+    """Another object has the name, perhaps one that the caller may not see."""
+
     bus_name = "org.mctl1.Error.NameTaken"
 
 
 class NotRunning(MctlError):
+    """What is asked for needs a container that runs."""
+
     bus_name = "org.mctl1.Error.NotRunning"
 
 
 class AlreadyRunning(MctlError):
+    """What is asked for needs a container that does not run."""
+
     bus_name = "org.mctl1.Error.AlreadyRunning"
 
 
@@ -125,6 +145,8 @@ class Paused(MctlError):
 
 
 class NotPaused(MctlError):
+    """The container is not frozen."""
+
     bus_name = "org.mctl1.Error.NotPaused"
 
 
@@ -199,10 +221,14 @@ class SetupFailed(MctlError):
 
 
 class SpawnerUnavailable(MctlError):
+    """mctl-spawner.service, which bears containers, does not answer."""
+
     bus_name = "org.mctl1.Error.SpawnerUnavailable"
 
 
 class StoreFailed(MctlError):
+    """The database below /var/lib/mctl cannot be read or written to."""
+
     bus_name = "org.mctl1.Error.StoreFailed"
 
 

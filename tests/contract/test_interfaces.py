@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
+from mctld import errors
 from mctld.bus.ability import CAN, MAKING, STATELESS, STATES
 from mctld.bus.authority import RULES
 from mctld.bus.contract import ACTION, Contract, snake
@@ -102,6 +104,22 @@ def test_the_manual_explains_every_action() -> None:
     heads = re.findall(r"^\.B (org\.mctl1\..*)$", section, re.MULTILINE)
     named = [name.removeprefix("org.mctl1.") for head in heads for name in head.replace("\\-", "-").split(", ")]
     assert sorted(named) == sorted(action.removeprefix("org.mctl1.") for action in policy())
+
+
+def test_the_manual_of_the_interface_has_every_member_and_every_error() -> None:
+    words = [ROOT / "packaging/interface-manual", ROOT / "dbus"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    page = done.stdout.replace("\\-", "-")
+    for kind in ("method", "property", "signal"):
+        for name, _ in members(kind):
+            section = page.split(f".SH INTERFACE {name.rpartition('.')[0]}\n")[1].split("\n.SH ")[0]
+            assert re.search(rf"^\.B {name.rpartition('.')[2]}\b", section, re.MULTILINE), name
+    told = dict(re.findall(r"^\.B (org\.[\w.]+\.Error\.\w+)\n(.*)$", page, re.MULTILINE))
+    classes = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.MctlError)]
+    raised = {each.bus_name for each in classes}
+    assert set(told) == raised
+    assert [name for name, sentence in told.items() if not sentence.endswith(".")] == []
+    assert "@INTERFACES@" not in page
 
 
 def test_every_rule_is_used_by_a_member_or_decided_by_a_question() -> None:

@@ -32,7 +32,7 @@ def test_every_exposed_port_on_a_free_one_of_the_host(mctl: Mctl, image: str) ->
         ("tcp", 80), ("udp", 53), ("tcp", 9000), ("tcp", 81),
     }  # fmt: skip
     (host,) = [each["HostPort"] for each in ports if each["ContainerPort"] == 80]
-    asked = f"until wget -q -O /dev/null http://127.0.0.1:{host}/busybox; do sleep 0.1; done"
+    asked = f"until busybox wget -q -O /dev/null http://127.0.0.1:{host}/busybox; do sleep 0.1; done"
     mctl.shell(f"timeout 30 sh -c '{asked}'")
     assert mctl("ps", "-q", "-f", f"publish={host}").text == mctl("ps", "-q").text != ""
     mctl("rm", "-f", "web")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The examples of mctl(1), typed in their order: they work, and print what stands there."""
+"""The examples of mctl(1) and org.mctl1(5), typed in their order: they work, and print what stands there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from .conftest import Mctl
 
-PAGE = Path(__file__).parents[3] / "packaging" / "man" / "mctl.1"
+PAGES = Path(__file__).parents[3] / "packaging" / "man"
 BLOCK = re.compile(r"^\.EX\n(.*?)^\.EE$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^[#$] \\fB(.*)\\fP$")
 ROFF = {r"\-": "-", r"\(aq": "'", r"\(dq": '"', r"\e": "\\"}
@@ -26,9 +26,9 @@ LIMITS = " -m 64m --cpu 0.5 --pids 50"  # machines of this kind have no controll
 LEAVE, END = r"\020\021", r"exit\n"  # ctrl-p ctrl-q, and what ends the shell
 
 
-def examples() -> list[tuple[list[str], list[str]]]:
+def examples(page: str) -> list[tuple[list[str], list[str]]]:
     """Of each block the commands, and what they print as far as it is said."""
-    text = PAGE.read_text().partition(".SH EXAMPLES")[2]
+    text = (PAGES / page).read_text().partition(".SH EXAMPLES")[2]
     found = []
     for block in BLOCK.findall(text):
         commands, output = list[str](), list[str]()
@@ -59,7 +59,7 @@ def quoted(text: str) -> str:
 def test_each_example(images: Mctl) -> None:
     mctl = images
     mctl.shell(BEFORE)
-    found = examples()
+    found = examples("mctl.1")
     assert len(found) > 7
     for commands, output in found:
         keys = iter((LEAVE, END))
@@ -75,3 +75,27 @@ def test_each_example(images: Mctl) -> None:
     mctl("rm", "-f", "-v", *names)
     mctl("volume", "rm", "pages")
     mctl.shell(f"rm -rf {HERE} /srv/box /srv/failing")
+
+
+@pytest.mark.nspawn
+def test_each_example_of_the_interface(images: Mctl) -> None:
+    mctl = images
+    mctl("import", "--busybox")
+    *blocks, (commands, program) = examples("org.mctl1.5.in")
+    assert (len(blocks), commands) == (2, [])
+    mctl.machine.write("/tmp/follower.py", "\n".join(program))
+    mctl("create", "--name", "there", "busybox", "true")
+    seen = "/tmp/followed"
+    follower = f"timeout 120 python3 /tmp/follower.py > {seen} 2>&1 & echo $! > /tmp/follower.pid"
+    mctl.shell(f"{follower}; timeout 60 sh -c 'until grep -q there {seen}; do sleep 0.1; done'")
+    for commands, output in blocks:
+        done = mctl.shell("\n".join(commands), timeout=120)
+        assert done.stderr == b"", commands
+        assert done.text.splitlines()[-len(output) :] == output, commands
+    ended = f"timeout 60 sh -c 'until grep -q my_2dweb.*exited {seen}; do sleep 0.1; done'"
+    mctl.shell(f"{ended}; kill $(cat /tmp/follower.pid)")
+    lines = mctl.shell(f"cat {seen}; rm {seen} /tmp/follower.py /tmp/follower.pid").text.splitlines()
+    assert lines[0] == "/org/mctl1/container/there created"
+    assert "/org/mctl1/container/my_2dweb running" in lines
+    mctl("rm", "there")
+    mctl("rmi", "busybox")
