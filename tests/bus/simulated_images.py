@@ -95,7 +95,7 @@ class SimulatedImages:
     def share(self, image: Image, *, shared: bool) -> None:
         self._change(replace(image, shared=shared))
 
-    async def damaged(self, image: Image) -> list[str]:
+    async def damaged(self, image: Image, uid: int) -> list[str]:
         return [LAYER.diff_id] if image.id in self.used else []
 
     async def save(self, images: Sequence[Image], output: int, uid: int) -> None:

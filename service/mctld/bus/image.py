@@ -127,8 +127,7 @@ class ImageObject(Target):
         self._images.share(self.image, shared=shared)
 
     async def check(self, call: Call) -> list[str]:
-        del call
-        return list(await self._images.damaged(self.image))
+        return list(await self._images.damaged(self.image, call.uid))
 
     async def save(self, call: Call, output: int) -> None:
         await self._images.save([self.image], call.fds.peek(output), call.uid)

@@ -84,7 +84,7 @@ class Images:
         self._users_of = users_of
         self._arrivals = Arrivals(layers, disposal, quotas, self.all)
         self._pinned: Counter[str] = Counter()  # layers of images that are about to be stored
-        self._checking = asyncio.Lock()
+        self._checking = Lanes(1)  # a user's images one after the other, and nobody else's wait for them
         self.leaving = Admission(*EXPORTS, "are being written")  # as fast as they are read
         self.looking = Lanes(LOOKS)
         self.listeners: list[Listener] = []
@@ -236,19 +236,20 @@ class Images:
     ) -> tuple[Image, int]:
         return await deriving.derive(self, base, archive, uid, references, configure, private=private)
 
-    async def damaged(self, image: Image) -> list[str]:
-        """Which of its layers are not what they were. Reads all of them, one image after the other."""
-        async with self._checking:
-            with self.held(image):
-                unique = dict.fromkeys(image.layers)
-                return [each.diff_id for each in unique if not await asyncio.to_thread(self._is_whole, each)]
+    async def damaged(self, image: Image, uid: int) -> list[str]:
+        """Which of its layers are not what they were. Reads all of them, and stops after one if nobody waits for it."""
+        with self.held(image):
+            return [each.diff_id for each in dict.fromkeys(image.layers) if not await self._check(image, each, uid)]
+
+    async def _check(self, image: Image, layer: Layer, uid: int) -> bool:
+        with contextlib.ExitStack() as held:  # by the thread, which goes on where its caller has left
+            held.enter_context(self.held(image))
+            return await self._checking.run(uid, lambda: self._is_whole(layer), held, lambda _: None)
 
     def collect(self) -> None:
         """Layers that nobody needs: forgotten, out of sight, then removed behind everybody's back."""
         for key in self._catalog.remove_unneeded(self._pinned):
             self._disposal.add(self.layers.take_out(key), self.layers.give_up)
-
-    # For what brings several layers in
 
     def add(self, image: Image, *references: Reference) -> Image:
         before = {i.key: i for i in self.all()}

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import tarfile
+import threading
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
@@ -20,8 +21,9 @@ from mctld.ids import Ids
 from mctld.image import ImageRoot
 from mctld.images.child import REPLACED, SKELETON, TREE
 from mctld.images.layers import Layers
-from mctld.images.saving import save
+from mctld.images.saving import digest_of_layer, save
 from mctld.images.unpacking import Unpacked, Unpacking
+from mctld.lifecycle import images
 from mctld.lifecycle.images import Images
 from mctld.platform import Platform
 from mctld.store import Store
@@ -114,7 +116,7 @@ class Shop:
         return os.stat(f"{self.layers.path(key)}/{TREE}/{path}").st_mode & 0o7777
 
     def damaged(self, image: Image) -> list[str]:
-        return asyncio.run(self.images.damaged(image))
+        return asyncio.run(self.images.damaged(image, image.owner_uid))
 
 
 @pytest.fixture
@@ -211,3 +213,30 @@ def test_a_removal_that_a_loss_of_power_has_undone(shop: Shop) -> None:
     assert shop.damaged(image) == [image.layers[0].diff_id]
     shop.images.recover()
     assert shop.damaged(image) == []
+
+
+def test_a_check_that_takes_long_is_nobody_elses_wait(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a big image, or one on a slow disk: others' checks go on beside it, and its user's own after it."""
+    hers, his = shop.load(ALICE, "big", BASE, PUBLIC), shop.load(BOB, "small", EVIL)
+    slow, begun = threading.Event(), list[str]()
+    whole = digest_of_layer
+
+    def digest(layers: Layers, key: str) -> str:
+        begun.append(key)
+        if key in {layer.key for layer in hers.layers}:
+            assert slow.wait(60)
+        return whole(layers, key)
+
+    monkeypatch.setattr(images, "digest_of_layer", digest)
+
+    async def play() -> None:
+        first, second = (asyncio.create_task(shop.images.damaged(hers, ALICE)) for _ in range(2))
+        async with asyncio.timeout(30):
+            while not begun:
+                await asyncio.sleep(0.001)
+            assert await shop.images.damaged(his, BOB) == []
+        assert len(begun) == 1 + len(his.layers)  # one of hers
+        slow.set()
+        assert await first == await second == []
+
+    asyncio.run(play())
