@@ -48,6 +48,7 @@ NAME_SERVERS_MAX = 3  # MAXNS, resolver(5)
 SEARCH_DOMAINS_MAX = 6  # MAXDNSRCH, which not every C library has given up
 LABELS_MAX = 64
 LABEL_MAX = 4096
+LABELS_BYTES = 32 << 10  # keys and values of one object: they are in memory, for each of thousands
 
 
 def check_name(name: str) -> str:
@@ -224,6 +225,18 @@ class Spec:
             if not _VARIABLE.match(variable):
                 raise InvalidArgs(f"Environment {shown(variable)} is not NAME=VALUE")
             check_text("Environment", variable, VARIABLE_MAX)
+
+
+def length_of(label: tuple[str, str]) -> int:
+    return sum(len(os.fsencode(part)) for part in label)
+
+
+def check_new_labels(labels: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Of what is to be made: what an older version has stored goes on being read."""
+    length = sum(map(length_of, labels))
+    if length > LABELS_BYTES:
+        raise InvalidArgs(f"Labels have {length} bytes in all: the most is {LABELS_BYTES}")
+    return check_labels(labels)
 
 
 def check_labels(labels: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from dataclasses import FrozenInstanceError
@@ -12,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mctld.bus.making import completed
+from mctld.configuration import Configuration
 from mctld.errors import InvalidArgs
-from mctld.spec import Spec, User, check_name
+from mctld.spec import Spec, User, check_name, check_new_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,3 +144,22 @@ def test_a_long_value_is_shortened_in_the_sentence(make_spec: Callable[..., Spec
 def test_a_spec_cannot_be_changed(make_spec: Callable[..., Spec]) -> None:
     with pytest.raises(FrozenInstanceError):
         make_spec().name = "other"  # type: ignore[misc]
+
+
+def test_labels_of_what_is_to_be_made_have_a_bound_in_all(make_spec: Callable[..., Spec]) -> None:
+    """1,024 containers of a user with 64 labels of 4 KiB each would be a quarter of a GiB in the service."""
+    many = tuple((f"key{number}", "v" * 4000) for number in range(9))
+    assert check_new_labels(many[:8]) == many[:8]
+    with pytest.raises(InvalidArgs, match="Labels have 36036 bytes in all: the most is 32768"):
+        check_new_labels(many)
+    assert make_spec(labels=many).labels == many  # as an older version has stored it
+
+
+def test_labels_of_an_image_fill_what_room_there_is() -> None:
+    texts = {f"key{number}": "v" * 4000 for number in range(9)}
+    config = {"rootfs": {"type": "layers", "diff_ids": []}, "config": {"Cmd": ["sh"], "Labels": {**texts, "z": "1"}}}
+    image = Configuration.parse(json.dumps(config))
+    found = completed({"Image": "i", "Labels": {"own": "w" * 4000, "key1": "mine"}}, image)["Labels"]
+    assert set(found) == {"own", "key1", "key0", *(f"key{number}" for number in range(2, 8)), "z"}
+    assert found["key1"] == "mine"
+    assert check_new_labels(tuple(found.items()))

@@ -12,7 +12,7 @@ from ..errors import InvalidArgs
 from ..image import compact
 from ..mounts import plain
 from ..platform import Platform
-from ..spec import LABEL_MAX, LABELS_MAX
+from ..spec import LABEL_MAX, LABELS_BYTES, LABELS_MAX, length_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -110,7 +110,8 @@ def completed(values: Mapping[str, Any], image: Configuration) -> dict[str, Any]
     if image.health:
         for key, value in _health(image.health).items():
             found.setdefault(key, value)
-    found["Labels"] = {**_short_labels(image, LABELS_MAX - len(values.get("Labels", {}))), **values.get("Labels", {})}
+    labels = values.get("Labels", {})
+    found["Labels"] = {**_short_labels(image, labels), **labels}
     found["Volumes"] = [*values.get("Volumes", ()), *_own_volumes(values, image)]
     return found
 
@@ -130,10 +131,17 @@ def _health(check: HealthCheck) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _short_labels(image: Configuration, most: int) -> dict[str, str]:
+def _short_labels(image: Configuration, given: Mapping[str, str]) -> dict[str, str]:
+    """As many as there is room for beside those that are given."""
     fit = [
         (key, value)
         for key, value in image.labels
-        if len(os.fsencode(key)) <= 128 and len(os.fsencode(value)) <= LABEL_MAX and (key + value).isprintable()
+        if key not in given
+        and (len(os.fsencode(key)) <= 128 and len(os.fsencode(value)) <= LABEL_MAX and (key + value).isprintable())
     ]
-    return dict(fit[: max(most, 0)])
+    room, found = LABELS_BYTES - sum(map(length_of, given.items())), dict[str, str]()
+    for label in fit[: max(LABELS_MAX - len(given), 0)]:
+        room -= length_of(label)
+        if room >= 0:
+            found[label[0]] = label[1]
+    return found

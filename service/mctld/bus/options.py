@@ -19,7 +19,7 @@ from ..networking import Fixed, Networking, check_address, check_address6, check
 from ..ports import Port, check_ports
 from ..restart import RestartPolicy
 from ..security import Security
-from ..spec import Spec, User, check_name
+from ..spec import Spec, User, check_name, check_new_labels
 from ..volume import VolumeMount
 from .contract import snake
 
@@ -145,7 +145,7 @@ def spec(
         command=tuple(values["Command"]),
         environment=tuple(values.get("Environment", ())),
         user=User.parse(values.get("User", "0:0")),
-        labels=tuple(sorted(values.get("Labels", {}).items())),
+        labels=check_new_labels(tuple(sorted(values.get("Labels", {}).items()))),
         limits=Limits().changed(limit_changes(values)),
         networking=_networking(values),
         activation=_activation(values),

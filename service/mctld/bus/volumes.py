@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bounds import shown
 from ..errors import NoSuchVolume
-from ..spec import check_labels
+from ..spec import check_new_labels
 from ..volume import check_name
 from . import options
 from . import volume as bus_volume
@@ -44,7 +44,7 @@ class VolumeManager(TransferManager):
             case "CreateVolume", [str(name), dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 labels = tuple(sorted(options.parse(given, CREATION).get("Labels", {}).items()))
-                return self._volume_creation(call, method, name, check_labels(labels))
+                return self._volume_creation(call, method, name, check_new_labels(labels))
             case "GetVolume", [str(key)]:
                 return self._seek_volume(call, method, key)
             case "ListVolumes" | "GetDiskUsage", [int(flags)]:
