@@ -141,7 +141,7 @@ def _short_labels(image: Configuration, given: Mapping[str, str]) -> dict[str, s
     ]
     room, found = LABELS_BYTES - sum(map(length_of, given.items())), dict[str, str]()
     for label in fit[: max(LABELS_MAX - len(given), 0)]:
-        room -= length_of(label)
-        if room >= 0:
+        if length_of(label) <= room:
+            room -= length_of(label)
             found[label[0]] = label[1]
     return found
