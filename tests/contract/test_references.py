@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bench.program import MEASURES
 from mctl.parser import ALIASES, COMMON, GLOBAL, GROUPS, VERBS, load
 
 ROOT = Path(__file__).parents[2]
@@ -128,3 +129,10 @@ def test_commands_are_found() -> None:
 def test_commands_are_judged() -> None:
     assert typed_wrongly("mctl run --rm IMAGE") == typed_wrongly("mctl system df") == ""
     assert (typed_wrongly("mctl walk"), typed_wrongly("mctl ps --nowhere")) == ("walk", "--nowhere")
+
+
+def test_each_row_of_figures_names_its_measure() -> None:
+    table = re.findall(r"^\| .* \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    measures = [row.split("|")[-2].strip() for row in table[1:]]  # below the heads
+    assert len(measures) > 8
+    assert set(measures) - set(MEASURES) == set()
