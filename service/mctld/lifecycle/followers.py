@@ -66,12 +66,14 @@ class Followers:
     async def _conclude(self, container: Supervised) -> None:
         try:
             await self._retirement.drained(container.unit)
-            if not container.is_over or (
-                container.place.is_service and not await self._systemd.is_over(container.unit)
-            ):
+            if container.place.is_service and not await self._systemd.is_over(container.unit):
                 return
-            for follower in list(self._of.get(container.id, ())):
-                await _tell(follower)
+            await self._retirement.drained(container.unit)  # of a run that has come and gone meanwhile
+            if not container.is_over:
+                return
+            while waiting := [each for each in self._of.get(container.id, ()) if each.end >= 0]:
+                for follower in waiting:
+                    await _tell(follower)
         finally:
             self._looking.discard(container.id)
 

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who follows a log is told of its end once, and only when nothing can follow any more."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mctld.lifecycle.followers import Follower, Followers
+from mctld.lifecycle.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+ENTRY = r"__CURSOR=s=a;i=7\n__REALTIME_TIMESTAMP=1000\nPRIORITY=6\n\n"
+
+
+class Stage:
+    def __init__(self) -> None:
+        self.may_drain = asyncio.Event()
+        self.unit_is_over = True
+        self.tasks = Tasks()
+        retirement: Any = SimpleNamespace(drained=self.drained)
+        systemd: Any = SimpleNamespace(is_over=self.is_over)
+        self.followers = Followers(retirement, systemd, self.tasks)
+        self.container: Any = SimpleNamespace(
+            id="1", name="web", unit="mctl-web.scope", is_over=True, place=SimpleNamespace(is_service=False)
+        )
+
+    async def drained(self, unit: str) -> None:
+        assert unit == "mctl-web.scope"
+        await self.may_drain.wait()
+
+    async def is_over(self, unit: str) -> bool:
+        assert unit == "mctl-web.scope"
+        return self.unit_is_over
+
+    def admit(self, entry: str = ENTRY, since_usec: int = 0) -> tuple[Follower, int]:
+        reading, writing = os.pipe()
+        follower = Follower(["printf", entry], since_usec, writing)
+        self.followers.admit(self.container, follower)
+        return follower, reading
+
+
+async def told(reading: int) -> bytes:
+    """All of it, up to the end of the pipe."""
+    found = b""
+    while data := await asyncio.to_thread(read, reading):
+        found += data
+    os.close(reading)
+    return found
+
+
+def read(reading: int) -> bytes:
+    ready, _, _ = select.select([reading], (), (), 30)
+    assert ready, "nothing is told"
+    return os.read(reading, 100)
+
+
+def play(work: Callable[[Stage], Awaitable[None]]) -> None:
+    async def playing() -> None:
+        stage = Stage()
+        await work(stage)
+        await stage.tasks.finish(10)
+
+    asyncio.run(playing())
+
+
+@pytest.mark.parametrize(("entry", "since", "word"), [(ENTRY, 0, b"s=a;i=7\n"), (ENTRY, 1001, b"\n"), ("", 0, b"\n")])
+def test_the_last_entry_is_named_if_it_will_be_seen(entry: str, since: int, word: bytes) -> None:
+    async def work(stage: Stage) -> None:
+        stage.may_drain.set()
+        _, reading = stage.admit(entry, since)
+        assert await told(reading) == word
+
+    play(work)
+
+
+def test_nothing_is_told_before_the_journal_has_drained_or_of_what_comes_back() -> None:
+    async def work(stage: Stage) -> None:
+        _, reading = stage.admit()
+        await asyncio.sleep(0)
+        stage.container.is_over = False  # started anew meanwhile
+        stage.may_drain.set()
+        await stage.tasks.finish(10)
+        os.set_blocking(reading, False)
+        with pytest.raises(BlockingIOError):
+            os.read(reading, 100)
+        os.set_blocking(reading, True)
+        stage.container.is_over = True
+        stage.followers.look(stage.container)
+        assert await told(reading) == b"s=a;i=7\n"
+
+    play(work)
+
+
+def test_what_systemd_starts_again_is_not_over() -> None:
+    async def work(stage: Stage) -> None:
+        stage.may_drain.set()
+        stage.container.place.is_service, stage.unit_is_over = True, False
+        _, reading = stage.admit()
+        await stage.tasks.finish(10)
+        os.set_blocking(reading, False)
+        with pytest.raises(BlockingIOError):
+            os.read(reading, 100)
+        os.set_blocking(reading, True)
+        stage.unit_is_over = True
+        stage.followers.look(stage.container)
+        assert await told(reading) == b"s=a;i=7\n"
+
+    play(work)
+
+
+def test_who_comes_while_others_are_told_is_told_too() -> None:
+    async def work(stage: Stage) -> None:
+        stage.may_drain.set()
+        _, first = stage.admit()
+        for _ in range(5):  # as far as the first printf
+            await asyncio.sleep(0)
+        _, second = stage.admit()
+        assert [await told(first), await told(second)] == [b"s=a;i=7\n"] * 2
+
+    play(work)
+
+
+def test_who_leaves_is_told_nothing_and_keeps_nobody_up() -> None:
+    async def work(stage: Stage) -> None:
+        gone, of_the_gone = stage.admit()
+        _, reading = stage.admit()
+        stage.followers.leave("1", gone)
+        stage.may_drain.set()
+        assert await told(reading) == b"s=a;i=7\n"
+        assert await told(of_the_gone) == b""
+
+    play(work)
