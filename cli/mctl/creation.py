@@ -64,7 +64,7 @@ def platform(flag: str, text: str) -> str:
 
     here = host()
     if text.lower() not in (here, here.removeprefix("linux/"), f"{here}/v8" if here.endswith("arm64") else here):
-        raise UsageError(f"{flag} {text[:80]!r}: this host executes {here}; `mctl pull {flag}` fetches others'")
+        raise UsageError(f"{flag} {text[:80]!r}: this host executes {here}; `mctl pull {flag}` fetches such an image")
     return text
 
 
