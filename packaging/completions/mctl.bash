@@ -71,7 +71,7 @@ __mctl_options() { # verb
         port) echo "$common -p --publish --unpublish --json --json=short --json=pretty" ;;
         net) echo "$common --deny --allow --no-bind --json --json=short --json=pretty" ;;
         volume) echo "$common -l --label -a --all -f --force -q --quiet --json --json=short --json=pretty" ;;
-        network) echo "$common --subnet --internal -d --driver --parent --mode -o --opt --gateway --ip-range --shared --ip --ip6 --alias -q --quiet --json --json=short --json=pretty" ;;
+        network) echo "$common --subnet --internal -d --driver --parent --mode -o --opt --gateway --ip-range --shared --ip --ip6 --alias -f --force -q --quiet --json --json=short --json=pretty" ;;
         can) echo "$common -q --quiet --json --json=short --json=pretty" ;;
         who-can) echo "$common -u --user --json --json=short --json=pretty" ;;
         why-not) echo "$common --json --json=short --json=pretty" ;;

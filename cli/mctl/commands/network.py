@@ -39,6 +39,7 @@ VERB = Verb(
         Option(("--ip",), "connect: a fixed IPv4 address", value="ADDRESS", convert=ipv4),
         Option(("--ip6",), "connect: a fixed IPv6 address", value="ADDRESS", convert=ipv6),
         Option(("--alias",), "connect: one more name of it there", value="NAME", repeat=True),
+        Option(("-f", "--force"), "prune: accepted and ignored, nothing is asked"),
         Option(("-q", "--quiet"), "ls: only names"),
         JSON,
     ),
@@ -184,8 +185,8 @@ ACTIONS = {  # what to do, its own options, whether names follow
     "ls": (ls, ("quiet", "json"), False),
     "inspect": (inspect, ("json",), True),
     "rm": (rm, (), True),
-    "prune": (prune, (), False),
+    "prune": (prune, ("force",), False),
     "connect": (connect, ("ip", "ip6", "alias"), True),
     "disconnect": (disconnect, (), True),
 }
-OWN = (*OF_CREATE, "ip", "ip6", "alias", "quiet", "json")
+OWN = (*OF_CREATE, "ip", "ip6", "alias", "force", "quiet", "json")

@@ -80,7 +80,7 @@ def test_prune_keeps_what_is_used(mctl: Mctl, tidy: None) -> None:
     mctl("create", "--name", "user", "--network", "used", mctl.rootfs, "true")
     refused = mctl("network", "rm", "used", check=False)
     assert (refused.returncode, "is used by a container" in refused.stderr.decode()) == (1, True)
-    assert mctl("network", "prune").text.split() == ["unused"]
+    assert mctl("network", "prune", "-f").text.split() == ["unused"]
     assert "used" in networks(mctl)
 
 
