@@ -22,8 +22,9 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a network namespace t
 
 @pytest.fixture
 def outer() -> Iterator[Namespace]:
-    """Stands for the host."""
+    """Stands for the host, as one is before it has containers; the kernel takes settings over from the real one."""
     made = Namespace()
+    made.shell("sysctl -q -w net.ipv4.ip_forward=0")
     yield made
     made.close()
 
@@ -137,6 +138,16 @@ def test_default_routes_clash_with_nothing(outer: Namespace, inner: Namespace, h
     outer.shell("ip route add default dev uplink; ip route add 128.0.0.0/1 dev uplink")
     outer.do(lambda: host.connect([connection("a", 9)], inner.descriptor))
     assert inner.links()["eth0"]["mtu"] == 1400
+
+
+@pytest.mark.parametrize(("mtu", "used"), [(1400, 1400), (1000, 1280)])
+def test_the_narrowest_way_out_counts(outer: Namespace, inner: Namespace, host: Host, mtu: int, used: int) -> None:
+    """Of all that there are: the host's own IPv4 may lead elsewhere than its IPv6, or nowhere."""
+    outer.shell(f"{UPLINK}; ip link add tunnel mtu 1300 type veth peer name end; ip link set tunnel up")
+    outer.shell(f"ip link set {'tunnel' if mtu < 1280 else 'uplink'} mtu {mtu}")
+    outer.shell("ip route add default dev tunnel" if mtu < 1280 else "ip -6 route add default dev uplink")
+    outer.do(lambda: host.connect([connection("a", 9)], inner.descriptor))
+    assert inner.links()["eth0"]["mtu"] == used
 
 
 def test_another_interface_of_that_name_is_refused(outer: Namespace, inner: Namespace, host: Host) -> None:

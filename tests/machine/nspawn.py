@@ -65,6 +65,7 @@ class Nspawn(Machine):
         for name in ("upper", "work", "root", *REAL_DIRECTORIES):
             (self.directory / name).mkdir(parents=True)
         self._start(base)
+        self.run(["sysctl", "-q", "-w", "net.ipv4.ip_forward=0"])  # a new namespace takes it over from the host
 
     def _start(self, base: Path) -> None:
         began = time.monotonic()

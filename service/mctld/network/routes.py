@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..networking import Network
 
 MTU = 1500  # where no default route says more
+LEAST_MTU = 1280  # RFC 8200, section 5: with less the kernel takes IPv6 away
 WHOLE_INTERNET = 7  # a shorter prefix is a part of a default route, as VPNs set them
 
 # linux/rtnetlink.h
@@ -75,11 +76,10 @@ def _gets_in_the_way(route: Route, subnet: IPv4Network | IPv6Network) -> bool:
 
 
 def outer_mtu(netlink: Netlink) -> int:
-    """What gets through on the way out of the host, so that containers need not find out."""
-    for route in routes(netlink, socket.AF_INET):
-        if not route.to.prefixlen and (found := find_link(netlink, _name(route.interface))):
-            return found.mtu
-    return MTU
+    """What gets through on the ways out of the host, so that containers need not find out; IPv6 may be the only one."""
+    families = (socket.AF_INET, socket.AF_INET6)
+    out = [_name(r.interface) for family in families for r in routes(netlink, family) if not r.to.prefixlen]
+    return max(LEAST_MTU, min((found.mtu for name in out if (found := find_link(netlink, name))), default=MTU))
 
 
 def _route(body: bytes) -> Route | None:
