@@ -117,7 +117,7 @@ NETWORKS = (
         "service/mctld/network/firewall.py",
         "    process.leave_descriptors(STANDARD_STREAMS)\n",
         "",
-        "tests/kernel/test_firewall.py -k select_knows",
+        "tests/kernel/test_firewall.py -k select-knows",
     ),
     Defence(
         "a container that ends while a port is published for it keeps no rule",
