@@ -40,8 +40,10 @@ def create(call: Call, name: str, *, relayed: bool) -> Child:
     process = asked.process
     terminal = bool(process and process.terminal)
     console.check(call.options.text("console-socket"), terminal=terminal, relayed=relayed)
-    if asked.mount_label:
-        _check_labels(asked.mount_label)
+    if asked.mount_label or (process and (process.apparmor or process.selinux)):
+        from . import labels
+
+        labels.check(process, asked.mount_label)
     place = places.find(asked.cgroups_path, name, call.manager, user=call.rootless)
     if process:
         _warn(call, process, own_user_namespace=asked.has_user_namespace())
@@ -73,13 +75,6 @@ def _warn(call: Call, process: Process, *, own_user_namespace: bool) -> None:
     lacking = [name for name in wanted if not own_user_namespace and not held & capabilities.mask([name])]
     for name in (*process.unknown_capabilities, *lacking):
         call.report.warn(f"the capability {name} cannot be given: it is not known here, or we have it not ourselves")
-
-
-def _check_labels(label: str) -> None:
-    """The kernel would ignore it where there is no mount to label, and refuse it in other words elsewhere."""
-    with open("/proc/filesystems", encoding="ascii") as file:
-        if "selinuxfs" not in file.read().split():
-            raise InvalidArgs(f"config.json.linux.mountLabel is {label!r}: this host runs without SELinux")
 
 
 def preserved(count: int) -> int:

@@ -34,6 +34,10 @@ def execute(call: Call, name: str, command: Sequence[str], *, relayed: bool) -> 
         wanted = _wanted(call, whole, command)
         console.check(call.options.text("console-socket"), terminal=wanted.terminal, relayed=relayed)
         _check(call, entry, record)
+        if wanted.apparmor or wanted.selinux:
+            from . import labels
+
+            labels.check(wanted)
         return _enter(call, record, asked, wanted)
 
 

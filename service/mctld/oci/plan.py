@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ..bounds import shown
 from . import devices, mounts
 from .value import value
 
@@ -220,7 +221,8 @@ def _execution(process: Process, seccomp: str, around: Surroundings) -> list[Ste
     if process.rlimits:
         steps.append(step("limits", "set resource limits", limits=[list(entry) for entry in process.rlimits]))
     if process.apparmor or process.selinux:
-        steps.append(step("labels", "set the labels", apparmor=process.apparmor, selinux=process.selinux))
+        label = shown(process.apparmor or process.selinux)
+        steps.append(step("labels", f"take the label {label}", apparmor=process.apparmor, selinux=process.selinux))
     if seccomp and around.notified:
         flags = around.filter_flags
         steps.append(step("asking-seccomp", "load the system call filter", message=around.notified, flags=flags))

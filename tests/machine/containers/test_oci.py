@@ -250,3 +250,20 @@ def test_a_service_that_says_when_it_is_ready(runtime: Runtime, options: tuple[s
     until = "while systemctl --quiet is-active oci-notify; do sleep 0.1; done"
     runtime.machine.run(["sh", "-c", until], timeout=60)
     runtime.machine.run(["systemctl", "reset-failed", "oci-notify"], check=False)
+
+
+def test_a_label_that_is_not_to_be_had(runtime: Runtime) -> None:
+    """Refused by name: before anything is made where there is no AppArmor, else if no such profile is loaded."""
+    runtime.configure("cat", "/proc/self/attr/current")
+    document = json.loads(runtime.machine.read(CONFIG))
+    document["process"]["apparmorProfile"] = "no-such"
+    runtime.machine.write(CONFIG, json.dumps(document))
+    there = runtime.machine.run(["cat", "/sys/module/apparmor/parameters/enabled"], check=False).text.strip() == "Y"
+    refused = runtime.run(check=False)
+    assert refused.returncode == 1
+    sentence = "take the label 'no-such'" if there else "apparmorProfile is 'no-such': this host runs without AppArmor"
+    assert sentence in refused.stderr.decode()
+    if there:
+        document["process"]["apparmorProfile"] = "unconfined"
+        runtime.machine.write(CONFIG, json.dumps(document))
+        assert runtime.run().text.strip("\0\n") == "unconfined"
