@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The option of run and create that gives a secret: the service gets an open file, never a path or the content."""
+"""The option of run and create that gives a secret: the service gets memory, never a path or a message."""
 
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING, Any
 
 from .failures import UsageError
@@ -36,11 +35,9 @@ def secret_options(arguments: Arguments) -> dict[str, tuple[str, Any]]:
 
 
 def _opened(path: str) -> int:
-    """As it is, if it is a file; what else can be read is read into memory first."""
+    """A copy in memory, read with our own rights: what the kernel or a process of ours makes up the service refuses."""
     try:
         found = os.dup(0) if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        if stat.S_ISREG(os.fstat(found).st_mode):
-            return found
         memory = os.memfd_create("credential", os.MFD_CLOEXEC)
         with os.fdopen(found, "rb") as file, os.fdopen(os.dup(memory), "wb") as copy:
             copy.write(file.read(ALL_MAX + 1))

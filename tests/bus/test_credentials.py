@@ -76,6 +76,12 @@ async def test_what_could_keep_the_service_waiting_is_refused(house: House, tmp_
     assert "not a file that is open for reading" in await create(house, tmp_path, [("key", found)])
 
 
+@pytest.mark.parametrize("path", ["/proc/1/stat", "/proc/self/mem", "/sys/kernel/notes"])
+async def test_what_the_kernel_tells_whoever_reads_is_refused(house: House, tmp_path: Path, path: str) -> None:
+    """Root is told by /proc/PID/stat where a process has its stack; /proc/self/mem was an internal error."""
+    assert "is a file of the kernel's" in await create(house, tmp_path, [("key", os.open(path, os.O_RDONLY))])
+
+
 async def test_there_is_room_for_a_mebibyte(house: House, tmp_path: Path) -> None:
     half = b"x" * (ALL_MAX // 2)
     assert "more than" in await create(house, tmp_path, [("a", memory(half)), ("b", memory(half + b"x"))])

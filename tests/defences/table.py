@@ -375,6 +375,20 @@ DEFENCES = (
         "tests/bus/test_calls.py -k now",
     ),
     Defence(
+        "what the kernel tells whoever reads it is not read with the service's rights",
+        "service/mctld/bus/openings.py",
+        "if _refuse_answered(fd, what, remedy) in OF_THE_KERNEL:",
+        "if _refuse_answered(fd, what, remedy) in ():",
+        "tests/bus/test_credentials.py -k kernel",
+    ),
+    Defence(
+        "a machine's cgroups are bounded in number and depth",
+        "service/mctld/runtime/delegation.py",
+        "for name, most in BOUNDS.items():",
+        "for name, most in ():",
+        "tests/unit/test_machines.py -k given_away",
+    ),
+    Defence(
         "a busy spawner is not taken for one that is gone",
         "service/mctld/runtime/launch.py",
         "            except BlockingIOError:\n"

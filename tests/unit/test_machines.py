@@ -161,3 +161,5 @@ def test_only_what_the_kernel_names_is_given_away(tmp_path: Path, monkeypatch: p
     delegation.delegate("/x.scope", 7)
     names = (".", "cgroup.procs", "cgroup.subtree_control")
     assert given == [(f"{group}/{name}", 7, 7) for name in names]
+    bounds = ("cgroup.max.descendants", "cgroup.max.depth")  # they stay root's
+    assert [(group / name).read_text() for name in bounds] == ["4096", "64"]

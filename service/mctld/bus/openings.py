@@ -120,8 +120,13 @@ def _path(fd: int, found: os.stat_result, what: str) -> str:
 
 
 def readable_file(fd: int, what: str) -> None:
-    """A file, or memory (memfd_create(2)), that can be read at once: nothing that keeps anybody waiting."""
-    _refuse_answered(fd, what, "copy it into memory, memfd_create(2)")
+    """A file, or memory (memfd_create(2)), that can be read at once: nothing that keeps anybody waiting.
+
+    Nor one of the kernel's, which looks at who reads: /proc/PID/stat tells root where the stack of PID 1 lies.
+    """
+    remedy = "copy it into memory, memfd_create(2)"
+    if _refuse_answered(fd, what, remedy) in OF_THE_KERNEL:
+        raise InvalidArgs(f"{what} is a file of the kernel's, which the service reads with its own rights: {remedy}")
     flags = fcntl.fcntl(fd, fcntl.F_GETFL)
     if flags & os.O_PATH or flags & os.O_ACCMODE == os.O_WRONLY or not stat.S_ISREG(filesystem.mode(fd)):
         raise InvalidArgs(f"{what} is not a file that is open for reading")
@@ -142,11 +147,18 @@ def credentials(given: Mapping[str, int]) -> Credentials:
     contents, room = {}, ALL_MAX
     for name, fd in given.items():
         readable_file(fd, f"Credentials {name}")
-        contents[name] = content = os.pread(fd, room + 1, 0)
+        contents[name] = content = _content(fd, room + 1, f"Credentials {name}")
         room -= len(content)
         if room < 0:
             raise InvalidArgs(f"Credentials have more than {ALL_MAX} bytes in all")
     return Credentials(contents)
+
+
+def _content(fd: int, most: int, what: str) -> bytes:
+    try:
+        return os.pread(fd, most, 0)
+    except OSError as error:  # a disk that fails, a server that is gone
+        raise InvalidArgs(f"{what} cannot be read: {error.strerror}") from error
 
 
 def checked_stdin(call: Call, values: Mapping[str, Any]) -> int | None:

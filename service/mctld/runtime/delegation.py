@@ -9,12 +9,17 @@ from ..errors import SetupFailed
 from .cgroup import HIERARCHY
 
 FILES = "/sys/kernel/cgroup/delegate"  # which of them the kernel wants to be given away; limits are not among them
+# Whoever looks at a unit walks through all cgroups below it, PID 1 as well: of 20,000 it took four seconds to be rid.
+BOUNDS = {"cgroup.max.descendants": 4_096, "cgroup.max.depth": 64}
 
 
 def delegate(control_group: str, owner: int) -> None:
     """owner: the host's id of the container's root."""
     directory = f"{HIERARCHY}{control_group}"
     try:
+        for name, most in BOUNDS.items():
+            with open(f"{directory}/{name}", "w", encoding="ascii") as file:
+                file.write(str(most))
         with open(FILES, encoding="ascii") as file:
             names = file.read().split()
         for name in (".", *names):
