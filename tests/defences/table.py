@@ -382,6 +382,20 @@ DEFENCES = (
         "tests/bus/test_credentials.py -k kernel",
     ),
     Defence(
+        "a stream of nothing in an archive costs no copy of what follows it",
+        "service/mctld/images/decompression.py",
+        "SLICE = 1 << 14 ",
+        "SLICE = 1 << 24 ",
+        "tests/unit/images/test_decompression.py",
+    ),
+    Defence(
+        "no control character of a Containerfile reaches the terminal",
+        "cli/mctl/building/build.py",
+        'printable(text, keep="\\n")',
+        "text",
+        "tests/unit/cli/test_patterns.py",
+    ),
+    Defence(
         "a machine's cgroups are bounded in number and depth",
         "service/mctld/runtime/delegation.py",
         "for name, most in BOUNDS.items():",

@@ -8,7 +8,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from ..failures import INVALID, Failure
-from ..output import write_all
+from ..output import printable, write_all
 from . import platform
 from .cache import goes_on
 from .containerfile import name_of_document
@@ -247,5 +247,6 @@ class Build:
         self._say(f"STEP {self._step}/{self._steps}: {text}\n")
 
     def _say(self, text: str) -> None:
+        """A stranger may have written what the terminal gets to see."""
         if not self._quiet:
-            write_all(ERRORS, text.encode("utf-8", "replace"))
+            write_all(ERRORS, printable(text, keep="\n").encode("utf-8", "replace"))

@@ -6,13 +6,12 @@ from __future__ import annotations
 import copy
 import os
 import posixpath
-import re
 import stat
 import tarfile
 from typing import IO, TYPE_CHECKING
 
 from ..failures import UsageError
-from .ignore import FILES, Ignored, glob
+from .ignore import FILES, Ignored, rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,8 +50,8 @@ class Context:
             wanted = followed if followed in self._files else wanted
         if wanted in ("", *self._files):
             return [wanted]
-        rule = re.compile(glob(wanted) + r"\Z", re.DOTALL)
-        return sorted(path for path in self._files if path and rule.match(path))
+        wild = rule(wanted)
+        return sorted(path for path in self._files if path and wild.match(path))
 
     def is_directory(self, path: str) -> bool:
         return path == "" or self._files[path].info.isdir()

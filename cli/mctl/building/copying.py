@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from .containerfile import name_of_document
 from .context import Context, of_archive
-from .ignore import glob, has_wildcard
+from .ignore import has_wildcard, rule
 from .placing import Layout, Ownership, digest
 from .words import array, split
 
@@ -165,9 +165,9 @@ class Copying:
     def _matching(self, image: Image, path: str) -> Iterator[tuple[str, Iterator[tuple[str, Member]], bool]]:
         parts = path.split("/")
         first = next(number for number, part in enumerate(parts) if has_wildcard(part))
-        above, rule = "/".join(parts[:first]) or "/", re.compile(glob("/".join(parts[first:])) + r"(/.*)?\Z", re.DOTALL)
+        above, wild = "/".join(parts[:first]) or "/", rule("/".join(parts[first:]), r"(/.*)?")
         with self._service.files(image.id, above) as archive:
-            files = [(name, member) for name, member in kept(archive) if rule.match(name)]
+            files = [(name, member) for name, member in kept(archive) if wild.match(name)]
         depth = len(parts) - first
         tops = dict.fromkeys("/".join(name.split("/")[:depth]) for name, _ in files)
         if not tops:

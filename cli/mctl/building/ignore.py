@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 
+from ..failures import UsageError
+
 FILES = (".containerignore", ".dockerignore")
 
 
@@ -33,7 +35,15 @@ class Ignored:
 
 def translated(pattern: str) -> re.Pattern[str]:
     """Also matches all that is below what it matches."""
-    return re.compile(glob(pattern) + r"(?:/.*)?\Z", re.DOTALL)
+    return rule(pattern, r"(?:/.*)?")
+
+
+def rule(pattern: str, behind: str = "") -> re.Pattern[str]:
+    """behind: a regular expression for what may follow. Raises UsageError."""
+    try:
+        return re.compile(glob(pattern) + behind + r"\Z", re.DOTALL)
+    except re.error as error:
+        raise UsageError(f"the pattern {pattern!r} makes no sense: {error}") from None
 
 
 def glob(pattern: str) -> str:

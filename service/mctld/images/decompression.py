@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PIECE = 1 << 20
+SLICE = 1 << 14  # of input: what follows a gzip or xz stream is copied at its end, and 20 bytes make one
 GZIP, XZ, ZSTD, BZIP2 = b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"BZh"
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
@@ -71,8 +72,24 @@ def _plain(first: bytes, more: Callable[[], bytes]) -> Iterator[bytes]:
         first = more()
 
 
+def _sliced(data: bytes, more: Callable[[], bytes]) -> Callable[[], bytes]:
+    """`data`, then what `more` gives, in small pieces."""
+    at = 0
+
+    def piece() -> bytes:
+        nonlocal data, at
+        if at >= len(data):
+            data, at = more(), 0
+        at += SLICE
+        return data[at - SLICE : at]
+
+    return piece
+
+
 def _gzip(data: bytes, more: Callable[[], bytes]) -> Iterator[bytes]:
     """Members one after the other: eStargz and pigz make many. Zeros may follow them, gzip(1)."""
+    more = _sliced(data, more)
+    data = more()
     member = zlib.decompressobj(GZIP_WINDOW)
     while True:
         try:
@@ -94,6 +111,8 @@ def _gzip(data: bytes, more: Callable[[], bytes]) -> Iterator[bytes]:
 
 
 def _xz(data: bytes, more: Callable[[], bytes]) -> Iterator[bytes]:
+    more = _sliced(data, more)
+    data = more()
     stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=bounds.WINDOW)
     while True:
         try:
