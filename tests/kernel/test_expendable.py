@@ -98,9 +98,11 @@ def test_it_is_known_without_being_asked(unanswered: int) -> None:
     assert filesystem.is_answered_for_by_a_process(unanswered)
 
 
+@pytest.mark.parametrize("control", [expendable.CONTROL, "/sys/fs/none/connections"])
 def test_nobody_waits_for_its_answer_and_its_connection_is_ended(
-    unanswered: int, monkeypatch: pytest.MonkeyPatch
+    unanswered: int, control: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(expendable, "CONTROL", control)  # systemd-nspawn's containers have no such place
     monkeypatch.setattr(expendable, "GRACE", 0.5)
     copy = os.dup(unanswered)
     received = Descriptors([copy, os.open("/dev/null", os.O_RDONLY)])
@@ -110,6 +112,8 @@ def test_nobody_waits_for_its_answer_and_its_connection_is_ended(
     assert ended(20)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(copy)
+    with pytest.raises(OSError, match=r"not connected|abort"):  # where there is a connection that is no error
+        os.fsync(unanswered)
 
 
 def test_all_are_closed_where_no_descriptor_is_left(tmp_path: Path) -> None:

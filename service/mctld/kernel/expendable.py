@@ -86,12 +86,19 @@ def _close(descriptors: Sequence[int]) -> None:
             os.close(descriptor)
 
 
+def _control() -> int:
+    """Where nobody has mounted it, a detached one; in a container of systemd-nspawn's there is not even the place."""
+    with contextlib.suppress(FileNotFoundError):
+        control = os.open(CONTROL, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        if filesystem.kind(control) == "fusectl":
+            return control
+        os.close(control)
+    return mount.new_filesystem("fusectl", {})
+
+
 def _abort(connections: list[int]) -> None:
     """What waits for their answers gets ECONNABORTED (Documentation/filesystems/fuse.rst)."""
-    control = os.open(CONTROL, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    if filesystem.kind(control) != "fusectl":  # nobody has mounted it
-        os.close(control)
-        control = mount.new_filesystem("fusectl", {})
+    control = _control()
     for number in connections:
         with contextlib.suppress(OSError):
             abort = os.open(f"{number}/abort", os.O_WRONLY | os.O_CLOEXEC, dir_fd=control)

@@ -9,7 +9,8 @@ from ..errors import SetupFailed
 from .cgroup import HIERARCHY
 
 FILES = "/sys/kernel/cgroup/delegate"  # which of them the kernel wants to be given away; limits are not among them
-# Whoever looks at a unit walks through all cgroups below it, PID 1 as well: of 20,000 it took four seconds to be rid.
+# Whoever looks at a unit walks through all cgroups below it, PID 1 as well: of 20,000 it took four seconds to be rid,
+# and 1,500 in each other it left to the next container of that name.
 BOUNDS = {"cgroup.max.descendants": 4_096, "cgroup.max.depth": 64}
 
 
