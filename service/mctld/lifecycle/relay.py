@@ -2,18 +2,21 @@
 """Attached output: raw bytes to those who watch, and the same lines to the journal.
 
 The payload writes into a pipe of which the service holds the other end for as long as it lives. The watcher of a
-run slows the payload, as a pipe would; one who leaves stops being served, and the journal goes on.
+run slows the payload, as a pipe would; one who leaves stops being served, and the journal goes on. What is in the
+pipe is taken out when the journal has it: whoever kills the service loses no byte, PID 1 keeps the pipe for the next.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
 import struct
 from typing import TYPE_CHECKING
 
+from ..runtime.glass import Glass
 from .readiness import readable, writable
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ SCM_CREDENTIALS = 2  # linux/socket.h; Python's socket module has it from 3.13 o
 DRAIN_TIMEOUT = 5.0  # seconds for attached output whose writing end has left the container
 
 log = logging.getLogger(__name__)
+
+_GLASS = Glass()  # made with the module: no relay is ever without, however short descriptors are
 
 
 class Relay:
@@ -90,9 +95,18 @@ class Relay:
     async def _read(self) -> bytes:
         while True:
             try:
-                return os.read(self.source, CHUNK)
+                return self._look()
             except BlockingIOError:
                 await readable(self.source)
+
+    def _look(self) -> bytes:
+        """What comes next, empty at the end; BlockingIOError."""
+        return _GLASS.look(self.source, CHUNK)
+
+    def _take(self, size: int) -> None:
+        """The journal has so much of it. Nothing is there any more where the payload has read its own output."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.source, size)
 
     async def _tell_watchers(self, chunk: bytes) -> None:
         """All at once: a slow one holds up the rest no longer than it must."""
@@ -111,19 +125,31 @@ class Relay:
 
         That process stays a zombie until we have done, hence its pid can be named; unix(7), SCM_CREDENTIALS.
         """
-        if self._journal is None or not chunk:
-            return
-        stream, ancillary = self._journal, [(socket.SOL_SOCKET, SCM_CREDENTIALS, self._credentials)]
+        ancillary = [(socket.SOL_SOCKET, SCM_CREDENTIALS, self._credentials)]
+        rest = memoryview(chunk)
+        while rest:
+            try:
+                sent = len(rest) if self._journal is None else self._journal.sendmsg([rest], ancillary)
+            except BlockingIOError:
+                await self._room()
+                continue
+            except OSError as error:
+                self._forget_journal(error)
+                continue
+            self._take(sent)
+            rest = rest[sent:]
 
-        def send(_descriptor: int, data: memoryview) -> int:
-            return stream.sendmsg([data], ancillary)
+    async def _room(self) -> None:
+        """Until the journal takes more."""
+        assert self._journal is not None
+        await writable(self._journal.fileno())
 
-        try:
-            await write_all(stream.fileno(), chunk, send)
-        except OSError as error:
-            log.warning("attached output no longer reaches the journal: %s", error)
-            stream.close()
-            self._journal = None
+    def _forget_journal(self, error: OSError) -> None:
+        """The payload is not held up for a journal that is gone."""
+        assert self._journal is not None
+        log.warning("attached output no longer reaches the journal: %s", error)
+        self._journal.close()
+        self._journal = None
 
     def _close(self) -> None:
         os.close(self.source)

@@ -117,11 +117,16 @@ class Terminal(Relay):
         self._close_peer()
         await super().settle()
 
-    async def _read(self) -> bytes:
+    def _look(self) -> bytes:
         try:
-            return await super()._read()
+            return os.read(self.source, CHUNK)
+        except BlockingIOError:
+            raise
         except OSError:  # EIO: nobody has the other side open any more
             return b""
+
+    def _take(self, size: int) -> None:
+        """A terminal has no glass to be looked through: what has been read is out."""
 
     async def _tell_journal(self, chunk: bytes) -> None:
         """The carriage return that the terminal puts before each newline (ONLCR, termios(3)) is no part of the line."""

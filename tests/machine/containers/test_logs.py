@@ -45,6 +45,30 @@ def test_every_line_is_kept(mctl: Mctl, options: list[str]) -> None:
     assert lines == list(range(1, LINES + 1)), files
 
 
+@pytest.mark.allow_journal(r"mctld\.service: (Failed with result 'signal'|Main process exited.*)")
+def test_who_kills_the_service_loses_no_line_of_an_image(busybox: Mctl) -> None:
+    """It passes through the service, which cannot hand it over while journald is busy: here until after the kill.
+
+    A line may come in two pieces, and what was just being handed over twice.
+    """
+    count, filling = 600, "x" * 40_000  # more than the socket between them holds: 8 MiB
+    script = f"i=0; while [ $i -lt {count} ]; do echo line $i {filling}; i=$((i+1)); done"
+    busybox.run("sh", "-c", f"until [ -e /go ]; do sleep 0.1; done; {script}", rootfs="busybox",
+                options=["-d", "--name", "chatty"])  # fmt: skip
+    try:
+        busybox.shell("systemctl kill -s STOP systemd-journald; sleep 0.2")
+        busybox("exec", "chatty", "touch", "/go")
+        busybox.shell("sleep 3")
+        busybox.kill_service()
+    finally:
+        busybox.shell("systemctl kill -s CONT systemd-journald")
+    ended(busybox, "chatty")
+    busybox.shell("journalctl --sync")
+    kept = busybox.shell("journalctl -q -a -o cat CONTAINER_NAME=chatty _SYSTEMD_UNIT=mctl-chatty.scope", timeout=120)
+    joined = kept.text.replace("\n", "")
+    assert [number for number in range(count) if f"line {number} {filling}" not in joined] == []
+
+
 def test_lines_of_short_lived_processes_keep_their_fields(mctl: Mctl) -> None:
     script = "for i in $(seq 500); do /bin/busybox echo line $i; done"
     identity = mctl.run("sh", "-c", script, options=["-d", "--name", "brief"]).text.strip()
