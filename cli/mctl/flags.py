@@ -16,6 +16,7 @@ FLAGS = {
     "HealthRetries": "--health-retries", "HealthStartPeriodUSec": "--health-start-period",
     "HealthTimeoutUSec": "--health-timeout", "HostNetwork": "--network host",
     "NetworkContainer": "--network container",
+    "HugeTLBMax": "--hugetlb",
     "IdleAction": "--on-idle", "IdleUSec": "--idle",
     "IOReadBandwidthMax": "--io-read-bps", "IOReadIOPSMax": "--io-read-iops", "IOWeight": "--io-weight",
     "IOWriteBandwidthMax": "--io-write-bps", "IOWriteIOPSMax": "--io-write-iops", "IPAddressAllow": "--allow",

@@ -102,6 +102,18 @@ def operations(flag: str, text: str) -> tuple[str, int]:
     return path, INFINITY if rate.lower() in UNLIMITED else whole(flag, rate, 1, OPERATIONS_MAX)
 
 
+def huge_pages(flag: str, text: str) -> tuple[str, int]:
+    """By size of the pages, in the kernel's word for it."""
+    pages, colon, most = text.partition(":")
+    if not colon or not pages:
+        raise UsageError(f"{flag} {text!r} is not PAGES:SIZE, as in 2m:64m")
+    kib, rest = divmod(size(flag, pages), 1024)
+    for unit, shift in (("GB", 20), ("MB", 10), ("KB", 0)):
+        if kib >> shift and not rest:
+            return f"{kib >> shift}{unit}", size_or_unlimited(flag, most)
+    raise UsageError(f"{flag} {text!r}: {pages} is no size of huge pages, as 2m and 1g are")
+
+
 def rate_option(names: tuple[str, str], help: str, *, counted: bool = False) -> Option:  # noqa: A002 (as Option's own)
     value, convert = ("DEV:N", operations) if counted else ("DEV:RATE", bandwidth)
     return Option(names, help, value=value, convert=convert, repeat=True)
@@ -127,7 +139,9 @@ OPTIONS = (
     rate_option(("--io-write-bps", "--device-write-bps"), "most bytes written to a disk in a second"),
     rate_option(("--io-read-iops", "--device-read-iops"), "most reads from a disk in a second", counted=True),
     rate_option(("--io-write-iops", "--device-write-iops"), "most writes to a disk in a second", counted=True),
-)
+    Option(("--hugetlb",), "most of huge pages of a size, as in 2m:64m", value="PAGES:SIZE", convert=huge_pages,
+           repeat=True),
+)  # fmt: skip
 
 # key of the command line -> key on the bus and its type
 DIRECT = {
@@ -150,6 +164,7 @@ RATES = {
     "device_write_bps": "IOWriteBandwidthMax",
     "device_read_iops": "IOReadIOPSMax",
     "device_write_iops": "IOWriteIOPSMax",
+    "hugetlb": "HugeTLBMax",
 }
 ONE_OF = (("cpus", "cpu_quota"), ("cpu_weight", "cpu_shares"), ("io_weight", "blkio_weight"))
 

@@ -24,7 +24,7 @@ __mctl_options() { # verb
     local limits='-m --memory --memory-high --memory-low --memory-reservation --swap --memory-swap --oom-group
         --cpu --cpus --cpu-quota --cpu-period --cpu-weight --cpu-shares --cpuset --cpuset-cpus --cpuset-mems
         --pids --pids-limit --io-weight --blkio-weight --io-read-bps --device-read-bps --io-write-bps
-        --device-write-bps --io-read-iops --device-read-iops --io-write-iops --device-write-iops'
+        --device-write-bps --io-read-iops --device-read-iops --io-write-iops --device-write-iops --hugetlb'
     case $1 in
         '') echo "$common -H --host -M --machine -v --version" ;;
         run) echo "$common $making $limits -d --detach -i --interactive --detach-keys" ;;

@@ -198,6 +198,7 @@ complete -c mctl -n $limited -l io-read-iops -x -d 'Most reads in a second'
 complete -c mctl -n $limited -l device-read-iops -x -d 'Most reads in a second'
 complete -c mctl -n $limited -l io-write-iops -x -d 'Most writes in a second'
 complete -c mctl -n $limited -l device-write-iops -x -d 'Most writes in a second'
+complete -c mctl -n $limited -l hugetlb -x -d 'Most of huge pages of a size'
 
 complete -c mctl -n '__mctl_is run' -s d -l detach -d 'Leave it running'
 complete -c mctl -n '__mctl_is run start' -s i -l interactive -d 'Pass on standard input'

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 MEMORY_FLOOR = 4 << 20
 DEFAULT_TASKS_MAX = 2048
 DEVICES_MAX = 32  # of each kind of rate
+PAGE_SIZES_MAX = 16  # the kernel knows a few on each architecture
 BYTES_MAX = 2**63 - 1  # the kernel's page counters and io.max count no further
 OPERATIONS_MAX = 2**32 - 2  # io.max keeps operations a second in 32 bits, all ones meaning no limit
 
 # The path becomes a part of a unit file of PID 1's: no space, quote or specifier may be in it.
 _DEVICE = re.compile(r"/dev(/[A-Za-z0-9_+:@=,#.-]+)+", re.ASCII)
 
-Rates = tuple[tuple[str, int], ...]  # by device path, in order
+_PAGE = re.compile(r"[1-9][0-9]{0,3}[KMG]B", re.ASCII)  # in the name of a file of the cgroup
+
+Rates = tuple[tuple[str, int], ...]  # by device path or size of pages, in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Limits:
     io_write_bandwidth_max: Rates = ()
     io_read_iops_max: Rates = ()
     io_write_iops_max: Rates = ()
+    huge_tlb_max: Rates = ()  # by size of the pages
     ip_address_allow: tuple[str, ...] = ()
     ip_address_deny: tuple[str, ...] = ()
     socket_bind_deny: tuple[str, ...] = ()
@@ -64,6 +68,7 @@ class Limits:
         check_rates("IOWriteBandwidthMax", self.io_write_bandwidth_max, BYTES_MAX)
         check_rates("IOReadIOPSMax", self.io_read_iops_max, OPERATIONS_MAX)
         check_rates("IOWriteIOPSMax", self.io_write_iops_max, OPERATIONS_MAX)
+        check_huge_pages(self.huge_tlb_max)
         reach.check_subnets("IPAddressAllow", self.ip_address_allow)
         reach.check_subnets("IPAddressDeny", self.ip_address_deny)
         reach.check_ports("SocketBindDeny", self.socket_bind_deny)
@@ -118,8 +123,17 @@ def check_rates(key: str, rates: Rates, most: int) -> None:
         check_range(f"{key} of {path}", rate, 1, most)
 
 
+def check_huge_pages(limits: Rates) -> None:
+    if len(limits) > PAGE_SIZES_MAX:
+        raise InvalidArgs(f"HugeTLBMax names {len(limits)} sizes of pages: the most is {PAGE_SIZES_MAX}")
+    for size, value in limits:
+        if not _PAGE.fullmatch(size):
+            raise InvalidArgs(f"HugeTLBMax {shown(size)} is not a size of huge pages, as 2MB")
+        check_range(f"HugeTLBMax of {size}", value, 0, BYTES_MAX)
+
+
 def rates(given: Mapping[str, int]) -> Rates:
-    """As Limits keeps them. A device without limit needs no mention."""
+    """As Limits keeps them. What has no limit needs no mention."""
     return tuple(sorted((path, rate) for path, rate in given.items() if rate != INFINITY))
 
 

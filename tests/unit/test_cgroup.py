@@ -16,7 +16,7 @@ from mctld.runtime import cgroup
 if TYPE_CHECKING:
     from pathlib import Path
 
-EVERYTHING = frozenset({"cpu", "cpuset", "io", "memory", "pids"})
+EVERYTHING = frozenset({"cpu", "cpuset", "io", "memory", "pids", "hugetlb"})
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,11 @@ EVERYTHING = frozenset({"cpu", "cpuset", "io", "memory", "pids"})
         (Limits(io_write_bandwidth_max=(("/dev/disk", 5),)), "io"),
         (Limits(io_read_iops_max=(("/dev/disk", 5),)), "io"),
         (Limits(io_write_iops_max=(("/dev/disk", 5),)), "io"),
+        (Limits(huge_tlb_max=(("2MB", 0),)), "hugetlb"),
     ],
 )
 def test_a_limit_needs_its_controller(limits: Limits, controller: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mctld.runtime.hugepages.sizes", lambda: frozenset({"2MB"}))
     monkeypatch.setattr("mctld.runtime.cgroup.os.stat", lambda _: SimpleNamespace(st_mode=stat.S_IFBLK))
     cgroup.check(limits, EVERYTHING)
     with pytest.raises(SetupFailed, match=f"no {controller} controller; `mctl check`"):

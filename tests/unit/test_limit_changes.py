@@ -111,6 +111,24 @@ def test_the_oom_group_is_written_by_us(host: Host, record: Record) -> None:
     assert (host.group / "memory.oom.group").read_text() == "0"
 
 
+def test_huge_pages_are_limited_by_us(host: Host, record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mctld.runtime.hugepages.sizes", lambda: frozenset({"2MB"}))
+    host.machinery.controllers = {"memory", "hugetlb"}
+    files = [host.group / "hugetlb.2MB.rsvd.max", host.group / "hugetlb.2MB.max"]
+    for file in files:
+        file.write_text("max")
+    for above in list(host.group.parents)[:3]:
+        (above / "cgroup.subtree_control").write_text("hugetlb")
+    record = host.change(record, huge_tlb_max=(("2MB", 4 * MIB),))
+    assert [file.read_text() for file in files] == [str(4 * MIB)] * 2
+    assert host.stored().huge_tlb_max == (("2MB", 4 * MIB),)
+    files[1].unlink()
+    with pytest.raises(SetupFailed, match="does not take"):
+        host.change(record, huge_tlb_max=(("2MB", 9 * MIB),))
+    assert files[0].read_text() == str(4 * MIB)  # as it was
+    assert host.stored().huge_tlb_max == (("2MB", 4 * MIB),)
+
+
 def test_a_bad_change_changes_nothing(host: Host, record: Record) -> None:
     record = host.change(record, memory_max=8 * MIB)
     host.systemd.told.clear()

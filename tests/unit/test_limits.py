@@ -54,6 +54,10 @@ MIB = 1 << 20
         ({"io_read_iops_max": (("/dev/sda", 0),)}, "IOReadIOPSMax of /dev/sda 0 is out of range"),
         ({"io_write_iops_max": (("/dev/sda", 2**32 - 1),)}, "IOWriteIOPSMax of /dev/sda 4294967295 is out of range"),
         ({"io_write_iops_max": tuple((f"/dev/sd{n}", 1) for n in range(33))}, "names 33 devices: the most is 32"),
+        ({"huge_tlb_max": (("2M", 1),)}, "HugeTLBMax '2M' is not a size of huge pages, as 2MB"),
+        ({"huge_tlb_max": (("../x", 1),)}, "HugeTLBMax '../x' is not a size"),
+        ({"huge_tlb_max": (("2MB", 2**63),)}, "HugeTLBMax of 2MB 9223372036854775808 is out of range"),
+        ({"huge_tlb_max": tuple((f"{n}MB", 1) for n in range(1, 18))}, "names 17 sizes of pages: the most is 16"),
     ],
 )
 def test_limits_name_key_value_and_bound(limits: dict[str, Any], sentence: str) -> None:
@@ -87,7 +91,8 @@ def test_rates_without_limit_need_no_mention() -> None:
 
 
 def test_limits_survive_json() -> None:
-    limits = Limits(io_read_iops_max=(("/dev/a", 1), ("/dev/b", 2)), oom_group=True, cpu_set="0-1", memory_low=5)
+    limits = Limits(io_read_iops_max=(("/dev/a", 1), ("/dev/b", 2)), oom_group=True, cpu_set="0-1", memory_low=5,
+                    huge_tlb_max=(("2MB", 0),))  # fmt: skip
     assert restored(loads(dumps(asdict(limits)))) == limits
 
 

@@ -43,7 +43,7 @@ LIMITS = {
     "MemoryMax": "t", "MemoryHigh": "t", "MemoryLow": "t", "MemorySwapMax": "t", "OOMGroup": "b",
     "CPUQuotaPerSecUSec": "t", "CPUQuotaPeriodUSec": "t", "CPUWeight": "t", "CPUSet": "s", "CPUSetMems": "s",
     "TasksMax": "t", "IOWeight": "t", "IOReadBandwidthMax": "a{st}", "IOWriteBandwidthMax": "a{st}",
-    "IOReadIOPSMax": "a{st}", "IOWriteIOPSMax": "a{st}",
+    "IOReadIOPSMax": "a{st}", "IOWriteIOPSMax": "a{st}", "HugeTLBMax": "a{st}",
     "IPAddressAllow": "as", "IPAddressDeny": "as", "SocketBindDeny": "as",
 }  # fmt: skip
 _PLAIN = {

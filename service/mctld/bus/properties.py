@@ -142,6 +142,9 @@ class ContainerProperties(Target):
     def io_write_iops_max(self) -> dict[str, int]:
         return dict(self.container.spec.limits.io_write_iops_max)
 
+    def huge_tlb_max(self) -> dict[str, int]:
+        return dict(self.container.spec.limits.huge_tlb_max)
+
     def capabilities(self) -> list[str]:
         return list(self.container.spec.security.capabilities)
 

@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from ..errors import AlreadyRunning, MctlError, SetupFailed
-from ..runtime import cgroup, enforcement, rules
+from ..runtime import cgroup, enforcement, hugepages, rules
 from ..systemd import overrides, scope
 
 if TYPE_CHECKING:
@@ -21,11 +21,17 @@ GONE = "org.freedesktop.systemd1.NoSuchUnit"
 
 
 def complete(control_group: str, limits: Limits) -> None:
-    """What PID 1 does not do for a new scope: the one limit that it has no property for, and a look at all of them."""
-    if limits.oom_group:
-        enforcement.set_oom_group(control_group, kill_all=True)
+    """What PID 1 does not do for a new scope: limits that it has no property for, and a look at all of them."""
+    add(control_group, limits)
     enforcement.check(control_group, limits)
     rules.check_reach(control_group, limits)
+
+
+def add(control_group: str, limits: Limits) -> None:
+    """What PID 1 has no property for."""
+    if limits.oom_group:
+        enforcement.set_oom_group(control_group, kill_all=True)
+    hugepages.limit(cgroup.HIERARCHY, control_group, limits.huge_tlb_max)
 
 
 async def change(machinery: Machinery, record: Record, wanted: Spec, place: Place | None) -> Record:
@@ -69,3 +75,5 @@ async def _apply(machinery: Machinery, place: Place, before: Limits, after: Limi
             await machinery.systemd.set_properties(place.unit, properties)
     if before.oom_group != after.oom_group:
         enforcement.set_oom_group(place.control_group, kill_all=after.oom_group)
+    if before.huge_tlb_max != after.huge_tlb_max:
+        hugepages.limit(cgroup.HIERARCHY, place.control_group, after.huge_tlb_max, before.huge_tlb_max)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MctlError, SetupFailed
-from ..runtime import cgroup, enforcement, migration, planner, users
+from ..runtime import cgroup, migration, planner, users
 from ..runtime.launch import Inherited
 from ..systemd import journal, notify, scope
 from . import devices, endowment, limits, machines, resources, terminal, traffic, vacancy
@@ -132,8 +132,7 @@ async def _enter_service(machinery: Machinery, record: Record, place: Place, sta
     """
     await machinery.systemd.hold(place.unit)
     await notify.speak_for(place.launcher, f"MAINPID={stage.pid}")
-    if record.spec.limits.oom_group:
-        enforcement.set_oom_group(place.control_group, kill_all=True)
+    limits.add(place.control_group, record.spec.limits)
     devices.check(record.spec, place.control_group)
     machines.delegate(record, place)
 

@@ -139,12 +139,14 @@ def _numbers(item: Value) -> str:
 
 
 def _huge_pages(given: Value) -> list[tuple[str, str]]:
+    """Reservations and what is used without one: config-linux.md#huge-page-limits."""
     files = []
     for item in given["hugepageLimits"].items():
         size = item["pageSize"].text()
         if not _is_like(_PAGE, size):
             raise item["pageSize"].error("it must be a size such as 2MB")
-        files.append((f"hugetlb.{size}.max", str(item["limit"].number(0, UINT64_MAX))))
+        limit = str(item["limit"].number(0, UINT64_MAX))
+        files += [(f"hugetlb.{size}.rsvd.max", limit), (f"hugetlb.{size}.max", limit)]
     return files
 
 

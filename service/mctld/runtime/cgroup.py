@@ -10,6 +10,7 @@ from .. import cpuset
 from ..bounds import INFINITY
 from ..errors import ADVICE, SetupFailed
 from ..limits import Limits
+from . import hugepages
 
 RATES = ("IOReadBandwidthMax", "IOWriteBandwidthMax", "IOReadIOPSMax", "IOWriteIOPSMax")
 HIERARCHY = "/sys/fs/cgroup"
@@ -33,6 +34,7 @@ CONTROLLER_OF = {
     "IOWriteBandwidthMax": ("io_write_bandwidth_max", "io"),
     "IOReadIOPSMax": ("io_read_iops_max", "io"),
     "IOWriteIOPSMax": ("io_write_iops_max", "io"),
+    "HugeTLBMax": ("huge_tlb_max", hugepages.CONTROLLER),
 }
 OF_PROGRAMS = {  # what no controller enforces, but programs that PID 1 installs
     "IPAddressAllow": "ip_address_allow",
@@ -78,6 +80,7 @@ def check(limits: Limits, controllers: frozenset[str]) -> None:
             )
     _check_online("CPUSet", limits.cpu_set, "processor")
     _check_online("CPUSetMems", limits.cpu_set_mems, "memory node")
+    hugepages.check(limits.huge_tlb_max)
     for name in RATES:
         for path, _ in getattr(limits, CONTROLLER_OF[name][0]):
             _check_block_device(name, path)

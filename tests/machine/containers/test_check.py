@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .conftest import Mctl
 
-CONTROLLERS = {f"cgroup.{name}" for name in ("memory", "cpu", "cpuset", "io", "pids")}
+CONTROLLERS = {f"cgroup.{name}" for name in ("memory", "cpu", "cpuset", "io", "pids", "hugetlb")}
 WISHES = {"tiocsti", "lsm", "cgroup.io.weight"}  # what Debian's own settings leave open
 FEATURES = ("busctl", "-j", "get-property", "org.mctl1", "/org/mctl1", "org.mctl1.Manager", "Features")
 
@@ -70,7 +70,8 @@ def test_the_service_notes_once_what_is_missing(mctl: Mctl) -> None:
     invocation = mctl.shell("systemctl show -P InvocationID mctld.service").text.strip()
     lines = [e["MESSAGE"] for e in mctl.journal(f"_SYSTEMD_INVOCATION_ID={invocation}") if e["PRIORITY"] == "4"]
     (line,) = lines
-    assert line.startswith("This host lacks cgroup.memory, cgroup.cpu, cgroup.cpuset, cgroup.io, cgroup.pids: `mctl")
+    lacking = "cgroup.memory, cgroup.cpu, cgroup.cpuset, cgroup.io, cgroup.pids, cgroup.hugetlb"
+    assert line.startswith(f"This host lacks {lacking}: `mctl")
 
 
 @pytest.mark.qemu

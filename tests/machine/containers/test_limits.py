@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from .conftest import Mctl
 
 MIB = 1 << 20
@@ -231,6 +233,65 @@ def test_lowering_memory_below_what_is_used_kills(mctl: Mctl) -> None:
     assert mctl.properties("web")["ExitHow"] == "oom"
 
 
+ASK = "import mmap, sys; mmap.mmap(-1, int(sys.argv[1]) << 21, flags=0x40022); print('mapped', flush=True); {}"
+PAGES = ("-v", "/usr:/usr:ro", "-v", "/lib64:/lib64:ro", "-v", "/lib:/lib:ro")
+
+
+@pytest.fixture
+def python(mctl: Mctl) -> Iterator[Callable[..., str]]:
+    """Eight huge pages, and a container that may take two of them and has taken one."""
+    mctl.shell("mkdir -p /srv/pages; sysctl -q -w vm.nr_hugepages=8; grep -qx 8 /proc/sys/vm/nr_hugepages")
+    holding = ASK.format("import time; time.sleep(1000)")
+    command = ["/usr/bin/python3", "-IBSc", holding, "1"]
+    mctl.run(*command, options=["-d", "--name", "pages", "--hugetlb", "2m:4m", *PAGES], rootfs="/srv/pages")
+    mctl.shell("until journalctl -q CONTAINER_NAME=pages | grep -q mapped; do sleep 0.1; done", timeout=60)
+
+    def more(pages: int) -> str:
+        result = mctl("exec", "pages", "/usr/bin/python3", "-IBSc", ASK.format("pass"), str(pages), check=False)
+        return result.text.strip() or result.stderr.decode().strip().splitlines()[-1]
+
+    yield more
+    mctl.shell("sysctl -q -w vm.nr_hugepages=0")
+
+
+@pytest.mark.qemu
+def test_huge_pages_are_bounded_and_the_bound_changes_live(mctl: Mctl, python: Callable[..., str]) -> None:
+    def files() -> list[str]:
+        return [group(mctl, "pages", f"hugetlb.2MB.{name}") for name in ("rsvd.max", "max", "rsvd.current")]
+
+    assert files() == [str(4 * MIB), str(4 * MIB), str(2 * MIB)]
+    assert python(1) == "mapped"
+    assert "Cannot allocate memory" in python(2)
+    mctl("update", "--hugetlb", "2m:8m", "pages")
+    assert python(3) == "mapped"
+    assert mctl.properties("pages")["HugeTLBMax"] == {"2MB": 8 * MIB}
+    refused = mctl("update", "--hugetlb", "2m:0", "pages", check=False)
+    assert refused.returncode == 1
+    assert b"hugetlb.2MB.rsvd.max does not take 0: " in refused.stderr
+    assert files()[:2] == [str(8 * MIB)] * 2
+    mctl.shell("systemctl daemon-reload; systemctl set-property --runtime mctl-u0.slice TasksMax=5000")
+    assert files()[:2] == [str(8 * MIB)] * 2
+    mctl.shell("systemctl revert mctl-u0.slice")
+    mctl("update", "--hugetlb", "2m:max", "pages")
+    assert files()[:2] == ["max", "max"]
+    assert python(5) == "mapped"
+    for size, sentence in (("32m", "there are no huge pages of 32MB: this host has 1GB and 2MB"), ("2m:1", "2m:2m:1")):
+        refused = mctl("create", "--hugetlb", f"{size}:0", mctl.rootfs, "true", check=False)
+        assert sentence in refused.stderr.decode()
+
+
+@pytest.mark.qemu
+def test_the_bound_of_huge_pages_is_a_services_too(mctl: Mctl) -> None:
+    mctl("create", "--name", "pages", "--hugetlb", "2m:6m", mctl.rootfs, "sleep", "1000")
+    mctl("enable", "pages")
+    mctl.shell("systemctl start mctl@pages.service")
+    where = mctl.shell("systemctl show -P ControlGroup mctl@pages.service").text.strip()
+    assert mctl.shell(f"cat /sys/fs/cgroup{where}/hugetlb.2MB.max").text == f"{6 * MIB}\n"
+    mctl("update", "--hugetlb", "2m:2m", "pages")
+    assert mctl.shell(f"cat /sys/fs/cgroup{where}/hugetlb.2MB.max").text == f"{2 * MIB}\n"
+    mctl("rm", "-f", "pages")
+
+
 @pytest.mark.nspawn
 def test_a_limit_that_cannot_be_enforced_is_refused(mctl: Mctl) -> None:
     controllers = mctl.shell("cat /sys/fs/cgroup/cgroup.controllers").text.split()
@@ -241,6 +302,7 @@ def test_a_limit_that_cannot_be_enforced_is_refused(mctl: Mctl) -> None:
         (["--cpuset", "0"], "cpuset"),
         (["--io-weight", "10"], "io"),
         (["--io-read-iops", "/dev/null:1"], "io"),
+        (["--hugetlb", "2m:0"], "hugetlb"),
     ):
         for verb in ("run", "create"):
             result = mctl(verb, *options, mctl.rootfs, "true", check=False)

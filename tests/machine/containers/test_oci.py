@@ -185,7 +185,7 @@ def test_a_hierarchy_to_write_to_is_the_containers_own(runtime: Runtime, cgroup:
 
 
 FILES = ("memory.max", "memory.swap.max", "memory.low", "memory.high", "cpu.max", "cpu.weight", "cpuset.cpus",
-         "cpuset.cpus.effective", "pids.max")  # fmt: skip
+         "cpuset.cpus.effective", "pids.max", "hugetlb.2MB.max", "hugetlb.2MB.rsvd.max")  # fmt: skip
 GROUPS = {  # by container: what is asked for, and where it is then
     "one": ("system.slice:mctl-oci:one", "/system.slice/mctl-oci-one.scope"),
     "two": ("/mctl-oci-two", "/mctl-oci-two"),
@@ -195,9 +195,11 @@ ASKED = {
     "cpu": {"quota": 50_000, "period": 100_000, "shares": 2, "cpus": "0"},
     "pids": {"limit": 20},
     "unified": {"memory.high": str(48 * MIB)},
+    "hugepageLimits": [{"pageSize": "2MB", "limit": 6 * MIB}],
 }
-GIVEN = [str(64 * MIB), "0", str(8 * MIB), str(48 * MIB), "50000 100000", "1", "0", "0", "20"]
-CHANGED = [str(128 * MIB), "0", str(8 * MIB), str(48 * MIB), "20000 100000", "1", "1", "1", "30"]
+HUGE = [str(6 * MIB)] * 2
+GIVEN = [str(64 * MIB), "0", str(8 * MIB), str(48 * MIB), "50000 100000", "1", "0", "0", "20", *HUGE]
+CHANGED = [str(128 * MIB), "0", str(8 * MIB), str(48 * MIB), "20000 100000", "1", "1", "1", "30", *HUGE]
 UPDATE = ("--memory", str(128 * MIB), "--memory-swap", str(128 * MIB), "--cpu-quota", "20000", "--cpuset-cpus", "1",
           "--pids-limit", "30")  # fmt: skip
 

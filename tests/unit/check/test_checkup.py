@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAMES = [
     "kernel", "system-calls", "namespaces", "userns", "ids", "cgroup", "cgroup.memory", "cgroup.cpu", "cgroup.cpuset",
-    "cgroup.io", "cgroup.pids", "cgroup.io.weight",
+    "cgroup.io", "cgroup.pids", "cgroup.hugetlb", "cgroup.io.weight",
     "swap", "cgroup.devices", "seccomp", "idmap", "overlay", "store", "space", "systemd",
     "spawner", "polkit", "journal", "journal.storage", "network.bridge", "network.nftables", "network.forwarding",
     "network.routes", "network.firewall", "network.names", "network.macvlan", "network.sctp",

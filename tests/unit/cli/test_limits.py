@@ -56,6 +56,10 @@ def asked(*words: str) -> dict[str, tuple[str, Any]]:
         ),
         (["--device-write-bps", "/dev/sda:max"], {"IOWriteBandwidthMax": ("a{st}", {"/dev/sda": INFINITY})}),
         (["--io-read-iops", "/dev/sda:100"], {"IOReadIOPSMax": ("a{st}", {"/dev/sda": 100})}),
+        (
+            ["--hugetlb", "2m:64m", "--hugetlb", "1GiB:max", "--hugetlb", "65536:0"],
+            {"HugeTLBMax": ("a{st}", {"2MB": 64 * MIB, "1GB": INFINITY, "64KB": 0})},
+        ),
         (["--device-write-iops", "/dev/sda:-1"], {"IOWriteIOPSMax": ("a{st}", {"/dev/sda": INFINITY})}),
     ],
 )
@@ -84,6 +88,10 @@ def test_on_the_bus(words: list[str], expected: dict[str, object]) -> None:
         (["--io-read-bps", "/dev/sda"], ["--io-read-bps", "/dev/sda", "DEVICE:RATE"]),
         (["--io-read-bps", "/dev/sda:0"], ["--io-read-bps", "/dev/sda:0", "1 byte"]),
         (["--io-write-iops", "/dev/sda:1k"], ["--io-write-iops", "1k", "1 to 4294967294"]),
+        (["--hugetlb", "2m"], ["--hugetlb", "2m", "PAGES:SIZE"]),
+        (["--hugetlb", "x:1m"], ["--hugetlb", "x", "not a size"]),
+        (["--hugetlb", "512:1m"], ["--hugetlb", "512", "no size of huge pages"]),
+        (["--hugetlb", "2m:-3"], ["--hugetlb", "-3"]),
         (["--oom-group=maybe"], ["--oom-group", "maybe"]),
     ],
 )

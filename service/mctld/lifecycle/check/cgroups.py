@@ -30,6 +30,7 @@ CONTROLLERS: Mapping[str, tuple[str, str, str]] = {
         f"{REFUSED}, and the 2,048 of all others are not enforced, so that one can use up the host's processes",
         "CONFIG_CGROUP_PIDS",
     ),
+    "hugetlb": ("Limits of huge pages", REFUSED, "CONFIG_CGROUP_HUGETLB"),
 }
 LEGACY_NAMES = {"io": "blkio"}
 

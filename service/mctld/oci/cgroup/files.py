@@ -14,11 +14,12 @@ from .place import HIERARCHY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 GONE = (errno.ENOENT, errno.ENODEV)  # ENODEV: an open file of a cgroup that has been removed
 EMPTY_WITHIN = 10.0  # seconds after the last kill
 FROZEN_WITHIN = 10.0
+UNMANAGED = ("hugetlb", "rdma", "misc")  # controllers that PID 1 neither enables nor disables
 
 
 def read(directory: str, name: str) -> str:
@@ -38,7 +39,7 @@ def apply(directory: str, limits: Iterable[tuple[str, str]]) -> None:
     """SetupFailed for a limit that the host cannot enforce; "no limit" needs nobody."""
     for name, text in limits:
         try:
-            write(directory, name, text)
+            _limit(directory, name, text)
         except FileNotFoundError as error:
             if text == MAXIMUM:
                 continue
@@ -46,6 +47,20 @@ def apply(directory: str, limits: Iterable[tuple[str, str]]) -> None:
             raise SetupFailed(f"set {name} to {text}", why) from error
         except OSError as error:
             raise SetupFailed(f"set {name} to {text}", error.strerror) from error
+
+
+def _limit(directory: str, name: str, text: str) -> None:
+    try:
+        write(directory, name, text)
+    except FileNotFoundError:
+        controller = name.partition(".")[0]
+        if text == MAXIMUM or controller not in UNMANAGED:
+            raise
+        above = HIERARCHY
+        for part in directory.removeprefix(HIERARCHY).strip("/").split("/"):
+            _enable(above, (controller,))
+            above = f"{above}/{part}"
+        write(directory, name, text)
 
 
 def make(path: str) -> str:
@@ -65,11 +80,12 @@ def make(path: str) -> str:
     return above
 
 
-def _enable(directory: str) -> None:
-    """One by one: what a cgroup with processes or a kernel refuses is missed only where a limit asks for it."""
+def _enable(directory: str, wanted: Collection[str] = ()) -> None:
+    """Those, or all. One by one: what a cgroup with processes or a kernel refuses is missed only where a limit asks
+    for it."""
     enabled = read(directory, "cgroup.subtree_control").split()
     for name in read(directory, "cgroup.controllers").split():
-        if name not in enabled:
+        if name not in enabled and (not wanted or name in wanted):
             try:
                 write(directory, "cgroup.subtree_control", f"+{name}")
             except OSError:
