@@ -20,22 +20,34 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_KIND = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+
+
 class Journal:
     """In place of journald's socket. Not there before open()."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._socket = socket.socket(socket.AF_UNIX, _KIND)
 
     def open(self) -> None:
         self._socket.bind(self.path)
 
     def fill(self) -> None:
-        """As any user can, while journald is stuck."""
-        kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
-        with socket.socket(socket.AF_UNIX, kind) as sender, contextlib.suppress(BlockingIOError):
+        """As any user can, while journald is stuck: each sender until its own buffer is full, which may be earlier than
+        net.unix.max_dgram_qlen says.
+        """
+        while self._takes_some():
+            pass
+
+    def _takes_some(self) -> bool:
+        """Of one more sender."""
+        sent = 0
+        with contextlib.suppress(BlockingIOError), socket.socket(socket.AF_UNIX, _KIND) as sender:
             while True:
                 sender.sendto(b"MESSAGE=x\n", self.path)
+                sent += 1
+        return sent > 0
 
     def messages(self) -> list[str]:
         """What has arrived since it was asked last, but what fill() has sent."""
