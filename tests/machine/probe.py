@@ -7,6 +7,7 @@ each descriptor is. journal: warnings and worse of our services since CURSOR. fa
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -44,7 +45,7 @@ def cgroups() -> list[str]:
 
 def processes() -> list[str]:
     """Processes in our slices, our services' other children, and zombies of ours."""
-    own = {pid for pid, _ in map(main_pid, SERVICES)}
+    own = set(main_pids().values())
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -77,19 +78,22 @@ def files() -> list[str]:
     return sorted(found)
 
 
-def main_pid(unit: str) -> tuple[int, str]:
-    pid = output("systemctl", "show", "-P", "MainPID", unit).strip()
-    return int(pid or 0), unit
+@functools.cache
+def main_pids() -> dict[str, int]:
+    shown = output("systemctl", "show", "-p", "Id,MainPID", *SERVICES)
+    found = (dict(line.split("=", 1) for line in block.splitlines()) for block in shown.strip().split("\n\n"))
+    return {unit["Id"]: int(unit["MainPID"]) for unit in found}
 
 
 def fds() -> dict[str, dict[str, Any]]:
     found = {}
-    for pid, unit in map(main_pid, SERVICES):
+    for unit, pid in main_pids().items():
         if pid:
             found[unit] = {"pid": pid, "open": targets(pid)}
     return found
 
 
+@functools.cache
 def lines_to_names() -> set[str]:
     """The other ends of the name server's connections. mctld opens one with the first container that has a network."""
     lines = [line.split() for line in output("ss", "-xH", "state", "established").splitlines()]
