@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import resource
 from typing import TYPE_CHECKING
@@ -18,17 +19,18 @@ if TYPE_CHECKING:
 FITS = 4096
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def bounded() -> Iterator[None]:
-    """RLIMIT_FSIZE ends a write in the middle, as a full file system does."""
+    """RLIMIT_FSIZE ends a write in the middle, as a full file system does. No fixture: pytest writes files too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (FITS, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.usefixtures("bounded")
 def test_no_container_gets_half_a_file(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="hosts") as caught:
+    with pytest.raises(OSError, match="hosts") as caught, bounded():
         etc.write(str(tmp_path), {"hosts": "x" * (FITS + 1)}, 0, read_only=False)
     assert caught.value.errno == errno.ENOSPC
