@@ -86,6 +86,7 @@ def answers(asking: Namespace, asked: Namespace, address: str) -> bool:
 def test_neighbours_reach_it_and_the_host_does_not(
     outer: Namespace, router: Namespace, host: Host, make: Callable[[], Namespace]
 ) -> None:
+    forwarding = outer.do(lambda: kernel_settings.read("ipv4/ip_forward"))  # as where this runs, at first
     first, second = make(), make()
     connected(outer, host, first, on_link("a", 9))
     connected(outer, host, second, on_link("b", 10))
@@ -98,7 +99,7 @@ def test_neighbours_reach_it_and_the_host_does_not(
     assert "default via 192.0.2.1 dev eth0" in routes
     assert "default via 2001:db8::1 dev eth0" in routes
     assert {*outer.links()} == {"lo", "uplink"}
-    assert outer.do(lambda: kernel_settings.read("ipv4/ip_forward")) == "0"
+    assert outer.do(lambda: kernel_settings.read("ipv4/ip_forward")) == forwarding
 
 
 def test_private_ones_do_not_reach_each_other(
