@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .hostnames import HostNames
     from .tasks import Tasks
 
-PATIENCE = 5.0  # seconds for an answer; a Python may have to be started for it
+PATIENCE = 10.0  # seconds for an answer; a Python may have to be started for it, on a host that is busy
 PAUSE = 0.2  # seconds before the server is started again after it has ended under us
 ATTEMPTS = 5
 

@@ -233,7 +233,7 @@ def test_lowering_memory_below_what_is_used_kills(mctl: Mctl) -> None:
     assert mctl.properties("web")["ExitHow"] == "oom"
 
 
-ASK = "import mmap, sys; mmap.mmap(-1, int(sys.argv[1]) << 21, flags=0x40022); print('mapped', flush=True); {}"
+ASK = "import mmap, sys; held = mmap.mmap(-1, int(sys.argv[1]) << 21, flags=0x40022); print('mapped', flush=True); {}"
 PAGES = ("-v", "/usr:/usr:ro", "-v", "/lib64:/lib64:ro", "-v", "/lib:/lib:ro")
 
 
