@@ -23,7 +23,8 @@ def test_all_but_the_name_stays(mctl: Mctl) -> None:
     different = {key for key in before if before[key] != after[key]}
     assert different <= {"Name", "Unit"}
     assert after["Name"] == "new"
-    assert "there is no container 'old'" in mctl("inspect", "old", check=False).stderr.decode()
+    gone = mctl("inspect", "old", check=False).stderr.decode()
+    assert "there is no container, image, network or volume 'old'" in gone
     assert mctl("cp", "new:/tmp/f", "-").returncode == 0
     assert mctl("start", "-a", "new").text == "old\n"  # its host name
     mctl.run("true", options=["--name", "old"])
