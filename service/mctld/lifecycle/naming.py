@@ -89,6 +89,12 @@ class _Line:
                     answered.set_exception(ConnectionResetError())
 
 
+def _reason(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return f"not in {PATIENCE:.0f} seconds"
+    return error.strerror or "it has ended"
+
+
 class Naming:
     def __init__(self, socket: str, tasks: Tasks, host_names: HostNames | None = None) -> None:
         self._socket = socket
@@ -105,10 +111,9 @@ class Naming:
         self._entries[identity] = entry
         try:
             async with asyncio.timeout(PATIENCE):
-                self._note(await self._say(lines.put(identity, entry)))
+                self._note(await self._tell(lines.put(identity, entry)))
         except (OSError, TimeoutError) as error:
-            why = str(error) or "not in time"
-            log.warning("the name server does not answer (%s): see systemctl status mctl-names.service", why)
+            log.warning("the name server does not answer (%s): see systemctl status mctl-names.service", _reason(error))
 
     def offer(self, connections: Iterable[Connection]) -> None:
         """To the host, now that their bridges are there."""
@@ -128,9 +133,9 @@ class Naming:
             return "", {}
         try:
             async with asyncio.timeout(PATIENCE):
-                refused = await self._say(lines.replace_all(self._entries))
+                refused = await self._tell(lines.replace_all(self._entries))
         except (OSError, TimeoutError) as error:
-            return str(error) or f"no answer in {PATIENCE:.0f} seconds", {}
+            return _reason(error), {}
         self._note(refused)
         return "", refused
 
@@ -145,6 +150,13 @@ class Naming:
         self._entries = {}
         if self._line is not None:
             self._line.close()
+
+    async def _tell(self, line: bytes) -> dict[str, str]:
+        """Twice where the server ends meanwhile: it does so when it has long had nobody to serve."""
+        with contextlib.suppress(ConnectionError):
+            return await self._say(line)
+        await asyncio.sleep(PAUSE)
+        return await self._say(line)
 
     async def _say(self, line: bytes) -> dict[str, str]:
         async with self._connecting:
