@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 
 
@@ -10,3 +11,9 @@ def pytest_configure() -> None:
     """A shell's background job, and nohup(1), ignore what many tests send to programs that they execute."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_finish() -> None:
+    """Ten thousand tests live to the end: who looks for what one has left need not walk through them all."""
+    gc.collect()
+    gc.freeze()
