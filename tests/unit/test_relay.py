@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import socket
@@ -32,6 +33,38 @@ def test_what_is_looked_at_is_still_there() -> None:
     assert glass.look(reading, 100) == b""
     os.close(reading)
     glass.close()
+
+
+def test_packets_of_one_pipe_do_not_come_out_of_another() -> None:
+    """O_DIRECT of pipe(2), which a payload may set by itself: read(2) gets one packet at a time."""
+    glass = Glass()
+    hostile, other = _packets(b"one ", b"two "), _packets()
+    os.write(other[1], b"of somebody else")
+    assert glass.look(hostile[0], 100) == b"one two "
+    assert glass.look(other[0], 100) == b"of somebody else"
+    glass.take(hostile[0], 3)
+    assert glass.look(hostile[0], 100) == b" two "
+    glass.take(hostile[0], 100)
+    with pytest.raises(BlockingIOError):
+        glass.look(hostile[0], 100)
+    glass.close()
+    for descriptor in (*hostile, *other):
+        os.close(descriptor)
+
+
+def test_packets_arrive_whole_where_the_journal_takes_them_in_pieces() -> None:
+    source, written = _packets(*(bytes([letter]) * 4000 for letter in range(10)))
+    os.close(written)
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+    async def relayed() -> bytes:
+        reading = asyncio.ensure_future(asyncio.to_thread(_all_of, theirs))
+        await Relay("stdout", source, None, ours, OURSELVES).run()
+        return await reading
+
+    with theirs:
+        assert asyncio.run(relayed()) == b"".join(bytes([letter]) * 4000 for letter in range(10))
 
 
 def test_who_kills_the_service_loses_no_byte() -> None:
@@ -68,6 +101,15 @@ def test_without_a_journal_the_payload_is_not_held_up() -> None:
     os.write(written, b"x" * 60_000)
     os.close(written)
     asyncio.run(asyncio.wait_for(Relay("stdout", source, None, ours, OURSELVES).run(), 20))
+
+
+def _packets(*packets: bytes) -> tuple[int, int]:
+    """Both ends of a pipe in which the payload has put them."""
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    fcntl.fcntl(writing, fcntl.F_SETFL, os.O_DIRECT | os.O_NONBLOCK)
+    for packet in packets:
+        os.write(writing, packet)
+    return reading, writing
 
 
 def _state(pid: int) -> str:

@@ -9,7 +9,6 @@ pipe is taken out when the journal has it: whoever kills the service loses no by
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
@@ -104,9 +103,8 @@ class Relay:
         return _GLASS.look(self.source, CHUNK)
 
     def _take(self, size: int) -> None:
-        """The journal has so much of it. Nothing is there any more where the payload has read its own output."""
-        with contextlib.suppress(BlockingIOError):
-            os.read(self.source, size)
+        """The journal has so much of it. Less is there where the payload has read its own output."""
+        _GLASS.take(self.source, size)
 
     async def _tell_watchers(self, chunk: bytes) -> None:
         """All at once: a slow one holds up the rest no longer than it must."""
