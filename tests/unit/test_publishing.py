@@ -249,6 +249,25 @@ async def ended_before() -> None:
     assert made.record == with_ports(number)  # for its next start
 
 
+def test_an_address_that_has_gone_takes_no_port_from_the_others() -> None:
+    asyncio.run(restored())
+
+
+async def restored() -> None:
+    """After a start of the service: the container goes on, and so does the firewall's rule, should the host get the
+    address back.
+    """
+    host, one, two = Host(), free(), free()
+    gone = Port("tcp", "192.0.2.1", one, 80)  # RFC 5737
+    first = replace(with_ports(), id="first")
+    first = replace(first, spec=replace(first.spec, networking=Networking(("bridge",), ports=(gone,))))
+    await host.publishing.restore([(first, LEASE), (with_ports(two), LEASE)])
+    assert {p.port.host for p in host.kernel.published} == {one, two}
+    assert not is_free(two)
+    for claim in host.publishing._claims.values():
+        claim.release()
+
+
 def test_flows_of_datagrams_are_forgotten_after_each_change(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(flowing(monkeypatch))
 

@@ -166,9 +166,13 @@ class Publishing:
             self._tasks.start(self._remove(claim.publications), f"withdraw ports of {record.spec.name}")
 
     async def restore(self, running: Iterable[tuple[Record, Lease]]) -> None:
-        """After a start of the service: what is published stays so."""
+        """After a start of the service: what is published stays so.
+
+        Also what cannot be held, as a port of an address that the host has no longer: it had that before, and the
+        firewall gives it to nobody else.
+        """
         for record, lease in running:
-            with contextlib.suppress(PortInUse):  # it had them before, and the firewall gives them to nobody else
+            with contextlib.suppress(PortInUse, SetupFailed):
                 claim = self._claim(record, lease)
                 claim.held = await self._hold(claim.publications)
         await self._replace()
