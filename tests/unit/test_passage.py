@@ -67,3 +67,27 @@ def test_what_cannot_be_switched_on_is_told(caplog: pytest.LogCaptureFixture) ->
 
     run(heard(1, fail))
     assert "switched off and stays so: Read-only file system" in caplog.text
+
+
+def test_news_that_comes_while_it_is_switched_on_is_looked_at_too() -> None:
+    """Whoever switches it off once more may do so after we have looked."""
+    passages = list[Passage]()
+    reopened = list[float]()
+
+    async def meanwhile() -> None:
+        clock, tasks = asyncio.get_running_loop().time, Tasks()
+        begun = clock()
+
+        def reopen() -> bool:
+            reopened.append(clock() - begun)
+            if len(reopened) == 1:
+                passages[0]._look()
+            return True
+
+        passages.append(Passage(reopen, tasks))
+        passages[0]._news = cast("Netconf", News())
+        passages[0]._look()
+        await tasks.finish(60)
+
+    run(meanwhile())
+    assert reopened == [0.0, PAUSE]

@@ -29,6 +29,7 @@ class Passage:
         self._tasks = tasks
         self._news: Netconf | None = None
         self._mending: asyncio.Task[None] | None = None
+        self._unheard = False  # news that came since somebody looked
         self._earliest = 0.0
 
     def watch(self) -> None:
@@ -46,14 +47,19 @@ class Passage:
     def _look(self) -> None:
         if self._news is None or not self._news.has_closed():
             return
+        self._unheard = True
         if self._mending is None or self._mending.done():
             self._mending = self._tasks.start(self._mend(), "switch forwarding on again")
 
     async def _mend(self) -> None:
-        """Once for all news that came meanwhile."""
         clock = asyncio.get_running_loop().time
-        await asyncio.sleep(self._earliest - clock())
-        self._earliest = clock() + PAUSE
+        while self._unheard:
+            await asyncio.sleep(self._earliest - clock())
+            self._earliest = clock() + PAUSE
+            self._unheard = False  # once for all that came meanwhile; what comes from here on may be of a later time
+            await self._switch_on()
+
+    async def _switch_on(self) -> None:
         try:
             if await asyncio.to_thread(self._reopen):
                 log.warning("somebody has switched off forwarding, which containers need: it is on again, mctld(8)")
