@@ -70,7 +70,7 @@ def instructions(text: str) -> tuple[list[Instruction], str]:
     """All of a file, and its escape character, which also quotes in what follows."""
     if len(text) > SIZE_MAX:
         raise UsageError(f"the Containerfile has more than {SIZE_MAX} characters")
-    lines = text.removeprefix("\ufeff").splitlines()
+    lines = re.split("\r?\n", text.removeprefix("\ufeff"))  # splitlines() knows more ends of a line than these
     escape = _escape(lines)
     found = list(_read(lines, escape))
     if not found:
@@ -102,8 +102,8 @@ def _read(lines: list[str], escape: str) -> Iterator[Instruction]:
         text, at = _logical(lines, at, escape)
         if not text:
             continue
-        word, _, rest = text.partition(" ") if " " in text else text.partition("\t")
-        instruction = _begun(first + 1, word, rest.strip())
+        word, *rest = text.split(None, 1)
+        instruction = _begun(first + 1, word, "".join(rest))
         if instruction.word in WITH_DOCUMENTS:
             at = _documents(instruction, lines, at)
         yield instruction

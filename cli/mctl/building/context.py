@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import copy
+import lzma
 import os
 import posixpath
 import stat
 import tarfile
+import zlib
 from typing import IO, TYPE_CHECKING
 
 from ..failures import UsageError
@@ -98,13 +100,13 @@ def of_directory(root: str) -> Context:
     return Context(found)
 
 
-def of_archive(archive: IO[bytes]) -> Context:
+def of_archive(archive: IO[bytes], name: str = "the context on standard input") -> Context:
     """`archive` must be one that can be read anywhere."""
     try:
         tar = tarfile.open(fileobj=archive, mode="r:*")  # noqa: SIM115 (its members are read later)
         members = tar.getmembers()
-    except tarfile.TarError as error:
-        raise UsageError(f"the context on standard input is no tar archive: {error}") from None
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise UsageError(f"{name} is no tar archive, or is damaged: {error}") from None
     found: dict[str, File] = {}
     for member in members:
         path = posixpath.normpath("/" + member.name).lstrip("/")

@@ -145,7 +145,7 @@ class Copying:
         if not opened.seekable() or not _is_archive(opened):
             opened.close()
             return None
-        inside = of_archive(opened)
+        inside = of_archive(opened, repr(path))
         return ((name, (each.info, each.open)) for name, each in inside.below(""))
 
     def _of_image(self, image: Image, source: str) -> Iterator[tuple[str, Iterator[tuple[str, Member]], bool]]:
@@ -216,9 +216,11 @@ class Copying:
 
 
 def _is_archive(opened: IO[bytes]) -> bool:
+    """With something in it: an image of a disk begins with zeros, which to tarfile is an archive's end."""
     try:
-        found = tarfile.is_tarfile(opened)
-    except OSError:
+        with tarfile.open(fileobj=opened) as archive:
+            found = archive.next() is not None
+    except (tarfile.TarError, OSError, EOFError):
         found = False
     opened.seek(0)
     return found

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from ..failures import UsageError
@@ -19,7 +20,7 @@ class Ignored:
             pattern = line.strip()
             if pattern and not pattern.startswith("#"):
                 kept = pattern.startswith("!")
-                self._rules.append((translated(pattern.removeprefix("!").strip().strip("/")), kept))
+                self._rules.append((translated(_plain(pattern.removeprefix("!").strip())), kept))
 
     @property
     def has_exceptions(self) -> bool:
@@ -31,6 +32,11 @@ class Ignored:
             if rule.match(path):
                 found = not kept
         return found
+
+
+def _plain(path: str) -> str:
+    """As Go's filepath.Clean: ./a, /a and a/ are a."""
+    return posixpath.normpath(path).lstrip("/") if path else ""
 
 
 def translated(pattern: str) -> re.Pattern[str]:

@@ -46,6 +46,7 @@ class Stage:
         self._given = given
         self._of_all = of_all  # ARG before the first FROM
         self.arguments: dict[str, str] = {}
+        self._has_cmd = False  # said in this stage
 
     @property
     def history(self) -> list[str]:
@@ -131,10 +132,12 @@ class Stage:
 
     def _cmd(self, instruction: Instruction) -> None:
         self._command(instruction, "Command", "CMD")
+        self._has_cmd = True
 
     def _entrypoint(self, instruction: Instruction) -> None:
         self._command(instruction, "Entrypoint", "ENTRYPOINT")
-        self.pending.setdefault("Command", ("as", []))  # one of the base is no longer meant
+        if not self._has_cmd:
+            self.pending["Command"] = ("as", [])  # one of the base is no longer meant
 
     def _healthcheck(self, instruction: Instruction) -> None:
         kind, _, rest = instruction.rest.partition(" ")

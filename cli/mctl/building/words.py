@@ -112,10 +112,10 @@ def pairs(text: str, expand: Expansion, escape: str) -> list[tuple[str, str]]:
     """KEY=VALUE several times; or one KEY, and its value behind a space."""
     words = split(text, escape)
     if "=" not in words[0]:
-        key, _, value = text.partition(" ")
-        if not value.strip():
+        key, *value = text.split(None, 1)
+        if not value:
             raise UsageError(f"{key!r} has no value")
-        return [(key, expand(value.strip()))]
+        return [(key, expand(value[0].strip()))]
     if bad := next((word for word in words if "=" not in word), None):
         raise UsageError(f"{bad!r} is not KEY=VALUE")
     return [(expand(key), expand(value)) for key, _, value in (word.partition("=") for word in words)]

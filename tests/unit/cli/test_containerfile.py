@@ -50,6 +50,13 @@ def test_what_is_no_containerfile(text: str, complaint: str) -> None:
         instructions(text)
 
 
+def test_a_tab_ends_the_word_and_a_key_and_only_newlines_end_lines() -> None:
+    found, _ = instructions("FROM\tbusybox\r\nRUN\techo a b\nRUN echo 'x\u2028y\x0cz'\nCOPY <<E /x\na\x0cb\x85c\nE\n")
+    assert [str(each) for each in found] == ["FROM busybox", "RUN echo a b", "RUN echo 'x\u2028y\x0cz'", "COPY <<E /x"]
+    assert found[3].documents[0].text == "a\x0cb\x85c\n"
+    assert pairs("A\tsome words", Expansion({}, "\\"), "\\") == [("A", "some words")]
+
+
 def test_another_escape_character() -> None:
     found, escape = instructions("# escape=`\nFROM a\nCOPY a `\n  c:\\dir\n")
     assert (escape, found[1].rest) == ("`", "a   c:\\dir")
@@ -113,8 +120,10 @@ def test_a_stage_that_is_not_there() -> None:
 
 @pytest.mark.parametrize(("path", "left_out"), [
     ("a.log", True), ("keep.log", False), ("sub/a.log", False), ("node_modules", True), ("node_modules/x/y", True),
+    ("a.o", True), ("sub/a.o", False), ("b/c/x", True), ("up", False),
     ("deep/er/tmp", True), ("tmp", True), ("x1", True), ("xa", False), ("docs/a.md", True), ("docs/README.md", False),
 ])  # fmt: skip
 def test_what_is_left_out(path: str, left_out: bool) -> None:  # noqa: FBT001
     rules = "# a comment\n*.log\n!keep.log\n/node_modules/\n**/tmp\nx[0-9]\ndocs\n!docs/README.md\n"
+    rules += "./*.o\nb//./c/\n../up\n"
     assert Ignored(rules)(path) is left_out
