@@ -62,7 +62,7 @@ class Receiving:
                         self._begin(_path(info.name), info)
                     self._member(tar, info)
                     tar.members = []  # type: ignore[attr-defined]  # it would keep them all
-        except (tarfile.TarError, ValueError, EOFError) as error:
+        except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:  # the last: an id beyond all
             raise Unacceptable(f"the archive is damaged: {error}") from None
         self._finish_directories()
 
@@ -213,7 +213,8 @@ class Receiving:
                 os.fchown(descriptor, info.uid, info.gid)
         mode = stat.S_IMODE(info.mode) & MODES & ~self._umask
         os.fchmod(descriptor, mode)
-        os.utime(descriptor, (info.mtime, info.mtime))
+        with contextlib.suppress(OverflowError, ValueError):  # a container's tmpfs takes any time, and utime() does not
+            os.utime(descriptor, (info.mtime, info.mtime))
 
 
 def _path(name: str) -> Path:

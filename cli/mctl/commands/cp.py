@@ -154,8 +154,9 @@ class Unpacking(threading.Thread):
             self.wrong = error
         except OSError as error:
             self.wrong = Failure(f"cannot write {error.filename or 'a file'}: {error.strerror}", status=1)
-        self.is_cut_off = ended.has_ended
-        os.close(self._reading)
+        finally:  # whatever it was: the service would wait for a reader
+            self.is_cut_off = ended.has_ended
+            os.close(self._reading)
 
 
 class Ended:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mctl.commands.cp import split
+from mctl.commands.cp import Unpacking, split
 from mctl.failures import Failure, UsageError
-from mctl.receiving import Receiving
+from mctl.receiving import Receiving, Stream
 from mctl.sending import packed
 from unit.test_copying import archive, member
 
@@ -146,6 +146,30 @@ def test_what_is_cut_off_never_appears(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"damaged|cut off"):
         receive(tmp_path, archive(member("f", bytes(100_000)))[:20_000])
     assert os.listdir(tmp_path) == []
+
+
+def test_a_time_that_nobody_can_have_keeps_no_file(tmp_path: Path) -> None:
+    """touch -d @9223372036854775807 makes one, on a tmpfs, which to a float is more than that."""
+    receive(tmp_path, archive(member("d"), member("d/f", b"content", mtime=2.0**64)))
+    assert (tmp_path / "d/f").read_bytes() == b"content"
+
+
+def test_an_id_that_nobody_can_have_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="the archive is damaged: uid is"):
+        receive(tmp_path, archive(member("f", b"content", uid=2**40)), keep=True)
+
+
+def test_whatever_goes_wrong_here_the_service_has_no_reader_to_wait_for() -> None:
+    class Broken(Receiving):
+        def take(self, stream: Stream) -> None:
+            raise ZeroDivisionError
+
+    reading, writing = os.pipe()
+    with pytest.raises(ZeroDivisionError):
+        Unpacking(Broken(".", keep=False), reading).run()
+    with pytest.raises(BrokenPipeError):
+        os.write(writing, b"x")
+    os.close(writing)
 
 
 @pytest.mark.parametrize(
