@@ -222,13 +222,18 @@ def test_after_a_restart_of_the_service_checks_are_spread(monkeypatch: pytest.Mo
     assert Patient(monkeypatch).checked(during).began == [2.5, 13]
 
 
-def test_what_is_known_survives_the_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_what_is_known_survives_the_service(how: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With the failures so far: a service that is restarted again and again calls nobody unhealthy too late."""
     patient = Patient(monkeypatch, retries=3)
     patient.status = 1
 
-    async def until_killed(health: Health) -> None:
-        await asyncio.sleep(21)
+    async def until_stopped(health: Health) -> None:
+        await asyncio.sleep(21.5)
+        if how == "stopped":
+            health.rest()
+            await asyncio.sleep(100)
+            assert len(patient.began) == 2
 
     async def resumed(health: Health) -> None:
         health.begin("starting", resumed=True)
@@ -238,7 +243,7 @@ def test_what_is_known_survives_the_service(monkeypatch: pytest.MonkeyPatch, tmp
         health.end()
         assert list((tmp_path / "health").iterdir()) == []
 
-    patient.checked(until_killed, tmp_path / "health").checked(resumed, tmp_path / "health")
+    patient.checked(until_stopped, tmp_path / "health").checked(resumed, tmp_path / "health")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"vitals": [1, 2, 3], "results": []}', '{"vitals": ["healthy", 0]}'])
@@ -262,6 +267,20 @@ def test_what_is_our_fault_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None
         await asyncio.sleep(11)
 
     assert patient.checked(during).told == [("healthy", 0)]
+
+
+def test_no_fault_of_ours_ends_the_checks(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever it is."""
+    patient = Patient(monkeypatch)
+    patient.impeded = RuntimeError("can't start new thread")
+
+    async def during(health: Health) -> None:
+        await asyncio.sleep(15)
+        patient.impeded = None
+        await asyncio.sleep(11)
+
+    assert patient.checked(during).told == [("healthy", 0)]
+    assert "check web failed" in caplog.text
 
 
 def test_only_the_last_few_results_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

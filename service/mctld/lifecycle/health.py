@@ -58,6 +58,10 @@ class Health:
     def end(self) -> None:
         if not self._over:
             self._log.remove()
+        self.rest()
+
+    def rest(self) -> None:
+        """The service ends, and the run goes on: what is known stays for the next one."""
         self._over = True
         self._disarm()
 
@@ -95,16 +99,22 @@ class Health:
         except probe.NOT_ITS_FAULT as error:
             log.info("the health of %s cannot be checked: %s", self._container.name, error)
         finally:
-            current = self._probe is begun  # and not of a run before
-            if current:
-                self._probe = None
-                self._disarm()
-        if not current or self._over or self._container.state is not State.RUNNING:
-            return  # what a container that ends or stands still answers says nothing; thaw() goes on
-        self._arm()
-        if result is None:
+            counts = self._counts(begun)
+        if result is None or not counts:
             return
         self.results.append(result)
         self.vitals = self.vitals.after(self._container.spec.health, good=result.status == 0, age_usec=age)
         self._log.write(self.vitals, self.results)
         self._judged(self.vitals, result)
+
+    def _counts(self, begun: Probe) -> bool:
+        """Whether it says something, and the next one will come: nothing does what a container answers that ends or
+        stands still, for which thaw() goes on, nor one of a run before."""
+        current = self._probe is begun
+        if current:
+            self._probe = None
+            self._disarm()
+        counts = current and not self._over and self._container.state is State.RUNNING
+        if counts:
+            self._arm()
+        return counts

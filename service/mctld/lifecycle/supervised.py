@@ -192,7 +192,8 @@ class Supervised(Standing):
         return tuple(self._health.results)
 
     def check_no_more(self) -> None:
-        self._health.end()
+        """The service ends."""
+        self._health.rest()
 
     def _judge(self, vitals: Vitals, result: Result) -> None:
         """Unhealthy once is enough to act on; what follows ends the run, and with it the checks."""

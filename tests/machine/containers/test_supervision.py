@@ -336,6 +336,16 @@ def test_checks_go_on_when_the_service_is_killed_and_nothing_is_left_of_the_old_
     assert mctl.properties("web")["Health"] == "healthy"
 
 
+def test_results_of_checks_survive_a_restart_of_the_service(mctl: Mctl) -> None:
+    """As an upgrade of the package makes one. Five results are kept, twenty seconds in all."""
+    options = ["-d", "--name", "web", "--health-cmd", "true", "--health-interval", "4s"]
+    mctl.run("sh", "-c", PATIENT, options=options)
+    until(lambda: mctl.properties("web")["HealthLog"])
+    known = mctl.properties("web")["HealthLog"]
+    mctl.shell("systemctl restart mctld.service")
+    assert known[-1] in mctl.properties("web")["HealthLog"]
+
+
 def test_events_are_told_to_those_who_may_see_them(mctl: Mctl, alice_may_create: None) -> None:
     mctl.shell("timeout 60 mctl events --format '{{.Event}} {{.Name}} {{.ExitStatus}}' > /tmp/live 2>&1 & sleep 1")
     before = time.time()
