@@ -28,12 +28,16 @@ def check(flag: str, key: str, value: str) -> None:
     """Raises UsageError for a value that no container can have."""
     if key == "health" and value not in HEALTH:
         raise UsageError(f"{flag} {key}={value[:80]!r}: give one of {', '.join(HEALTH)}")
-    if key == "exited" and not (value.isascii() and value.isdigit() and int(value) < 256):
+    if key == "exited" and not (value.isascii() and value.isdigit() and len(value) <= 3 and int(value) < 256):
         raise UsageError(f"{flag} {key}={value[:80]!r}: an exit status is a number from 0 to 255")
-    if key == "publish" and not (value.partition("/")[0].isascii() and value.partition("/")[0].isdigit()):
+    if key == "publish" and not is_port(value.partition("/")[0]):
         raise UsageError(f"{flag} {key}={value[:80]!r}: give a port of the host, as 8080 or 53/udp")
     if key == "name":
         named(flag, value)
+
+
+def is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 5
 
 
 def named(flag: str, text: str) -> Test:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import select
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mctld.lifecycle.followers import Follower, Followers
+from mctld.lifecycle.logs import LogQuery, LogReaders
 from mctld.lifecycle.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -138,3 +140,26 @@ def test_who_leaves_is_told_nothing_and_keeps_nobody_up() -> None:
         assert await told(of_the_gone) == b""
 
     play(work)
+
+
+def test_nothing_stays_open_of_a_log_that_cannot_be_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list[int]()
+    really = os.pipe2
+
+    def pipe2(flags: int) -> tuple[int, int]:
+        if made:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        made.extend(really(flags))
+        return made[0], made[1]
+
+    async def work(stage: Stage) -> None:
+        stage.container.record = SimpleNamespace(owner_uid=0, spec=SimpleNamespace(name="web"))
+        monkeypatch.setattr(os, "pipe2", pipe2)
+        with pytest.raises(OSError, match="Too many open files"):
+            LogReaders(stage.followers).follow(LogQuery(), stage.container, reader_uid=0)
+        monkeypatch.undo()
+
+    play(work)
+    for descriptor in made:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)

@@ -130,7 +130,7 @@ class LogReaders:
         follower = Follower(_command(last_of(query), container), query.since_usec or 0, told)
         try:
             log = self._open(command, reader_uid, lambda: self.followers.leave(container.id, follower))
-        except MctlError:
+        except BaseException:
             os.close(end)
             follower.close()
             raise

@@ -168,7 +168,8 @@ class Host:
 
     def _collect_ports(self, network: Network, index: int) -> None:
         """If a bridge was removed under running containers, their links are still there."""
-        for name in [name for name, belongs in self._ports.items() if belongs == network]:
+        ports = tuple(self._ports.items())  # other threads add some
+        for name in [name for name, belongs in ports if belongs == network]:
             link = find_link(self._netlink, name)
             if link:
                 self._netlink.do(messages.enslave(link.index, name, index))

@@ -65,7 +65,8 @@ def test_ps_asks_in_one_call(mctl: Mctl, service: FakeService, words: list[str],
 
 @pytest.mark.parametrize("words", [
     ["--filter", "color=red"], ["--filter", "state"], ["web"], ["--json=ugly"], ["-n0"], ["-f", "name=*"],
-    ["-f", "health=fine"], ["-f", "exited=x"], ["-f", "publish=http"], ["--sort", "names"],
+    ["-f", "health=fine"], ["-f", "exited=x"], ["-f", "publish=http"],
+    ["-f", f"exited={'0' * 5000}"], ["-f", f"publish={'8' * 5000}"], ["--sort", "names"],
 ])
 def test_ps_refuses(mctl: Mctl, service: FakeService, words: list[str]) -> None:
     assert mctl("ps", *words).returncode == 125
