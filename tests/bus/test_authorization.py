@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import tempfile
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,9 @@ async def check_row(house: House, client: Client, member: str, rootfs: int, acti
         house.polkit.decide = lambda _, verdict=verdict: verdict  # type: ignore[misc]
         expected = error if actions else ""
         assert await play(client, member, rootfs, interactive=interactive) == expected, (verdict, interactive)
+    for asked in house.polkit.asked:  # what polkit puts into the sentence that a person reads
+        said = asked.details["polkit.message"]
+        assert set(re.findall(r"\$\(([^)]*)\)", said)) <= asked.details.keys(), said
     if member in FORETELLING:
         return  # tests/bus/test_ability.py
     assert {a.action for a in house.polkit.asked} <= set(actions)

@@ -124,11 +124,12 @@ class ImageManager(VolumeManager):
     def _derivation(self, call: Call, method: Method, base: str, given: Mapping[str, Variant]) -> Question:
         names, archive, configure, private = content.deriving(call, given)
         found = self._images.find(call.uid, base) if base else None
+        effect = "make the image $(reference)" if names else "make an image"
         return Question(
             (method.action,),
             (base, names, archive, configure, private),
             "derive",
-            "make the image $(reference) from $(image)" if base else "make the image $(reference)",
+            f"{effect} from $(image)" if base else effect,
             details={
                 **(image_details(found) if found else {"image": base}),
                 "reference": " ".join(map(str, names)),

@@ -42,7 +42,7 @@ class JobObject(Target):
             actions,
             args,
             verb,
-            f"{verb} the job $(container)" + (" of user $(owner)" if found else ""),
+            f"{verb} the job $(job)" + (" of user $(owner)" if found else ""),
             self._identity,
             found.owner_uid if found else None,
             {"image": found.reference, "owner": str(found.owner_uid)} if found else {},

@@ -62,7 +62,7 @@ class NetworkObject(Target):
             actions,
             args,
             verb,
-            f"{verb} the network $(container)",
+            f"{verb} the network $(network)",
             self._name,
             (call.uid if shared else found.owner_uid) if found else None,
             network_details(found) if found else {},
