@@ -11,9 +11,8 @@ from ..failures import INVALID, Failure
 from ..output import printable, write_all
 from . import platform
 from .cache import goes_on
-from .containerfile import name_of_document
 from .copying import Copying
-from .mounting import Mounting
+from .mounting import Mounting, path_of_script
 from .plan import SCRATCH, needed, parts, stage_number
 from .showing import Shown, of_context, of_image
 from .stage import PREDEFINED, Stage, triggered
@@ -169,13 +168,16 @@ class Build:
             raise Failure(f"{str(instruction)[:200]!r} ended with exit status {status}", status=FAILED)
 
     def _command(self, stage: Stage, instruction: Instruction) -> list[str]:
-        """A here-document alone is a script; behind a command it is for the shell to read."""
-        documents = instruction.documents
-        if not documents:
+        """A here-document alone is a script, of the shell's if it names nobody else; behind a command it is for the
+        shell to read.
+        """
+        if not instruction.documents:
             return stage.words(instruction.rest)
-        if name_of_document(instruction.rest) == documents[0].name and len(documents) == 1:
-            return [*stage.shell, documents[0].text]
-        return [*stage.shell, instruction.rest + "\n" + "".join(each.whole for each in documents)]
+        if path := path_of_script(instruction):
+            return [path]
+        if instruction.script:
+            return [*stage.shell, instruction.script.text]
+        return [*stage.shell, instruction.rest + "\n" + "".join(each.whole for each in instruction.documents)]
 
     def _copy(self, stage: Stage, instruction: Instruction, before: list[Part]) -> None:
         instruction.check_flags(*(COPY_FLAGS if instruction.word == "COPY" else ADD_FLAGS))

@@ -52,6 +52,12 @@ class Instruction:
     def flag(self, name: str, default: str = "") -> str:
         return self.flags.get(name, [default])[-1]
 
+    @property
+    def script(self) -> Document | None:
+        """The here-document, where there is one and no command beside it."""
+        alone = len(self.documents) == 1 and name_of_document(self.rest) == self.documents[0].name
+        return self.documents[0] if alone else None
+
     def check_flags(self, *known: str) -> None:
         unknown = next((name for name in self.flags if name not in known), None)
         if unknown:

@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import posixpath
+import tarfile
 from typing import TYPE_CHECKING, Any
 
 from ..mounts import BINDS_MAX
 from .agent import DEFAULT, TARGET, VARIABLE
+from .placing import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .containerfile import Instruction
+    from .placing import Member
     from .room import Room
     from .service import Options
     from .showing import Shown
@@ -31,6 +35,7 @@ KNOWN = {
 }
 OTHER_NAMES = {"dst": "target", "destination": "target", "src": "source"}
 SECRETS = "/run/secrets"
+SCRIPTS = "/dev/pipes"  # where docker's builds have them
 SECRET_MODE, AGENT_MODE = "0400", "0600"
 
 
@@ -44,7 +49,9 @@ class Mounting:
         self._room = room
         self._given = [self._parsed(text) for text in instruction.flags.get("mount", [])]
         self._binds = [(find(f.get("from", ""), f.get("source", "/")), f) for f in self._of("bind")]
-        self.told = [shown.known_by for shown, _ in self._binds]
+        self._script = _script(instruction)
+        self.told = [*(shown.known_by for shown, _ in self._binds),
+                     *([f"sha256:{digest([self._script])}"] if self._script else [])]  # fmt: skip
         agents = [f["target"] for f in self._of("ssh") if f.get("id", DEFAULT) in self._agents]
         self.variables = {VARIABLE: agents[0]} if agents else {}
 
@@ -55,6 +62,9 @@ class Mounting:
                  for each, fields in self._binds]  # fmt: skip
         shown += [mounted for fields in self._of("secret") if (mounted := self._secret(fields))]
         shown += [mounted for fields in self._of("ssh") if (mounted := self._agent(fields))]
+        if self._script:
+            file = self._room.files([self._script], is_directory=False)
+            shown.append((file, path_of_script(self._instruction), "ro"))
         if len(shown) > BINDS_MAX:
             raise self._instruction.wrong(f"{len(shown)} binds, secrets and agents are more than {BINDS_MAX}, the most")
         if shown:
@@ -123,6 +133,21 @@ class Mounting:
             return int(fields.get(name, default), base)
         except ValueError:
             raise self._instruction.wrong(f"RUN --mount: {name}={fields[name]} is not a number") from None
+
+
+def path_of_script(instruction: Instruction) -> str:
+    """Of the file that a here-document is which says, by #!, what executes it; else empty."""
+    script = instruction.script
+    return f"{SCRIPTS}/{script.name}" if script and script.text.startswith("#!") else ""
+
+
+def _script(instruction: Instruction) -> Member | None:
+    script = instruction.script
+    if not script or not path_of_script(instruction):
+        return None
+    info, data = tarfile.TarInfo(script.name), script.text.encode()
+    info.size, info.mode = len(data), 0o755
+    return info, lambda: io.BytesIO(data)
 
 
 def origins(instruction: Instruction) -> list[str]:

@@ -28,6 +28,10 @@ RUN <<EOS
 set -e
 echo "script of $(id -u)" > /out/script
 EOS
+RUN <<EOS
+#!/bin/cat
+no word of this is for a shell
+EOS
 FROM nowhere AS never
 RUN false
 FROM linked
@@ -88,17 +92,18 @@ def test_all_that_a_containerfile_says(context: Mctl) -> None:
         {"team": "web"}, ["53/udp", "80/tcp"], "INT",
     )  # fmt: skip
     assert b"STEP 1/" in built.stderr
+    assert b"#!/bin/cat\nno word of this is for a shell\n" in built.stderr
     shown = [line.split()[0] for line in context("images").text.splitlines()[1:]]
     assert sorted(shown) == ["<none>", "linked", "made", "made"]  # the stage that was only copied from, and no step
     again = context("build", "-t", "made:2", "--build-arg", "WHO=you", "/srv/context")
-    assert (again.text, again.stderr.count(b"Using cache")) == (built.text, 12)
+    assert (again.text, again.stderr.count(b"Using cache")) == (built.text, 13)
     (cache,) = (v["Name"] for v in json.loads(context("volume", "ls", "--json").stdout))
     assert context("run", "--rm", "-v", f"{cache}:/c", "linked", "cat", "/c/all").text == "more\n"
     context.shell("echo changed >> /srv/context/src/sub/x")
     changed = context("build", "-q", "--build-arg", "WHO=you", "/srv/context")
     assert (changed.text != built.text, changed.stderr) == (True, b"")
     listed = context("build", "--target", "builder", "/srv/context")
-    assert listed.stderr.count(b"--> ") - listed.stderr.count(b"Using cache") == 3  # another WHO
+    assert listed.stderr.count(b"--> ") - listed.stderr.count(b"Using cache") == 4  # another WHO
     assert context("image", "check").text.count(": ok") == len(context("images", "-aq").text.split())
 
 
