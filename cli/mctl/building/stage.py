@@ -46,7 +46,7 @@ class Stage:
         self._given = given
         self._of_all = of_all  # ARG before the first FROM
         self.arguments: dict[str, str] = {}
-        self._has_cmd = False  # said in this stage
+        self._own_command: list[str] = []  # that of this stage
 
     @property
     def history(self) -> list[str]:
@@ -132,12 +132,11 @@ class Stage:
 
     def _cmd(self, instruction: Instruction) -> None:
         self._command(instruction, "Command", "CMD")
-        self._has_cmd = True
+        self._own_command = self.pending["Command"][1]
 
     def _entrypoint(self, instruction: Instruction) -> None:
         self._command(instruction, "Entrypoint", "ENTRYPOINT")
-        if not self._has_cmd:
-            self.pending["Command"] = ("as", [])  # one of the base is no longer meant
+        self.pending["Command"] = ("as", self._own_command)  # one of the base is no longer meant
 
     def _healthcheck(self, instruction: Instruction) -> None:
         kind, _, rest = instruction.rest.partition(" ")

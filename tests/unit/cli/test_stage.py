@@ -34,14 +34,14 @@ def stage(text: str, *, layer_after: int = -1) -> Stage:
         ('ENTRYPOINT ["b"]', -1, []),
         ('CMD ["a"]\nENTRYPOINT ["b"]', -1, ["a"]),
         ('ENTRYPOINT ["b"]\nCMD ["a"]', -1, ["a"]),
-        ('CMD ["a"]\nENTRYPOINT ["b"]', 0, None),
+        ('CMD ["a"]\nENTRYPOINT ["b"]', 0, ["a"]),
     ],
 )
 def test_an_entrypoint_does_away_with_the_command_of_the_base_and_no_other(
-    text: str, layer_after: int, command: list[str] | None
+    text: str, layer_after: int, command: list[str]
 ) -> None:
-    """None: it stays as the layer before has it."""
-    assert stage(text, layer_after=layer_after).pending.get("Command", ("", None))[1] == command
+    """Said together, for the service takes an entrypoint alone for the end of the command."""
+    assert stage(text, layer_after=layer_after).pending["Command"] == ("as", command)
 
 
 def archive(*names: str) -> bytes:
