@@ -58,6 +58,22 @@ async def test_users_take_turns_whoever_has_how_many() -> None:
     decoding.close()
 
 
+async def test_who_leaves_just_when_it_would_be_their_turn_is_passed_over() -> None:
+    decoding = Decoding()
+
+    async def waiting() -> None:
+        async with decoding._turn(ALICE):
+            raise AssertionError("it is nobody's turn")
+
+    async with decoding._turn(BOB):
+        task = asyncio.create_task(waiting())
+        await asyncio.sleep(0)
+        task.cancel()
+    (error,) = await asyncio.gather(task, return_exceptions=True)
+    assert isinstance(error, asyncio.CancelledError), repr(error)
+    assert not decoding._busy
+
+
 async def test_what_is_short_waits_for_nobody() -> None:
     gate = threading.Event()
     log: list[str] = []

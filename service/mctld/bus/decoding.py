@@ -58,10 +58,10 @@ class Decoding:
             try:
                 await mine
             except asyncio.CancelledError:
-                if mine.cancelled():
-                    self._waiting[uid].remove(mine)
-                else:
+                if not mine.cancelled():
                     self._next()
+                elif mine in (queue := self._waiting.get(uid, deque())):  # else it has been passed over meanwhile
+                    queue.remove(mine)
                 raise
         self._busy = True
         try:
