@@ -139,6 +139,15 @@ def test_what_a_base_wants_of_those_who_build_on_it(context: Mctl) -> None:
     assert context.shell("cat /srv/context/id").text + "\n" == built.text
 
 
+def test_what_docker_reads_in_the_same_words(context: Mctl) -> None:
+    """A command said before a layer outlives an entrypoint; what begins with zeros is no archive; tabs are blanks."""
+    context.shell("cd /srv/context; (head -c 2k /dev/zero; echo a disk) > disk; mkdir own; echo ./own > .dockerignore")
+    said = b'FROM\tlinked\nCMD ["tail", "-c7", "/disk"]\nADD\tdisk\t/disk\nCOPY . /all\nENTRYPOINT ["busybox"]\n'
+    context("build", "-q", "-t", "child", "-f", "-", "/srv/context", stdin=said)
+    assert context("run", "--rm", "child").text == "a disk\n"
+    assert "own" not in context("run", "--rm", "child", "ls", "/all").text.split()
+
+
 SERVE = """
 systemd-run -q --unit=test-files -p WorkingDirectory=/srv/context/src python3 -m http.server --bind 127.0.0.1 8099
 for i in $(seq 600); do (: < /dev/tcp/127.0.0.1/8099) 2> /dev/null && exit; sleep 0.1; done; exit 1
