@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mctld.kernel import expendable, filesystem
 from mctld.lifecycle import announcements
 from mctld.lifecycle.announcement import STATUS_MAX, Announcement, Extension, parse
 from mctld.lifecycle.announcements import Announcements
+from mctld.runtime import notification
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,8 +104,24 @@ def test_descriptors_are_closed_which_is_what_a_barrier_waits_for() -> None:
     assert len(os.listdir("/proc/self/fd")) <= before - 2
 
 
+def test_one_whose_file_system_may_never_answer_is_closed_by_nobody_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """close(2) asks a file system in user space, which any user can have, and waits for it."""
+    left = list[int]()
+    monkeypatch.setattr(filesystem, "is_answered_for_by_a_process", lambda _: True)
+    monkeypatch.setattr(expendable, "close", left.extend)
+    reading, writing = os.pipe()
+
+    def act(channel: socket.socket) -> None:
+        socket.send_fds(channel, [b"READY=1"], [writing, writing])
+
+    assert heard(act) == [parse(b"READY=1")]
+    assert len(left) == 2
+    for descriptor in (*left, reading, writing):
+        os.close(descriptor)  # an error where it has been closed
+
+
 def test_a_message_that_is_too_long_says_nothing() -> None:
-    assert heard(lambda channel: channel.sendall(b"READY=1\n" + b"x" * announcements.MESSAGE_MAX)) == []
+    assert heard(lambda channel: channel.sendall(b"READY=1\n" + b"x" * notification.MESSAGE_MAX)) == []
 
 
 def test_who_says_too_much_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgs
-from ..kernel import expendable, filesystem
+from ..kernel import handed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,22 +40,7 @@ class Descriptors:
         return fds
 
     def close(self) -> None:
-        """Callers may have sent what keeps whoever closes it waiting for ever."""
-        slow = []
-        for fd in self.take_all():
-            if _may_be_slow(fd):
-                slow.append(fd)
-            else:
-                os.close(fd)
-        if slow:
-            expendable.close(slow)
-
-
-def _may_be_slow(fd: int) -> bool:
-    try:
-        return filesystem.is_answered_for_by_a_process(fd)
-    except OSError:  # there is no descriptor left to look with
-        return True
+        handed.close(self.take_all())
 
 
 def duplicates(fds: Iterable[int]) -> list[int]:

@@ -4,27 +4,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import struct
 from typing import TYPE_CHECKING
 
-from ..systemd.notify import SCM_CREDENTIALS
+from ..runtime import notification
 from .announcement import parse
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from .announcement import Announcement
 
 KEPT = "notify"  # under which PID 1 keeps it while there is no instance of the service
-MESSAGE_MAX = 4096
-DESCRIPTORS_MAX = 253  # SCM_MAX_FD
 AT_ONCE = 64  # messages that one container may send in a burst
 PER_SECOND = 16.0  # and for ever: what is more waits, and its sender with it
 PAUSE = 0.5  # seconds
-_CREDENTIALS = struct.Struct("3i")  # struct ucred
-_ROOM = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(DESCRIPTORS_MAX * 4)
 
 
 class Announcements:
@@ -66,18 +60,13 @@ class Announcements:
         self._pause = self._loop.call_later(PAUSE, self._loop.add_reader, self._channel, self._read)
 
     def _read_one(self) -> bool:
-        """Whether there was anything. A descriptor that comes along is closed: sd_notify_barrier(3) waits for that."""
+        """Whether there was anything."""
         try:
-            message, ancillary, flags, _ = self._channel.recvmsg(MESSAGE_MAX, _ROOM, socket.MSG_CMSG_CLOEXEC)
+            heard = notification.hear(self._channel)
         except OSError:
             return False
-        pid, uid = 0, -1
-        for level, kind, data in ancillary:
-            if level == socket.SOL_SOCKET and kind == SCM_CREDENTIALS:
-                pid, uid, _ = _CREDENTIALS.unpack(data)
-            elif level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                for (descriptor,) in struct.iter_unpack("i", data[: len(data) - len(data) % 4]):
-                    os.close(descriptor)
-        if not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) and self._is_inside(pid, uid):
-            self._heed(parse(message))
+        if heard is not None:
+            message, pid, uid = heard
+            if self._is_inside(pid, uid):
+                self._heed(parse(message))
         return True

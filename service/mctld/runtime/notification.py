@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A socket for sd_notify(3) that nobody finds but the container that it is for."""
+"""A socket for sd_notify(3) that nobody finds but the container that it is for, and what is said there."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import socket
+import struct
 
 from ..kernel import constants as c
-from ..kernel import mount
+from ..kernel import handed, mount
 
+MESSAGE_MAX = 4096
+DESCRIPTORS_MAX = 253  # SCM_MAX_FD
+SCM_CREDENTIALS = 2  # linux/socket.h; Python's socket module has it from 3.13 on
+_CREDENTIALS = struct.Struct("3i")  # struct ucred
+_ROOM = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(DESCRIPTORS_MAX * 4)
 _SHOWN = c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC | c.MOUNT_ATTR_RDONLY
 
 
@@ -41,6 +47,21 @@ def open_socket(place: str) -> tuple[socket.socket, int]:
     except BaseException:
         channel.close()
         raise
+
+
+def hear(channel: socket.socket) -> tuple[bytes, int, int] | None:
+    """The next message, and pid and uid of who has sent it; None where it was cut off. Raises OSError.
+
+    A descriptor that comes along is closed: sd_notify_barrier(3) waits for that.
+    """
+    message, ancillary, flags, _ = channel.recvmsg(MESSAGE_MAX, _ROOM, socket.MSG_CMSG_CLOEXEC)
+    pid, uid = 0, -1
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == SCM_CREDENTIALS:
+            pid, uid, _ = _CREDENTIALS.unpack(data)
+        elif level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            handed.close(each for (each,) in struct.iter_unpack("i", data[: len(data) - len(data) % 4]))
+    return None if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) else (message, pid, uid)
 
 
 def _shown(place: str) -> int:
