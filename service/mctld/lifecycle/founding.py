@@ -3,28 +3,57 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING
 
-from ..errors import LimitsExceeded, SubnetInUse
+from ..errors import LimitsExceeded, NameTaken, SetupFailed, SubnetInUse
 from ..networking import DEFAULT, Network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..draft import Draft
 
 POOL = IPv4Network("10.90.0.0/16")  # of networks whose subnet is left to us
 POOL_PREFIX = 24
 NETWORKS_MAX = 1024
+TRIES = 16  # each asks the kernel for all routes
 
 
-def found(draft: Draft, uid: int, known: Iterable[Network]) -> Network:
-    """Raises SubnetInUse and LimitsExceeded."""
+async def free(
+    draft: Draft, uid: int, known: Callable[[], Iterable[Network]], check: Callable[[Network], object]
+) -> Network:
+    """One that nobody has when this returns. check: blocking; whether a route of the host's leads there, SubnetInUse.
+
+    What was left to us is looked for further where one does.
+    """
+    routed: list[IPv4Network] = []
+    while True:
+        before = tuple(known())
+        if any(network.name == draft.name for network in before):
+            raise NameTaken(f"network name {draft.name!r} is taken: choose another")
+        made = found(draft, uid, before, routed)
+        try:
+            await asyncio.to_thread(check, made)
+        except SubnetInUse:
+            if draft.subnet is not None or len(routed) >= TRIES:
+                raise
+            routed.append(made.subnet)
+        except OSError as error:
+            raise SetupFailed("look for routes", error.strerror or error) from error
+        else:
+            if tuple(known()) == before:  # else others were served meanwhile
+                return made
+
+
+def found(draft: Draft, uid: int, known: Iterable[Network], routed: Sequence[IPv4Network] = ()) -> Network:
+    """routed: subnets that are not wanted. Raises SubnetInUse and LimitsExceeded."""
     known = list(known)
-    subnet = draft.subnet or next((s for s in POOL.subnets(new_prefix=POOL_PREFIX) if not _overlapping(s, known)), None)
+    pool = (subnet for subnet in POOL.subnets(new_prefix=POOL_PREFIX) if subnet not in routed)
+    subnet = draft.subnet or next((subnet for subnet in pool if not _overlapping(subnet, known)), None)
     if subnet is None:
         raise LimitsExceeded(f"all subnets of {POOL} are in use: choose one yourself")
     subnet6 = draft.subnet6 or _local_subnet6()

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..draft import Draft
-from ..errors import ADVICE, InvalidArgs, MctlError, NameTaken, NoSuchNetwork, SetupFailed, StoreFailed
+from ..errors import ADVICE, InvalidArgs, MctlError, NoSuchNetwork, SetupFailed, StoreFailed
 from ..network.connection import link_name
 from ..networking import DEFAULT, ROOT_UID
 from . import founding
@@ -98,13 +98,7 @@ class Networks:
 
     async def create(self, draft: Draft, uid: int) -> Network:
         """Its bridge is made when the first container needs it."""
-        self._refuse_if_taken(draft.name)
-        made = founding.found(draft, uid, self.all())
-        try:
-            await asyncio.to_thread(lambda: self._opened().check_free(made))
-        except OSError as error:
-            raise SetupFailed("look for routes", error.strerror or error) from error
-        self._refuse_if_taken(draft.name)  # again: others were served meanwhile
+        made = await founding.free(draft, uid, self.all, lambda wanted: self._opened().check_free(wanted))
         self._store.add_network(made)
         self._events.network_added(made)
         return made
@@ -365,10 +359,6 @@ class Networks:
         self._store.add_network(made)
         self._events.network_added(made)
         return made
-
-    def _refuse_if_taken(self, name: str) -> None:
-        if self.get(name):
-            raise NameTaken(f"network name {name!r} is taken: choose another")
 
     def _connections(self, record: Record) -> list[Connection]:
         return connections_of(record, ((lease, self._find(lease.network)) for lease in self.leases(record)))
