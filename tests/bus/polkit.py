@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,11 @@ class Asked:
     details: dict[str, str]
     interactive: bool
     cancellation: str
+
+    @property
+    def lacking(self) -> set[str]:
+        """What polkit is to put into the sentence that a person reads, and was not told."""
+        return set(re.findall(r"\$\(([^)]*)\)", self.details.get("polkit.message", ""))) - self.details.keys()
 
 
 class FakePolkit:

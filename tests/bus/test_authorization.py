@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import tempfile
 from typing import TYPE_CHECKING, Any
 
@@ -125,9 +124,7 @@ async def check_row(house: House, client: Client, member: str, rootfs: int, acti
         house.polkit.decide = lambda _, verdict=verdict: verdict  # type: ignore[misc]
         expected = error if actions else ""
         assert await play(client, member, rootfs, interactive=interactive) == expected, (verdict, interactive)
-    for asked in house.polkit.asked:  # what polkit puts into the sentence that a person reads
-        said = asked.details["polkit.message"]
-        assert set(re.findall(r"\$\(([^)]*)\)", said)) <= asked.details.keys(), said
+    assert not [asked.details for asked in house.polkit.asked if asked.lacking]
     if member in FORETELLING:
         return  # tests/bus/test_ability.py
     assert {a.action for a in house.polkit.asked} <= set(actions)
