@@ -20,9 +20,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-import prctl
-
 from mctld import capability
+from mctld.kernel import process
 from mctld.runtime.seccomp import loading, profiles, program, shelf
 from mctld.runtime.seccomp.filters import Filters
 from mctld.runtime.stage import Descriptors
@@ -98,7 +97,7 @@ def first_of(place: str, text: str) -> None:
 
 
 def load(descriptor: int) -> float:
-    prctl.set_no_new_privs(1)
+    process.forbid_new_privileges()
     began = time.thread_time()
     loading.load_filter(Descriptors(["seccomp"], [descriptor]))
     return (time.thread_time() - began) * 1e3

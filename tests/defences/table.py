@@ -237,8 +237,8 @@ DEFENCES = (
     Defence(
         "a new process of exec cannot be traced from inside (CVE-2016-9962)",
         "service/mctld/runtime/spawner.py",
-        "            prctl.set_dumpable(0)",
-        "            prctl.set_dumpable(1)",
+        "            process.set_dumpable(dumpable=False)",
+        "            process.set_dumpable(dumpable=True)",
         "tests/kernel/test_joining.py -k trace",
     ),
     Defence(

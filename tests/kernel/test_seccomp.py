@@ -16,7 +16,6 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
-import prctl
 import pytest
 
 from mctld import capability
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 DEFAULT = frozenset(capability.DEFAULT)
 NEWUSER = 0x10000000
+PR_SET_NAME, PR_GET_NAME = 15, 16  # linux/prctl.h
 ON_INTEL = pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of x86-64")
 
 
@@ -78,7 +78,7 @@ def program(tmp_path: Path) -> Callable[..., int]:
 
 def confined(descriptor: int, act: Callable[[], Any]) -> Any:
     def child() -> Any:
-        prctl.set_no_new_privs(1)
+        process.forbid_new_privileges()
         loading.load_filter(Descriptors(["seccomp"], [descriptor]))
         return act()
 
@@ -167,8 +167,10 @@ def test_the_32_bit_door(program: Callable[..., int], old_call: Callable[..., in
 
 def test_programs_go_on_to_work(program: Callable[..., int]) -> None:
     def act() -> list[object]:
-        prctl.set_name("renamed")
-        found: list[object] = [prctl.get_name()]
+        libc, name = ctypes.CDLL(None), ctypes.create_string_buffer(16)
+        libc.prctl(PR_SET_NAME, b"renamed")
+        libc.prctl(PR_GET_NAME, name)
+        found: list[object] = [name.value.decode()]
         thread = threading.Thread(target=lambda: found.append("from a thread"))
         thread.start()
         thread.join()

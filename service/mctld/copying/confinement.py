@@ -11,11 +11,8 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import sys
 from typing import TYPE_CHECKING
-
-import prctl
 
 from ..images.confinement import CALLS, profile
 from ..kernel import constants as c
@@ -50,9 +47,9 @@ def confine(request: Request) -> None:
     os.umask(0)
     process.clear_ambient()
     process.set_capabilities(CAPABILITIES, CAPABILITIES, 0)
-    prctl.set_dumpable(0)
-    prctl.set_pdeathsig(signal.SIGKILL)
-    prctl.set_no_new_privs(1)
+    process.set_dumpable(dumpable=False)
+    process.end_with_parent()
+    process.forbid_new_privileges()
     process.set_filter(program)
 
 

@@ -12,10 +12,7 @@ from __future__ import annotations
 import json
 import os
 import resource
-import signal
 from typing import TYPE_CHECKING
-
-import prctl
 
 from ..kernel import constants as c
 from ..kernel import mount, process
@@ -79,8 +76,8 @@ def confine(place: str, tree: int, user_namespace: int, program: int) -> None:
     os.setresuid(0, 0, 0)
     os.umask(0)
     process.set_capabilities(CAPABILITIES, CAPABILITIES, 0)
-    prctl.set_pdeathsig(signal.SIGKILL)
-    prctl.set_no_new_privs(1)
+    process.end_with_parent()
+    process.forbid_new_privileges()
     process.set_filter(os.pread(program, os.fstat(program).st_size, 0))
     for descriptor in (tree, user_namespace, program):
         os.close(descriptor)

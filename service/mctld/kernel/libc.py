@@ -22,6 +22,10 @@ Pointer = ctypes.c_void_p
 Bytes = ctypes.c_char_p
 
 
+_LIBRARY = ctypes.CDLL(None, use_errno=True)  # each makes a class of its own, and there are forty functions
+_HOLDING = ctypes.PyDLL(None, use_errno=True)
+
+
 class Path(ctypes.c_char_p):
     """A str, bytes or None given to C."""
 
@@ -43,8 +47,7 @@ def _checker(name: str) -> Callable[[int, object, tuple[object, ...]], int]:
 
 def function(name: str, *types: type, holds_gil: bool = False) -> Callable[..., int]:
     """A function of libc that answers -1 and errno on failure."""
-    library = ctypes.PyDLL(None, use_errno=True) if holds_gil else ctypes.CDLL(None, use_errno=True)
-    entry = library[name]  # indexing makes a fresh pointer: argtypes are never shared
+    entry = (_HOLDING if holds_gil else _LIBRARY)[name]  # indexing makes a fresh pointer: argtypes are never shared
     entry.argtypes = types
     entry.restype = Int  # not c_long: that reads a 32-bit -1 as 4294967295 and loses the failure
     entry.errcheck = _checker(name)  # type: ignore[assignment]  # typeshed does not know what errcheck may return
@@ -53,8 +56,7 @@ def function(name: str, *types: type, holds_gil: bool = False) -> Callable[..., 
 
 def call(number: int, name: str, *types: type, holds_gil: bool = False) -> Callable[..., int]:
     """A system call without a wrapper in libc. From 424 on a number is the same on every architecture."""
-    library = ctypes.PyDLL(None, use_errno=True) if holds_gil else ctypes.CDLL(None, use_errno=True)
-    entry = library["syscall"]
+    entry = (_HOLDING if holds_gil else _LIBRARY)["syscall"]
     entry.argtypes = (Long, *types)
     entry.restype = Long
     entry.errcheck = _checker(name)  # type: ignore[assignment]  # typeshed does not know what errcheck may return

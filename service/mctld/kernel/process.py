@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Processes and what they may do: clone3(2), setns(2), unshare(2), capset(2), close_range(2), seccomp(2)."""
+"""Processes and what they may do: clone3(2), setns(2), unshare(2), capset(2), close_range(2), prctl(2), seccomp(2)."""
 
 from __future__ import annotations
 
@@ -201,6 +201,30 @@ def reset_attributes() -> None:
     _personality(0)
     _prctl(c.PR_SET_TIMERSLACK, c.TIMERSLACK_DEFAULT, 0, 0, 0)
     _prctl(c.PR_SET_THP_DISABLE, 0, 0, 0, 0)
+
+
+def set_dumpable(*, dumpable: bool) -> None:
+    """One that is not cannot be traced, nor used what it has open, by others of its user. execve(2) sets it anew."""
+    _prctl(c.PR_SET_DUMPABLE, int(dumpable), 0, 0, 0)
+
+
+def keep_capabilities() -> None:
+    """The permitted ones stay when root becomes another user, until execve(2)."""
+    _prctl(c.PR_SET_KEEPCAPS, 1, 0, 0, 0)
+
+
+def end_with_parent() -> None:
+    """The thread that is our parent: SIGKILL, when it ends."""
+    _prctl(c.PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+
+
+def forbid_new_privileges() -> None:
+    _prctl(c.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def limit_bounding_set(number: int) -> None:
+    """Nothing that we execute from now on gets this capability."""
+    _prctl(c.PR_CAPBSET_DROP, number, 0, 0, 0)
 
 
 def raise_ambient(number: int) -> None:

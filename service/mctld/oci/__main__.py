@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
 from ..errors import MctlError
 from . import arguments, call, report
@@ -65,7 +64,7 @@ def _dispatch(given: arguments.Options, told: report.Report) -> int:
     if name not in COMMANDS:
         told.error(f"there is no command {name!r}; there are {', '.join(COMMANDS)}")
         return FAILED
-    command: Any = import_module(f".commands.{name}", __package__)
+    command: Any = __import__(f"{__package__}.commands.{name}", fromlist=("run",))  # importlib imports warnings too
     options = arguments.parse(rest, command.OPTIONS, interleaved=name not in OTHERS_FOLLOW)
     status: int = command.run(call.make(given, options, told))
     return status

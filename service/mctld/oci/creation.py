@@ -13,7 +13,7 @@ import time
 from ..errors import InvalidArgs, MctlError, SetupFailed
 from ..kernel import process as kernel_process
 from ..runtime import capabilities
-from . import birth, configuration, console, hooks, listener, plan, readiness, reading, sources, state, syscalls
+from . import birth, configuration, hooks, listener, plan, readiness, reading, sources, state, syscalls
 from .cgroup import home
 from .cgroup import place as places
 from .inside import waiting
@@ -39,7 +39,10 @@ def create(call: Call, name: str, *, relayed: bool) -> Child:
     asked = configuration.read(reading.read(text, "config.json"), bundle)
     process = asked.process
     terminal = bool(process and process.terminal)
-    console.check(call.options.text("console-socket"), terminal=terminal, relayed=relayed)
+    if terminal or call.options.text("console-socket"):
+        from . import console
+
+        console.check(call.options.text("console-socket"), terminal=terminal, relayed=relayed)
     if asked.mount_label or (process and (process.apparmor or process.selinux)):
         from . import labels
 
@@ -201,6 +204,8 @@ def _listen(entry: Entry, opened: Undo) -> int:
 def _hand_over(call: Call, child: Child, entry: Entry, record: Record, *, terminal: bool) -> None:
     path = call.options.text("console-socket")
     if terminal and path:
+        from . import console
+
         console.send(path, child)
     write_pid(call.options.text("pid-file"), child.pid)
     entry.save(_changed(record, complete=True))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import signal
 
-from . import birth, console
+from . import birth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ def follow(child: Child, master: int | None, heard: Readiness | None = None) -> 
         if number not in KEPT and number < signal.SIGRTMIN:
             signal.signal(number, lambda sent, _frame: _pass_on(child.pidfd, sent))
     if master is not None:
+        from . import console
+
         console.Relay(master, heard).run()
     if heard and heard.fileno() >= 0:
         heard.await_ready()

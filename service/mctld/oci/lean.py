@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The standard library's socket and signal, without the enumerations that they make of their constants.
+"""The standard library's socket and signal, without the enumerations that they make of their constants; and ctypes.
 
 Those, and what is imported for them, take 4 ms of each command. The constants stay plain numbers, as they were before
-Python 3.4. Stand-ins are there only while the two are imported; whoever asks for enum later gets enum.
+Python 3.4. Stand-ins are there only while these are imported; whoever asks for enum later gets enum.
 """
 
 from __future__ import annotations
 
 import _collections_abc  # what collections.abc is another name of
+import _struct
 import sys
 
 TYPE_CHECKING = False
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from typing import Any
 else:
     ModuleType = type(sys)  # spares the import of types
+
+
+# Types of ctypes that nobody here uses
+FOREIGN_ORDER = ("BigEndianStructure", "BigEndianUnion", "LittleEndianStructure", "LittleEndianUnion")
 
 
 class Number(int):
@@ -46,6 +51,9 @@ def load() -> None:
         "functools": {"wraps": _wraps},
         "selectors": {},  # for socket.sendfile, which nobody here uses
         "collections": {"abc": _collections_abc},  # for array, which is for descriptors in messages
+        "types": {"GenericAlias": type(list[int])},  # this and what follows are for ctypes
+        "struct": {"calcsize": _struct.calcsize},
+        "ctypes._endian": dict.fromkeys(FOREIGN_ORDER),
     }
     for name, content in contents.items():
         stand_in = ModuleType(name)
@@ -53,6 +61,7 @@ def load() -> None:
         sys.modules[name] = stand_in
     sys.modules["collections.abc"] = _collections_abc
     try:
+        import ctypes  # noqa: F401
         import signal  # noqa: F401
         import socket  # noqa: F401
     finally:

@@ -7,7 +7,7 @@ import os
 import signal
 
 from ..errors import MctlError, NotRunning, SetupFailed
-from . import birth, configuration, creation, hooks, state
+from . import birth, creation, hooks, state
 from .cgroup import home
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ def remove(entry: Entry, report: Report, *, force: bool) -> None:
         raise NotRunning(f"cannot delete container {entry.name!r}: it is {now}, and must be {state.STOPPED}")
     end(record)
     home.leave(record.manager, record.unit, record.cgroup, rootless=record.rootless)
-    after = _poststop(entry, record, report)
+    after = _poststop(entry, report)
     entry.remove()
     for hook in after:
         try:
@@ -56,9 +56,9 @@ def end(record: Record) -> None:
         os.close(pidfd)
 
 
-def _poststop(entry: Entry, record: Record, report: Report) -> tuple[hooks.Hook, ...]:
+def _poststop(entry: Entry, report: Report) -> tuple[hooks.Hook, ...]:
     try:
-        return configuration.read(entry.configuration(), record.bundle).hooks["poststop"]
+        return hooks.read(entry.configuration()["hooks"])["poststop"]
     except (MctlError, OSError) as error:
         report.warn(f"the poststop hooks of {entry.name!r} are not known: {error}")
         return ()

@@ -9,12 +9,12 @@ import socket
 
 from ..errors import InvalidArgs, NotRunning, SetupFailed
 from ..runtime import plainjson
-from . import birth, configuration, creation, hooks, listener, readiness, state
+from . import birth, creation, hooks, listener, readiness, state
 from .undo import Undo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .configuration import Configuration
+    from .hooks import Hook
     from .readiness import Readiness
     from .state import Entry, Record
 
@@ -28,29 +28,30 @@ def start(entry: Entry) -> Readiness | None:
     now = state.status(entry, record)
     if now != state.CREATED:
         raise NotRunning(f"cannot start container {entry.name!r}: it is {now}, and must be {state.CREATED}")
-    asked = configuration.read(entry.configuration(), record.bundle)
-    if asked.process is None:
+    asked = entry.configuration()  # create has judged all of it
+    if not asked["process"].given:
         raise InvalidArgs(f"cannot start container {entry.name!r}: its config.json has no process, so no command")
+    agent, after = listener.read(asked["linux"]["seccomp"]), hooks.read(asked["hooks"])["poststart"]
     with Undo() as opened:
         heard = readiness.listen(entry, record.pid)
         on_failure = opened.enter_context(Undo())
         if heard:
             on_failure.callback(heard.close)
-        agents = [opened.enter_context(listener.connect(asked.listener)).fileno()] if asked.listener else []
+        agents = [opened.enter_context(listener.connect(agent)).fileno()] if agent else []
         connection = opened.enter_context(_connected(entry))
         os.unlink(entry.socket)
         socket.send_fds(connection, [b"s"], agents)
         told = _answer(connection)
         if told:
             raise birth.failure(plainjson.loads(told))
-        _run_hooks(asked, record)
+        _run_hooks(after, record)
         on_failure.forget()
     return heard
 
 
-def _run_hooks(asked: Configuration, record: Record) -> None:
+def _run_hooks(entries: tuple[Hook, ...], record: Record) -> None:
     try:
-        hooks.run_all("poststart", asked.hooks["poststart"], creation.hook_state(record, state.RUNNING))
+        hooks.run_all("poststart", entries, creation.hook_state(record, state.RUNNING))
     except SetupFailed:
         _kill(record)
         raise

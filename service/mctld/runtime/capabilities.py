@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import os
 
-import prctl
-
 from .. import capability
 from ..kernel import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .stage import Descriptors
+
 
 def last() -> int:
     """The highest capability that this kernel knows."""
@@ -29,7 +28,7 @@ def limit_bounding_set(_: Descriptors, keep: list[str], last: int) -> None:
     kept = mask(keep)
     for number in range(last + 1):
         if not kept >> number & 1:
-            prctl.capbset_drop(number)
+            process.limit_bounding_set(number)
 
 
 def set_capabilities(_: Descriptors, keep: list[str], ambient: list[str], loader: list[str]) -> None:
@@ -54,4 +53,4 @@ def set_capabilities(_: Descriptors, keep: list[str], ambient: list[str], loader
 
 
 def forbid_new_privileges(_: Descriptors) -> None:
-    prctl.set_no_new_privs(1)
+    process.forbid_new_privileges()

@@ -9,8 +9,6 @@ import os
 import socket
 import sys
 
-import prctl
-
 from ..kernel import constants as c
 from ..kernel import process
 from . import accounts
@@ -35,7 +33,7 @@ def become_user(_: Descriptors, user: str, group: str, *, keep: bool) -> None:
     """keep: root's permitted capabilities stay for the steps to come, until execve(2); PR_SET_KEEPCAPS, prctl(2)."""
     uid, gid, groups = accounts.look_up(user, group)
     if keep:
-        prctl.set_keepcaps(1)
+        process.keep_capabilities()
     os.setgroups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
@@ -47,7 +45,7 @@ def _stay_out_of_reach() -> None:
 
     New ids make a process what fs.suid_dumpable says, proc_sys_fs(5), which may be 1.
     """
-    prctl.set_dumpable(0)
+    process.set_dumpable(dumpable=False)
 
 
 def join_namespaces(descriptors: Descriptors, namespaces: int) -> None:

@@ -35,7 +35,7 @@ def reset_inherited(_: Descriptors) -> None:
     """Nothing of the spawner may show: Python ignores SIGPIPE and SIGXFSZ, systemd protects us from the OOM killer."""
     os.setsid()
     os.umask(0o022)
-    for number in signal.valid_signals():  # handlers end with execve(2) by themselves, ignoring does not
+    for number in range(1, signal.NSIG):  # handlers end with execve(2) by themselves, ignoring does not
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

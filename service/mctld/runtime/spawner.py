@@ -18,8 +18,6 @@ import signal
 import socket
 import sys
 
-import prctl
-
 from .. import VERSION
 from ..kernel import constants as c
 from ..kernel import process
@@ -188,7 +186,7 @@ class Spawner:
     def _have_sibling(self, channel: int, container: int, cgroup: int, writing: int) -> None:
         """In the process between. Never returns."""
         try:
-            prctl.set_dumpable(0)  # nobody inside may trace the new one, or use what it has open: CVE-2016-9962
+            process.set_dumpable(dumpable=False)  # nobody inside may trace the new one: CVE-2016-9962
             process.enter_namespaces(container, c.CLONE_NEWPID)
             pid = process.clone_sibling(cgroup)
             if pid == 0:

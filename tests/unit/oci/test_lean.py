@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the standard library's socket and signal do without enumerations, and that whoever wants those gets them."""
+"""The standard library's socket, signal and ctypes without what they import; and that whoever wants that gets it."""
 
 from __future__ import annotations
 
@@ -21,5 +21,19 @@ def test_sockets_and_signals_without_enumerations() -> None:
         "assert signal.getsignal(signal.SIGINT) == signal.default_int_handler\n"
         "import collections.abc, enum, functools, json, selectors\n"
         "assert collections.deque and enum.Enum and functools.cache and selectors.DefaultSelector\n"
+    )
+    subprocess.run([sys.executable, "-IS", "-c", code, str(SERVICE)], check=True)
+
+
+def test_ctypes_without_what_it_imports() -> None:
+    code = (
+        "import sys; sys.path.append(sys.argv[1]); from mctld.oci import lean; lean.load()\n"
+        "assert not {'types', 'struct', 'ctypes._endian'} & sys.modules.keys()\n"
+        "import ctypes\n"
+        "class Pair(ctypes.Structure): _fields_ = (('a', ctypes.c_uint32), ('b', ctypes.c_uint64))\n"
+        "assert ctypes.sizeof(Pair) == 16 and Pair(1, 2).b == 2\n"
+        "assert ctypes.CDLL(None).getpid() == __import__('os').getpid()\n"
+        "import struct, types, ctypes._endian\n"
+        "assert struct.pack('<H', 1) == b'\\1\\0' and types.SimpleNamespace and ctypes._endian.BigEndianStructure\n"
     )
     subprocess.run([sys.executable, "-IS", "-c", code, str(SERVICE)], check=True)

@@ -60,24 +60,25 @@ class Manager:
     """systemd's manager."""
 
     def __init__(self, *, user: bool = False) -> None:
-        socket_place = place(user=user)
+        self._place = place(user=user)
         self._serial = 0
         self._buffer = bytearray()
+        self._greetings: list[int] = []  # what has not been answered yet
         self._ended: dict[tuple[str, str | None], str] = {}  # result by job and sender: anybody may send signals
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(TIMEOUT)
         try:
-            self._socket.connect(socket_place)
+            self._socket.connect(self._place)
             # Who we are the kernel says (SO_PEERCRED); all that follows need not wait for the answer, as with sd-bus.
             self._socket.sendall(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n")
             hello = self._send(DBUS, DBUS_PATH, DBUS, "Hello", "", ())
-            match = self._send(DBUS, DBUS_PATH, DBUS, "AddMatch", "s", (MATCH,))
-            self._authenticate()
-            self._answer(hello)
-            self._answer(match)
-        except (OSError, Refused) as error:
+            self._greetings = [hello, self._send(DBUS, DBUS_PATH, DBUS, "AddMatch", "s", (MATCH,))]
+        except OSError as error:
             self._socket.close()
-            raise SetupFailed("reach systemd over D-Bus", f"{error} ({socket_place!r})") from error
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> SetupFailed:
+        return SetupFailed("reach systemd over D-Bus", f"{error} ({self._place!r})")
 
     def close(self) -> None:
         self._socket.close()
@@ -138,7 +139,19 @@ class Manager:
         self._socket.sendall(wire.call(self._serial, name, path, interface, member, signature, arguments))
         return self._serial
 
+    def _greet(self) -> None:
+        """What has gone ahead of the first call is answered ahead of it."""
+        greetings, self._greetings = self._greetings, []
+        try:
+            self._authenticate()
+            for serial in greetings:
+                self._answer(serial)
+        except (OSError, Refused) as error:
+            raise self._unreachable(error) from error
+
     def _answer(self, serial: int) -> Message:
+        if self._greetings:
+            self._greet()
         while True:
             message = self._read()
             if message.reply_to != serial:

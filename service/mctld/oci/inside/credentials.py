@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import os
 
-import prctl
-
 from ... import capability
 from ...kernel import process
 from ...runtime.capabilities import mask
@@ -20,7 +18,7 @@ SETGROUPS = "/proc/self/setgroups"  # user_namespaces(7)
 
 def stay_out_of_reach(_: Descriptors) -> None:
     """Nobody in the container may trace us or use what we have open, until we execute: CVE-2016-9962."""
-    prctl.set_dumpable(0)
+    process.set_dumpable(dumpable=False)
 
 
 def become_root(_: Descriptors) -> None:
@@ -28,16 +26,16 @@ def become_root(_: Descriptors) -> None:
     _set_groups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
-    prctl.set_dumpable(0)
+    process.set_dumpable(dumpable=False)
 
 
 def become_user(_: Descriptors, uid: int, gid: int, groups: list[int]) -> None:
     """root's permitted capabilities stay for the steps to come; PR_SET_KEEPCAPS, prctl(2)."""
-    prctl.set_keepcaps(1)
+    process.keep_capabilities()
     _set_groups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
-    prctl.set_dumpable(0)  # new ids have made us what fs.suid_dumpable says, proc_sys_fs(5)
+    process.set_dumpable(dumpable=False)  # new ids have made us what fs.suid_dumpable says, proc_sys_fs(5)
 
 
 def _set_groups(groups: list[int]) -> None:

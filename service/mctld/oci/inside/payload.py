@@ -25,7 +25,7 @@ def reset_inherited(_: Descriptors, umask: int | None, preserved: int) -> None:
     os.setsid()
     if umask is not None:
         os.umask(umask)
-    for number in signal.valid_signals():  # handlers end with execve(2) by themselves, ignoring does not
+    for number in range(1, signal.NSIG):  # handlers end with execve(2) by themselves, ignoring does not
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
