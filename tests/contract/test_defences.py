@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from defences.program import ALL
+from defences.program import ALL, is_missed
 from defences.table import DEFENCES, Defence
 
 ROOT = Path(__file__).parents[2]
@@ -43,3 +44,13 @@ def test_a_defence_is_there(defence: Defence) -> None:
 def test_what_is_not_there_is_told() -> None:
     with pytest.raises(ValueError, match="is there 0 times"):
         DEFENCES[0].taken_from("")
+
+
+def test_a_python_without_pytest_misses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends with 1, as pytest does where a test has failed."""
+    defence = DEFENCES[0]
+    copy = tmp_path / defence.file
+    copy.parent.mkdir(parents=True)
+    copy.write_text((ROOT / defence.file).read_text())
+    monkeypatch.setattr(sys, "executable", "/usr/bin/false")
+    assert not is_missed(defence, tmp_path)

@@ -64,18 +64,20 @@ def is_missed(defence: Defence, copy: Path) -> bool:
     whole = file.read_text()
     file.write_text(defence.taken_from(whole))
     try:
-        status = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:cacheprovider",
              *shlex.split(defence.tests)],
-            cwd=copy, capture_output=True, timeout=SECONDS, check=False,
-        ).returncode  # fmt: skip
+            cwd=copy, capture_output=True, text=True, timeout=SECONDS, check=False,
+        )  # fmt: skip
+        status = done.returncode
+        missed = status == FAILED and " failed" in done.stdout  # Python ends so too where it has no pytest
     except subprocess.TimeoutExpired:
-        status = FAILED  # it waits for ever where the defence let it go on
+        missed = True  # it waits for ever where the defence let it go on
     finally:
         file.write_text(whole)
-    verdict = "missed" if status == FAILED else f"NOT MISSED (pytest ended with {status})"
+    verdict = "missed" if missed else f"NOT MISSED (pytest ended with {status})"
     print(f"{verdict:8} {defence.keeps}", flush=True)
-    return status == FAILED
+    return missed
 
 
 if __name__ == "__main__":
