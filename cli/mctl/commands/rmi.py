@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..client import IMAGE, Call
-from ..failures import Failure, UsageError
+from ..failures import MISSING, Failure, UsageError
 from ..images import meant, path_of, properties
 from ..names import named
 from ..output import complain, put
@@ -20,7 +20,7 @@ FORCE = 1
 
 VERB = Verb(
     usage="[OPTION...] NAME...",
-    options=(Option(("-f", "--force"), "also where containers were made from it; they keep its layers"),),
+    options=(Option(("-f", "--force"), "also where containers were made from it; what is not there is no failure"),),
     notes="One of several names is taken away; with the last one, or by its id, the image goes.",
 )
 
@@ -28,11 +28,13 @@ VERB = Verb(
 def run(arguments: Arguments, client: Client) -> int:
     if not arguments.operands:
         raise UsageError("no image was named; `mctl images` lists them")
-    status = 0
+    status, force = 0, bool(arguments.get("force"))
     for text in dict.fromkeys(arguments.operands):
         try:
-            put(f"{remove(client, text, force=bool(arguments.get('force')))}\n")
+            put(f"{remove(client, text, force=force)}\n")
         except Failure as error:
+            if force and error.name in MISSING:
+                continue
             complain(named(text, error))
             status = 1
     return status

@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..client import CONTAINER, PROPERTIES, Call, unwrapped
-from ..each import do_to_each
-from ..failures import UsageError
+from ..each import already, do_to_each
+from ..failures import MCTL, UsageError
 from ..front import DETACH_KEYS, Front
 from ..names import call_on
 from ..parser import Option, Verb
@@ -23,8 +23,9 @@ VERB = Verb(
         Option(("-i", "--interactive"), "with -a: pass on standard input"),
         DETACH_KEYS,
     ),
-    notes="With -a the exit status is the command's own, as with run.",
+    notes="One that runs is started already. With -a the exit status is the command's own, as with run.",
 )
+RUNNING = already(MCTL + "AlreadyRunning", "running")
 
 
 def run(arguments: Arguments, client: Client) -> int:
@@ -32,7 +33,7 @@ def run(arguments: Arguments, client: Client) -> int:
         return attached(arguments, client)
     if arguments.get("interactive"):
         raise UsageError("-i passes on standard input, which takes -a: mctl start -a -i NAME")
-    return do_to_each(arguments, client, "Start", "t", 0)
+    return do_to_each(arguments, client, "Start", "t", 0, satisfied=RUNNING)
 
 
 def attached(arguments: Arguments, client: Client) -> int:

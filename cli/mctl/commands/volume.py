@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
 HEADS = ("VOLUME", "OWNER", "CREATED", "CONTAINERS")
 IN_USE = MCTL + "VolumeInUse"
+MISSING = MCTL + "NoSuchVolume"
 
 VERB = Verb(
     usage="create|ls|inspect|rm|prune [OPTION...] [NAME...]",
     options=(
         Option(("-l", "--label"), "create: a note of your own", value="K=V", convert=label, repeat=True),
         Option(("-a", "--all"), "prune: also those with names"),
-        Option(("-f", "--force"), "prune, rm: accepted and ignored, nothing is asked"),
+        Option(("-f", "--force"), "rm: those that are not there are no failure; prune: ignored, nothing is asked"),
         Option(("-q", "--quiet"), "ls: only names"),
         JSON,
     ),
@@ -90,8 +91,15 @@ def inspect(arguments: Arguments, names: list[str], client: Client) -> int:
     return each(names, show)
 
 
-def rm(_: Arguments, names: list[str], client: Client) -> int:
-    return each(names, lambda name: remove(name, client))
+def rm(arguments: Arguments, names: list[str], client: Client) -> int:
+    def unless_gone(name: str) -> None:
+        try:
+            remove(name, client)
+        except Failure as error:
+            if not arguments.get("force") or error.name != MISSING:
+                raise
+
+    return each(names, unless_gone)
 
 
 def prune(arguments: Arguments, _: list[str], client: Client) -> int:

@@ -165,6 +165,15 @@ async def stop(
     await stopping
 
 
+async def stop_waiting(machinery: Machinery, name: str) -> bool:
+    """Whether it was PID 1's to start again, as Restart= of its unit has it, and is no more."""
+    unit = service.unit_name(name)
+    if not owns(name) or await machinery.systemd.is_down(unit):
+        return False
+    await machinery.systemd.stop(unit)
+    return True
+
+
 @contextlib.asynccontextmanager
 async def patience(pid: int, most_usec: int) -> AsyncIterator[None]:
     """Of PID 1's, while it waits for the process to become ready or to end: EXTEND_TIMEOUT_USEC of sd_notify(3)."""

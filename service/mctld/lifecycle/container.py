@@ -75,12 +75,14 @@ class Container(Running):
     async def stop(self, *, timeout_usec: int | None = None, why: str = comeback.ASKED) -> None:
         """The stop signal, then, after the timeout, SIGKILL; returns when nothing runs any more.
 
-        why: of comeback.py. One that waits for a start only waits no more.
+        why: of comeback.py. One that waits for a start, by us or by PID 1, only waits no more.
         """
         async with self._lock:
             self._refuse_if_gone()
             if self.state is State.RESTARTING:
                 self._wait_no_more(why)
+                return
+            if not self.state.is_active and await bootunit.stop_waiting(self._machinery, self.name):
                 return
             self._refuse_if_not_running()
             paused = self.state is State.PAUSED

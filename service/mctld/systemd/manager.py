@@ -222,8 +222,7 @@ class Manager:
 
     async def _standing(self, unit: str, verb: str) -> str:
         """What a job that is over has come to, by what is there."""
-        state = await self._get(path_of(unit), f"{NAME}.Unit", "ActiveState")
-        return "done" if state in AFTER[verb] else UNKNOWN
+        return "done" if await self._state(unit) in AFTER[verb] else UNKNOWN
 
     async def _let_go(self, unit: str, gone: asyncio.Future[None]) -> None:
         await self.reset_failed(unit)  # if it is gone meanwhile the wait below tells
@@ -278,9 +277,16 @@ class Manager:
     async def is_over(self, unit: str) -> bool:
         """Whether nothing of it runs, or it has been told to end."""
         try:
-            return await self._get(path_of(unit), f"{NAME}.Unit", "ActiveState") in OVER
+            return await self._state(unit) in OVER
         except MctlError:  # nobody can say
             return False
+
+    async def is_down(self, unit: str) -> bool:
+        """Whether nothing of it runs, and PID 1 is not about to start it."""
+        return await self._state(unit) in AFTER["stop"]
+
+    async def _state(self, unit: str) -> str:
+        return str(await self._get(path_of(unit), f"{NAME}.Unit", "ActiveState"))
 
     async def _get(self, path: str, interface: str, name: str) -> Any:
         (found,) = await self._ask(path, PROPERTIES, "Get", "ss", interface, name)

@@ -296,8 +296,11 @@ class FakeService:
         return "aa{sv}", (self.findings,)
 
     def Get(self, message: Message) -> tuple[str, tuple[Any, ...]]:
-        assert message.body == ("org.mctl1.Manager", "Version")
-        return "v", (("s", self.version),)
+        if message.body == ("org.mctl1.Manager", "Version"):
+            return "v", (("s", self.version),)
+        interface, name = message.body
+        assert interface == "org.mctl1.Container"
+        return "v", (self._target(message).properties[name],)
 
     def GetContainer(self, message: Message) -> tuple[str, tuple[Any, ...]]:
         return "o", (self._find(message.body[0]).path,)

@@ -100,6 +100,60 @@ def test_partial_failure_names_each(mctl: Mctl, service: FakeService) -> None:
     assert "'../x'" in third
 
 
+@pytest.mark.parametrize(
+    ("verb", "error", "done", "undone"),
+    [
+        ("stop", "NotRunning", ("created", "exited", "unreadable"), ("starting",)),
+        ("start", "AlreadyRunning", ("running",), ("paused", "stopping")),
+    ],
+)
+def test_what_is_as_it_was_to_become_is_no_failure(
+    mctl: Mctl, service: FakeService, verb: str, error: str, done: tuple[str, ...], undone: tuple[str, ...]
+) -> None:
+    """As with docker and podman, whose users stop and start without looking first."""
+    for state in (*done, *undone):
+        service.add(state, State=("s", state))
+    refusals = [Refused(f"org.mctl1.Error.{error}", f"it is {state}") for state in (*done, *undone)]
+    service.errors[verb.capitalize()] = refusals
+    result = mctl(verb, *done, *undone)
+    assert (result.returncode, result.stdout.decode().split()) == (1, list(done))
+    assert result.stderr.decode().splitlines() == [f"mctl: {state}: it is {state}" for state in undone]
+
+
+def test_other_verbs_and_other_errors_are_failures_in_every_state(mctl: Mctl, service: FakeService) -> None:
+    service.add("web", State=("s", "exited"))
+    for words, member, error in (
+        (["kill"], "Kill", "NotRunning"), (["pause"], "Freeze", "NotRunning"), (["unpause"], "Thaw", "NotPaused"),
+        (["start"], "Start", "NotRunning"), (["stop"], "Stop", "SetupFailed"), (["rm", "-f"], "Remove", "NotRunning"),
+    ):  # fmt: skip
+        service.errors[member] = [Refused(f"org.mctl1.Error.{error}", "it is not so")]
+        result = mctl(*words, "web")
+        assert (result.returncode, result.stdout, result.stderr) == (1, b"", b"mctl: web: it is not so\n"), words
+
+
+def test_who_may_not_look_at_the_state_is_told_of_the_refusal(mctl: Mctl, service: FakeService) -> None:
+    service.add("web", State=("s", "exited"))
+    service.errors["Stop"] = [Refused("org.mctl1.Error.NotRunning", "it is exited")]
+    service.errors["Get"] = [Refused(PASSWORD, "a password is needed")]
+    result = mctl("stop", "web")
+    assert (result.returncode, result.stderr) == (1, b"mctl: web: it is exited\n")
+
+
+def test_only_a_forced_removal_may_find_nothing(mctl: Mctl, service: FakeService) -> None:
+    service.add("web")
+    result = mctl("rm", "-f", "nope", "abcd1234", "web")
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"web\n", b"")
+    for words in (["rm"], ["stop"], ["stop", "-f"], ["start"]):
+        result = mctl(*words, "nope")
+        assert (result.returncode, result.stdout) == (1, b""), words
+        assert b"'nope'" in result.stderr
+    for words, member, error in ((["rmi"], "GetImage", "NoSuchImage"), (["volume", "rm"], "GetVolume", "NoSuchVolume")):
+        for force, status in (([], 1), (["-f"], 0)):
+            service.errors[member] = [Refused(f"org.mctl1.Error.{error}", "there is no 'nope'")]
+            result = mctl(*words, *force, "nope")
+            assert (result.returncode, result.stdout, bool(result.stderr)) == (status, b"", bool(status)), words
+
+
 def test_many_names(mctl: Mctl, service: FakeService) -> None:
     names = [f"n{i}" for i in range(50)]
     for name in names:
