@@ -90,7 +90,7 @@ async def serve(settings: Settings, reporting: Reporting) -> None:
         controllers=cgroup.available(),
     )
     registry, checkup = Registry(machinery), Checkup(machinery, connection)
-    await machinery.systemd.open(registry.stop_requested, registry.job_made)
+    await machinery.systemd.open(registry.stop_requested, registry.job_made, machinery.logs.followers.job_over)
     await asyncio.to_thread(images.recover)
     await recover(machinery, registry)
     door = await open_door(connection, registry, checkup, settings.contract_directory, reporting, settings.quotas)

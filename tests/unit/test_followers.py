@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mctld.lifecycle import bootunit
 from mctld.lifecycle.followers import Follower, Followers
 from mctld.lifecycle.logs import LogQuery, LogReaders
 from mctld.lifecycle.tasks import Tasks
@@ -25,13 +26,13 @@ ENTRY = r"__CURSOR=s=a;i=7\n__REALTIME_TIMESTAMP=1000\nPRIORITY=6\n\n"
 class Stage:
     def __init__(self) -> None:
         self.may_drain = asyncio.Event()
-        self.unit_is_over = True
+        self.unit_is_over = [True]  # one answer after the other, the last for ever
         self.tasks = Tasks()
         retirement: Any = SimpleNamespace(drained=self.drained)
         systemd: Any = SimpleNamespace(is_over=self.is_over)
         self.followers = Followers(retirement, systemd, self.tasks)
         self.container: Any = SimpleNamespace(
-            id="1", name="web", unit="mctl-web.scope", is_over=True, place=SimpleNamespace(is_service=False)
+            id="1", name="web", unit="mctl-web.scope", is_over=True
         )
 
     async def drained(self, unit: str) -> None:
@@ -39,8 +40,8 @@ class Stage:
         await self.may_drain.wait()
 
     async def is_over(self, unit: str) -> bool:
-        assert unit == "mctl-web.scope"
-        return self.unit_is_over
+        assert unit == "mctl@web.service"
+        return self.unit_is_over.pop(0) if len(self.unit_is_over) > 1 else self.unit_is_over[0]
 
     def admit(self, entry: str = ENTRY, since_usec: int = 0) -> tuple[Follower, int]:
         reading, writing = os.pipe()
@@ -101,18 +102,40 @@ def test_nothing_is_told_before_the_journal_has_drained_or_of_what_comes_back() 
     play(work)
 
 
-def test_what_systemd_starts_again_is_not_over() -> None:
+@pytest.fixture
+def owned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootunit, "owns", lambda name: name == "web")
+
+
+@pytest.mark.usefixtures("owned")
+def test_what_systemd_starts_again_is_not_over_before_it_gives_up() -> None:
     async def work(stage: Stage) -> None:
         stage.may_drain.set()
-        stage.container.place.is_service, stage.unit_is_over = True, False
+        stage.unit_is_over = [False, True]
         _, reading = stage.admit()
         await stage.tasks.finish(10)
         os.set_blocking(reading, False)
         with pytest.raises(BlockingIOError):
             os.read(reading, 100)
+        stage.followers.job_over("mctl@other.service")
+        await stage.tasks.finish(10)
+        with pytest.raises(BlockingIOError):
+            os.read(reading, 100)
         os.set_blocking(reading, True)
-        stage.unit_is_over = True
-        stage.followers.look(stage.container)
+        stage.followers.job_over("mctl@web.service")
+        assert await told(reading) == b"s=a;i=7\n"
+
+    play(work)
+
+
+@pytest.mark.usefixtures("owned")
+def test_it_is_looked_at_again_if_systemd_gives_up_while_it_is_looked_at() -> None:
+    async def work(stage: Stage) -> None:
+        stage.unit_is_over = [False, True]
+        _, reading = stage.admit()
+        await asyncio.sleep(0)  # it waits for the journal
+        stage.followers.job_over("mctl@web.service")
+        stage.may_drain.set()
         assert await told(reading) == b"s=a;i=7\n"
 
     play(work)

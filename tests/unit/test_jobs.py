@@ -52,7 +52,7 @@ def test_each_hears_of_the_job_that_was_theirs() -> None:
     async def run() -> list[object]:
         bus = Jobs("/job/1", "/job/2")
         manager = Manager(bus)
-        await manager.open(lambda _unit: None, lambda _unit, _job: None)
+        await manager.open(lambda _unit: None, lambda _unit, _job: None, lambda _unit: None)
         starting = asyncio.ensure_future(manager.start("mctl@web.service"))
         await asyncio.sleep(0)
         stopping = asyncio.ensure_future(manager.stop("mctl@web.service"))
@@ -71,7 +71,7 @@ def test_each_hears_of_the_job_that_was_theirs() -> None:
 def test_a_job_that_ends_before_its_answer_is_not_waited_for() -> None:
     async def run() -> None:
         manager = Manager(Jobs("/job/1", early="failed"))
-        await manager.open(lambda _unit: None, lambda _unit, _job: None)
+        await manager.open(lambda _unit: None, lambda _unit, _job: None, lambda _unit: None)
         await asyncio.wait_for(manager.stop("mctl@web.service"), 5)
 
     with pytest.raises(MctlError, match=r"could not stop mctl@web\.service"):

@@ -81,7 +81,7 @@ def start(systemd: Systemd, *later: Callable[[], None]) -> None:
 
     async def run() -> None:
         manager = Manager(systemd)
-        await manager.open(lambda _unit: None, lambda _unit, _job: None)
+        await manager.open(lambda _unit: None, lambda _unit, _job: None, lambda _unit: None)
         starting = asyncio.ensure_future(manager.start_transient(UNIT, [["PIDs", Variant("au", [42])]]))
         for event in later:
             await asyncio.sleep(0.02)

@@ -58,7 +58,7 @@ class FakeSystemd:
 def started(systemd: FakeSystemd) -> None:
     async def run() -> None:
         manager = Manager(systemd)
-        await manager.open(lambda _unit: None, lambda _unit, _job: None)
+        await manager.open(lambda _unit: None, lambda _unit, _job: None, lambda _unit: None)
         await manager.start_transient("mctl-web.scope", [])
 
     asyncio.run(run())
@@ -89,15 +89,19 @@ def test_jobs_are_told_of_and_say_of_which_kind_they_are() -> None:
                 raise UnitExists
             return []
 
+    ended: list[str] = []
+
     async def run() -> tuple[list[tuple[str, str]], list[str]]:
         told: list[tuple[str, str]] = []
         systemd = Jobs()
         manager = Manager(systemd)
-        await manager.open(lambda _unit: None, lambda unit, job: told.append((unit, job)))
+        await manager.open(lambda _unit: None, lambda unit, job: told.append((unit, job)), ended.append)
         systemd.signals["JobNew"]("/x", [1, "/job/1", "mctl-web.scope"])
+        systemd.signals["JobRemoved"]("/x", [2, "/job/2", "mctl@web.service", "failed"])
         return told, [await manager.type_of(job) for job in ("/job/1", "/job/2")]
 
     assert asyncio.run(run()) == ([("mctl-web.scope", "/job/1")], ["stop", ""])
+    assert ended == ["mctl@web.service"]
 
 
 def test_a_unit_is_found_in_its_path() -> None:

@@ -10,6 +10,9 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..systemd import service
+from . import bootunit
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -44,9 +47,12 @@ class Followers:
         self._systemd = systemd
         self._tasks = tasks
         self._of: dict[str, list[Follower]] = {}  # by id of the container
+        self._followed: dict[str, Supervised] = {}
         self._looking: set[str] = set()
+        self._again: set[str] = set()
 
     def admit(self, container: Supervised, follower: Follower) -> None:
+        self._followed[container.id] = container
         self._of.setdefault(container.id, []).append(follower)
         self.look(container)
 
@@ -55,27 +61,43 @@ class Followers:
         left = [each for each in self._of.get(identity, ()) if each is not follower]
         self._of[identity] = left
         if not left:
-            del self._of[identity]
+            del self._of[identity], self._followed[identity]
+
+    def job_over(self, unit: str) -> None:
+        """PID 1 has started or stopped it, or has given up to: of the last nothing else tells, nothing runs."""
+        for container in [each for each in self._followed.values() if service.unit_name(each.name) == unit]:
+            self.look(container)
 
     def look(self, container: Supervised) -> None:
         """Something of it has changed."""
-        if container.id in self._of and container.id not in self._looking and container.is_over:
-            self._looking.add(container.id)
-            self._tasks.start(self._conclude(container), f"end the log of {container.name}")
+        if container.id not in self._of or not container.is_over:
+            return
+        if container.id in self._looking:
+            self._again.add(container.id)  # what is being looked at may be how it was before
+            return
+        self._looking.add(container.id)
+        self._tasks.start(self._conclude(container), f"end the log of {container.name}")
 
     async def _conclude(self, container: Supervised) -> None:
         try:
-            await self._retirement.drained(container.unit)
-            if container.place.is_service and not await self._systemd.is_over(container.unit):
-                return
-            await self._retirement.drained(container.unit)  # of a run that has come and gone meanwhile
-            if not container.is_over:
-                return
-            while waiting := [each for each in self._of.get(container.id, ()) if each.end >= 0]:
-                for follower in waiting:
-                    await _tell(follower)
+            await self._tell_if_over(container)
         finally:
             self._looking.discard(container.id)
+            again = container.id in self._again
+            self._again.discard(container.id)
+        if again:
+            self.look(container)
+
+    async def _tell_if_over(self, container: Supervised) -> None:
+        await self._retirement.drained(container.unit)
+        if bootunit.owns(container.name) and not await self._systemd.is_over(service.unit_name(container.name)):
+            return
+        await self._retirement.drained(container.unit)  # of a run that has come and gone meanwhile
+        if not container.is_over:
+            return
+        while waiting := [each for each in self._of.get(container.id, ()) if each.end >= 0]:
+            for follower in waiting:
+                await _tell(follower)
 
 
 async def _tell(follower: Follower) -> None:

@@ -75,11 +75,15 @@ class Manager:
         self._reload_due = 0.0
         self._stop_requested: Callable[[str], None] = lambda _unit: None
         self._job_made: Callable[[str, str], None] = lambda _unit, _job: None
+        self._job_over: Callable[[str], None] = lambda _unit: None
 
-    async def open(self, stop_requested: Callable[[str], None], job_made: Callable[[str, str], None]) -> None:
+    async def open(
+        self, stop_requested: Callable[[str], None], job_made: Callable[[str, str], None],
+        job_over: Callable[[str], None],
+    ) -> None:
         """`stop_requested` is called with a scope's name when PID 1 asks its controller to stop it, `job_made` with a
-        unit's name and a job's path."""
-        self._stop_requested, self._job_made = stop_requested, job_made
+        unit's name and a job's path, `job_over` with a unit's name when that job has ended, however."""
+        self._stop_requested, self._job_made, self._job_over = stop_requested, job_made, job_over
         await self._presence.watch(self._bus)
         await self._bus.on_signal(NAME, INTERFACE, "JobNew", lambda _, body: self._job_made(body[2], body[1]))
         await self._bus.on_signal(NAME, INTERFACE, "JobRemoved", self._on_job_removed)
@@ -302,6 +306,7 @@ class Manager:
         _, job, unit, result = body
         for waiting in self._jobs.get(unit, ()):
             waiting.has_ended(job, result)
+        self._job_over(unit)
 
     def _on_unit_removed(self, _path: str, body: list[Any]) -> None:
         for gone in self._removals.get(body[0], ()):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .test_logs import await_line, follow, has_followed
+
 if TYPE_CHECKING:
     from .conftest import Mctl
 
@@ -235,6 +237,45 @@ def test_one_that_is_about_to_be_restarted_can_be_removed(mctl: Mctl) -> None:
     mctl("rm", "web")
     time.sleep(3)  # longer than RestartSec=
     assert show(mctl, "web", "ActiveState", "LoadState") == ["inactive", "loaded"]
+
+
+def set_up(mctl: Mctl, name: str, *settings: str) -> None:
+    """An administrator's own, for its unit."""
+    place = f"/run/systemd/system/mctl@{name}.service.d"
+    mctl.shell(f"mkdir -p {place}")
+    mctl.machine.write(f"{place}/z.conf", "".join(f"{line}\n" for line in settings))
+    mctl.shell("systemctl daemon-reload")
+
+
+def set_nothing_up(mctl: Mctl, name: str) -> None:
+    mctl.shell(f"rm -r /run/systemd/system/mctl@{name}.service.d; systemctl daemon-reload")
+
+
+@pytest.mark.allow_journal(FAILED, NOT_STARTED, r"mctl@web\.service: Scheduled restart job.*")
+def test_one_that_is_about_to_be_restarted_can_be_stopped(mctl: Mctl) -> None:
+    """Who does not look first is told that it is stopped, and then it has to stay so."""
+    create(mctl, "web", "exit 4", "--restart", "on-failure")
+    set_up(mctl, "web", "[Service]", "RestartSec=600")
+    mctl.shell("systemctl start mctl@web", check=False)  # it may end before PID 1 knows that it was executed
+    wait_for(mctl, "web", "exited")
+    assert show(mctl, "web", "SubState") == ["auto-restart"]
+    for _ in range(2):
+        assert mctl("stop", "web").text == "web\n"
+        assert show(mctl, "web", "ActiveState") == ["inactive"]
+    set_nothing_up(mctl, "web")
+
+
+@pytest.mark.allow_journal(FAILED, NOT_STARTED, r"mctl@web\.service: (Scheduled restart job|Start request repeated).*")
+def test_a_log_ends_when_systemd_gives_up_starting_it_again(mctl: Mctl) -> None:
+    create(mctl, "web", "echo up; until [ -e /go ]; do sleep 0.1; done; exit 4", "--restart", "on-failure")
+    set_up(mctl, "web", "[Unit]", "StartLimitIntervalSec=1h", "StartLimitBurst=3", "[Service]", "RestartSec=100ms")
+    mctl.shell("systemctl start mctl@web")
+    follow(mctl, "web")
+    await_line(mctl, "web", "up")
+    mctl("exec", "web", "touch", "/go")
+    assert has_followed(mctl, "web") == ["up"] * 3
+    assert show(mctl, "web", "ActiveState") == ["failed"]
+    set_nothing_up(mctl, "web")
 
 
 @pytest.mark.allow_journal(FAILED, NOT_STARTED)

@@ -61,6 +61,32 @@ def test_the_id_of_a_container_in_a_file(mctl: Mctl) -> None:
     mctl("rm", "-f", "web")
 
 
+def test_who_wants_what_is_so_already_has_it(mctl: Mctl) -> None:
+    """The interface tells apart what the command does not."""
+    mctl("create", "--name", "web", "--network", "none", mctl.rootfs, "sleep", "1000")
+    call = "busctl call org.mctl1 /org/mctl1/container/web org.mctl1.Container"
+    assert mctl("stop", "web").text == "web\n"  # it has never run
+    assert mctl("start", "web").text == "web\n"
+    pid = mctl.properties("web")["MainPID"]
+    assert mctl("start", "web").text == "web\n"
+    assert mctl.properties("web")["MainPID"] == pid
+    assert b"running already" in mctl.shell(f"{call} Start t 0", check=False).stderr
+    mctl("pause", "web")
+    for verb, words in (("start", "paused already"), ("pause", "paused already")):
+        refused = mctl(verb, "web", check=False)
+        assert (refused.returncode, words in refused.stderr.decode()) == (1, True), verb
+    mctl("unpause", "web")
+    assert "not paused" in mctl("unpause", "web", check=False).stderr.decode()
+    for _ in range(2):
+        assert mctl("stop", "-t", "0", "web").text == "web\n"
+    assert b"is not running" in mctl.shell(f"{call} Stop 'a{{sv}}t' 0 0", check=False).stderr
+    assert "is not running" in mctl("kill", "web", check=False).stderr.decode()
+    refused = mctl("stop", "web", "nobody", check=False)
+    assert (refused.returncode, refused.text, "'nobody'" in refused.stderr.decode()) == (1, "web\n", True)
+    assert mctl("rm", "-f", "web", "nobody").text == "web\n"
+    assert mctl("rm", "web", check=False).returncode == 1
+
+
 def test_inspect_knows_whatever_has_a_name(mctl: Mctl, image: str) -> None:
     mctl("volume", "create", "data")
     for name, key in ((image, "Layers"), ("data", "Containers"), ("bridge", "Subnet")):
