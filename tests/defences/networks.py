@@ -7,6 +7,20 @@ from defences.table import Defence
 
 NETWORKS = (
     Defence(
+        "no network is changed in the namespace of whoever has the pid of what has ended",
+        "service/mctld/runtime/namespace.py",
+        "        signal.pidfd_send_signal(process, 0)  # it has not been reaped: so far nobody else can have had its pid\n",
+        "        pass\n",
+        "tests/unit/test_namespace.py -k another",
+    ),
+    Defence(
+        "credentials and sockets are taken from the process of the unit, not from whoever has its pid",
+        "service/mctld/runtime/launcher.py",
+        "        signal.pidfd_send_signal(self._pidfd, 0)\n",
+        "",
+        "tests/unit/test_namespace.py -k two_looks",
+    ),
+    Defence(
         "nobody claims a container's place by its address on a link that the host does not guard",
         "service/mctld/names/table.py",
         "            if place.gateway:\n                self._askers[place.address] = identity",

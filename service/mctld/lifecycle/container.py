@@ -152,22 +152,23 @@ class Container(Running):
 
     async def connect(self, network: Network, wanted: Fixed, aliases: tuple[str, ...]) -> None:
         """In force when it returns, without a restart; where it fails, all is as before."""
-        async with self._reached_otherwise("Networks", "Addresses", "ConnectionAliases"):
+        async with self._reached_otherwise("Networks", "Addresses", "ConnectionAliases") as process:
             networks = self._machinery.networks
-            self.record = await networks.connect(self.record, network, wanted, aliases, self.main_pid)
+            self.record = await networks.connect(self.record, network, wanted, aliases, process)
 
     async def disconnect(self, network: Network) -> None:
-        async with self._reached_otherwise("Networks", "Addresses", "ConnectionAliases"):
-            self.record = await self._machinery.networks.disconnect(self.record, network, self.main_pid)
+        async with self._reached_otherwise("Networks", "Addresses", "ConnectionAliases") as process:
+            self.record = await self._machinery.networks.disconnect(self.record, network, process)
 
     @contextlib.asynccontextmanager
-    async def _reached_otherwise(self, *changed: str) -> AsyncIterator[None]:
-        """If it ends meanwhile nothing leads to it, however far the change has come."""
+    async def _reached_otherwise(self, *changed: str) -> AsyncIterator[int | None]:
+        """As lent(). If it ends meanwhile nothing leads to it, however far the change has come."""
         async with self._lock:
             self._refuse_if_gone()
             self._refuse_if_unreadable()
             try:
-                yield
+                with self.lent() as process:
+                    yield process
             finally:
                 if not self.state.is_active:
                     self._machinery.networks.detached(self.record)

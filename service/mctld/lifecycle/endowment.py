@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import socket
 
     from ..store import Record
+    from .place import Place
 
 SOCKETS_MAX = 128
 CREDENTIALS_MAX = 1 << 20  # bytes in all, as systemd has it
@@ -72,10 +73,10 @@ def listen(record: Record, directory: str, made: Endowment) -> None:
     made.descriptors[given.NOTIFY] = shown
 
 
-def of_unit(record: Record, pid: int, made: Endowment) -> None:
-    """Fills `made`. pid: of the process whose end PID 1 waits for. Blocks while small files are read."""
+def of_unit(record: Record, place: Place, made: Endowment) -> None:
+    """Fills `made` from the process whose end PID 1 waits for. Blocks while small files are read."""
     try:
-        with Launcher(pid) as launcher:
+        with Launcher(place.launcher, place.control_group) as launcher:
             told = launcher.environment()
             _take_sockets(record, launcher, told, made)
             _take_watchdog(record, told, made)

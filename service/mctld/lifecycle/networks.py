@@ -16,6 +16,7 @@ from ..draft import Draft
 from ..errors import ADVICE, InvalidArgs, MctlError, NoSuchNetwork, SetupFailed, StoreFailed
 from ..network.connection import link_name
 from ..networking import DEFAULT, ROOT_UID
+from ..runtime import namespace
 from . import founding
 from .alone import alone
 from .connections import check_way_in, connections_of, ends_on_host, name_server, way_in, without_end
@@ -25,6 +26,7 @@ from .publishing import Publishing, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from ipaddress import IPv4Network
 
     from ..network.connection import Connection
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from .events import Events
     from .naming import Naming
     from .tasks import Tasks
+
+    Lent = Callable[[], AbstractContextManager[int | None]]
 
 AT_ONCE = 4  # threads; the kernel lets only one change interfaces at a time
 
@@ -153,9 +157,9 @@ class Networks:
         self._naming.offer(connections)
 
     async def connect(
-        self, record: Record, network: Network, wanted: Fixed, aliases: tuple[str, ...], pid: int
+        self, record: Record, network: Network, wanted: Fixed, aliases: tuple[str, ...], process: int | None
     ) -> Record:
-        """The record with one more network. pid: of its first process if it runs, which then has the interface."""
+        """The record with one more network. process: a pidfd of its first, if it runs, which then has the interface."""
         if any(lease.network == network.name for lease in self.leases(record)):
             raise InvalidArgs(f"container {record.spec.name!r} is connected to network {network.name!r} already")
         spec = replace(record.spec, networking=record.spec.networking.joined(network.name, aliases))
@@ -165,18 +169,18 @@ class Networks:
         lease = leases.choose(network, record.id, position, wanted)
         leases.taken(lease)
         try:
-            if pid:
-                await self._join(replace(record, spec=spec), lease, pid)
+            if process is not None:
+                await self._join(replace(record, spec=spec), lease, process)
             return self._store.amend(record, spec, lambda: leases.insert(lease))
         except BaseException:
             made = next(c for c in self._connections(record) if c.lease == lease)
             leases.released(lease)
-            if pid:
-                await self._leave(record, made, None, pid)
+            if process is not None:
+                await self._leave(record, made, None, process)
             raise
 
-    async def disconnect(self, record: Record, network: Network, pid: int) -> Record:
-        """The record with one network less; its address there is free."""
+    async def disconnect(self, record: Record, network: Network, process: int | None) -> Record:
+        """The record with one network less; its address there is free. process: as of connect."""
         before = self._connections(record)
         gone = next((c for c in before if c.network == network), None)
         if gone is None:
@@ -189,21 +193,21 @@ class Networks:
         spec = replace(record.spec, networking=record.spec.networking.left(network.name))
         after = self._store.amend(record, spec, lambda: self._store.leases.delete(gone.lease))
         self._store.leases.released(gone.lease)
-        if pid:
-            await self._leave(after, gone, way_out if gone.leads_out else None, pid)
+        if process is not None:
+            await self._leave(after, gone, way_out if gone.leads_out else None, process)
         return after
 
-    async def _join(self, record: Record, lease: Lease, pid: int) -> None:
+    async def _join(self, record: Record, lease: Lease, process: int) -> None:
         connections = self._connections(record)
         await self._publishing.secure()
         added = [connection for connection in connections if connection.lease == lease]
-        self._watch_over(record, added, pid)
+        self._watch_over(record, added, process)
         await self._footholds.given_up()
-        await self._change(f"connect to network {lease.network}", pid, lambda host, ns: host.connect(added, ns))
+        await self._change(f"connect to network {lease.network}", process, lambda host, ns: host.connect(added, ns))
         await self._naming.put(record, connections)
         self._naming.offer(added)
 
-    async def _leave(self, record: Record, gone: Connection, way_out: Connection | None, pid: int) -> None:
+    async def _leave(self, record: Record, gone: Connection, way_out: Connection | None, process: int) -> None:
         name = f"disconnect from network {gone.network.name}"
         connections = self._connections(record)
         work: list[Callable[[Host, int], object]] = [lambda host, ns: host.disconnect(gone, way_out, ns)]
@@ -211,7 +215,7 @@ class Networks:
             work.append(lambda host, ns: host.remove_inside(ns, without_end(connections)))
         for each in work:
             try:
-                await self._change(name, pid, each)
+                await self._change(name, process, each)
             except SetupFailed as error:  # it has just ended, and its interfaces with it
                 log.info("%s", error)
         if connections:
@@ -221,15 +225,15 @@ class Networks:
         if record.spec.networking.ports and gone.leads_out:
             await self._publishing.move(record, self._way_in(record))
 
-    async def _change(self, what: str, pid: int, work: Callable[[Host, int], object]) -> None:
+    async def _change(self, what: str, process: int, work: Callable[[Host, int], object]) -> None:
         """In the namespace of what runs: the caller has it under its lock and will know when it has ended."""
         try:
-            namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            network = namespace.opened(process, "net")
             try:
                 async with self._room:
-                    await _in_thread(lambda: work(self._opened(), namespace))
+                    await _in_thread(lambda: work(self._opened(), network))
             finally:
-                os.close(namespace)
+                os.close(network)
         except OSError as error:
             raise SetupFailed(what, error.strerror or error) from error
 
@@ -267,10 +271,10 @@ class Networks:
         if self._host is not None:
             self._host.disconnected(self._connections(record))
 
-    async def cut(self, record: Record, pid: int) -> None:
-        """Its interfaces go at once, though others, as `pid`, may still be in its namespace: its addresses are free."""
+    async def cut(self, record: Record, process: int | None) -> None:
+        """Its interfaces go at once, and its addresses are free, though others, as `process`, may still be in there."""
         connections = self._connections(record)
-        self._watch_over(record, connections, pid)
+        self._watch_over(record, connections, process)
         self._footholds.give_up(record.id)
         try:
             await asyncio.to_thread(lambda: self._opened().cut(connections))
@@ -282,10 +286,10 @@ class Networks:
         """Why the name server does not answer, or empty; and why it cannot listen, by address."""
         return await self._naming.examine()
 
-    async def restore(self, running: Sequence[tuple[Record, int]]) -> None:
+    async def restore(self, running: Sequence[tuple[Record, Lent]]) -> None:
         """After a start of the service: what runs keeps its network, what crashes have left behind goes.
 
-        With the pids of first processes.
+        With what lends pidfds of first processes.
         """
         if not self._store.leases.networks():
             return
@@ -299,40 +303,42 @@ class Networks:
             lost = await asyncio.to_thread(lambda: self._opened().restore(connections))
             for name in lost:
                 log.info("the link %s belonged to no container that runs, and is removed", name)
-            for record, pid in running if lost else ():
+            for record, lent in running if lost else ():
                 if any(link_name(record.id, network.name) in lost for network in self.all()):
-                    await self._lead_out(record, pid)
-            for record, pid in running if any(network.macvlan for network in self.all()) else ():
-                await self._look_inside(record, pid)
+                    with lent() as process:
+                        await self._lead_out(record, process)
+            for record, lent in running if any(network.macvlan for network in self.all()) else ():
+                with lent() as process:
+                    await self._look_inside(record, process)
         except (OSError, MctlError) as error:
             log.warning("networks cannot be restored: %s", error)
 
-    async def _lead_out(self, record: Record, pid: int) -> None:
+    async def _lead_out(self, record: Record, process: int | None) -> None:
         """It was being disconnected, and its default route may have led there."""
         way_out = next((connection for connection in self._connections(record) if connection.leads_out), None)
-        if way_out is not None:
-            await self._change("restore the default route", pid, lambda host, ns: host.lead_out(way_out, ns))
+        if way_out is not None and process is not None:
+            await self._change("restore the default route", process, lambda host, ns: host.lead_out(way_out, ns))
 
-    async def _look_inside(self, record: Record, pid: int) -> None:
+    async def _look_inside(self, record: Record, process: int | None) -> None:
         """It was being connected or disconnected where nothing on the host tells of it."""
-        if not record.spec.networking.own or not pid:
+        if not record.spec.networking.own or process is None:
             return
-        self._watch_over(record, self._connections(record), pid)
+        self._watch_over(record, self._connections(record), process)
         keep, lost = self.interfaces(record), list[str]()
         with contextlib.suppress(SetupFailed):  # it has just ended
             await self._change(
-                "look inside", pid, lambda host, ns: lost.extend(host.remove_inside(ns, keep, renamed=False))
+                "look inside", process, lambda host, ns: lost.extend(host.remove_inside(ns, keep, renamed=False))
             )
             if lost:
-                await self._lead_out(record, pid)
+                await self._lead_out(record, process)
         for name in lost:
             log.info("container %s was not connected by its interface %s, which is removed", record.spec.name, name)
 
-    def _watch_over(self, record: Record, connections: Sequence[Connection], pid: int) -> None:
-        """pid: somebody in its namespace."""
-        if without_end(connections) and pid and not self._footholds.has(record.id):
+    def _watch_over(self, record: Record, connections: Sequence[Connection], process: int | None) -> None:
+        """process: a pidfd of somebody in its namespace."""
+        if without_end(connections) and process is not None and not self._footholds.has(record.id):
             with contextlib.suppress(OSError):  # it has just ended
-                self._footholds.hold(record.id, os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+                self._footholds.hold(record.id, namespace.opened(process, "net"))
 
     async def take_down(self) -> None:
         """The host as it was before the first network."""

@@ -66,7 +66,7 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
         machinery.tasks.start(probe.clear_away(machinery, name), f"clear away {name}")
     await _let_go(machinery, children, kept)
     await machinery.spawner.renew()
-    await machinery.networks.restore([(c.record, c.main_pid) for c in registry.all() if c.state.is_active])
+    await machinery.networks.restore([(c.record, c.lent) for c in registry.all() if c.state.is_active])
     registry.transfers.recover()
     await standstill.end_all(machinery, registry.all())
     _sweep(machinery, registry)

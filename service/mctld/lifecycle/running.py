@@ -31,7 +31,7 @@ from .supervised import WAITING
 from .vitals import STARTING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from ..networking import Lease
     from ..store import Record
@@ -131,6 +131,16 @@ class Running(Announcing):
         if self.state is State.PAUSED:
             raise Paused(f"container {self.name!r} is paused: what is executed in it would be frozen too")
         return os.dup(self._pidfd)
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[int | None]:
+        """A pidfd of the first process, which may have ended; or None. The run's own may be closed meanwhile."""
+        process = os.dup(self._pidfd) if self._pidfd >= 0 else None
+        try:
+            yield process
+        finally:
+            if process is not None:
+                os.close(process)
 
     @contextlib.asynccontextmanager
     async def reached(self) -> AsyncIterator[int | None]:

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ..errors import NotRunning
+from ..runtime import namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -47,7 +48,7 @@ class Sharing:
         if not shared or not guest.state.can_be_signalled:
             return
         host = self._find(shared)
-        if host is None or not _are_together(guest.main_pid, host.main_pid):
+        if host is None or not _are_together(guest, host):
             self._end(guest, host.name if host else shared)
 
     async def ended(self, host: Record) -> None:
@@ -58,7 +59,8 @@ class Sharing:
         for guest in guests:
             if guest.state.can_be_signalled:  # one that is just being started looks for itself
                 self._end(guest, host.spec.name)
-        await self._networks.cut(host, guests[0].main_pid)
+        with guests[0].lent() as process:
+            await self._networks.cut(host, process)
 
     def _end(self, guest: Running, host: str) -> None:
         self._tasks.start(guest.lose_network(host), f"stop {guest.name}, whose network has ended")
@@ -82,10 +84,12 @@ class Sharing:
         return next((container for container in self._containers() if container.id == identity), None)
 
 
-def _are_together(one: int, other: int) -> bool:
-    """Whether two processes are in one network namespace; not, if either is gone."""
-    try:
-        first, second = (os.stat(f"/proc/{pid}/ns/net") for pid in (one, other))
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino)
+def _are_together(guest: Running, host: Running) -> bool:
+    """Whether they are in one network namespace; not, if either is gone."""
+    with guest.lent() as one, host.lent() as other:
+        if one is None or other is None:
+            return False
+        try:
+            return namespace.identity(one, "net") == namespace.identity(other, "net")
+        except (FileNotFoundError, ProcessLookupError):
+            return False

@@ -67,7 +67,7 @@ async def start(
         undo.callback(endowed.close)
         endowment.listen(record, machinery.settings.staging, endowed)
         if place.is_service:
-            await asyncio.to_thread(endowment.of_unit, record, place.launcher, endowed)
+            await asyncio.to_thread(endowment.of_unit, record, place, endowed)
         machines.announce(record, endowed)
         endowment.show_credentials(record, f"{machinery.settings.containers}/{record.id}", endowed)
         plan = planner.plan(spec, last_capability=machinery.last_capability, window=window, given=endowed.given)

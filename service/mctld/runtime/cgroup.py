@@ -43,6 +43,12 @@ OF_PROGRAMS = {  # what no controller enforces, but programs that PID 1 installs
 }
 
 
+def holds(control_group: str, told: str) -> bool:
+    """Whether a process is in it, or below. told: what its /proc/PID/cgroup says, cgroups(7)."""
+    place = told.strip().rpartition("0::")[2]
+    return place == control_group or place.startswith(f"{control_group}/")
+
+
 def needed(limits: Limits) -> dict[str, str]:
     """Controller by asked-for limit. The default of TasksMax is a kindness, not a promise to the caller."""
     plain = Limits()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import VERSION
 from ..errors import ADVICE, CommandNotExecutable, CommandNotFound, SetupFailed, SpawnerUnavailable
+from . import namespace
 from .spawner import MESSAGE_MAX, PROTOCOL
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Stage:
 
     def open_namespace(self, kind: str) -> int:
         """kind: a name below /proc/PID/ns, namespaces(7)."""
-        return os.open(f"/proc/{self.pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+        return namespace.opened(self.pidfd, kind)
 
     def begin(self, plan: Plan, descriptors: Mapping[str, int]) -> None:
         """The one message down: from here on the child works by itself, as far as the plan's gate."""

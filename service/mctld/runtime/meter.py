@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..usage import Usage
+from . import cgroup
 from .cgroup import HIERARCHY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 STATISTICS = "/sys/class/net/{}/statistics/{}"
-# A cgroup that is just being removed answers ENODEV.
-GONE = {errno.ENOENT, errno.ENODEV}
+# A cgroup that is just being removed answers ENODEV, a process that is just ending ESRCH.
+GONE = {errno.ENOENT, errno.ENODEV, errno.ESRCH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,17 @@ class Inside:
     pid: int = 0
     interfaces: tuple[str, ...] = ()
 
-    def read(self) -> list[tuple[int, int, int, int]]:
-        """Bytes and packets received, bytes and packets sent, of each that is there: /proc/PID/net/dev, proc(5)."""
-        text = _content(f"/proc/{self.pid}/net/dev") if self.interfaces else None
-        rows = (line.partition(":") for line in (text or "").splitlines()[2:])
+    def read(self, control_group: str) -> list[tuple[int, int, int, int]]:
+        """Bytes and packets received, bytes and packets sent, of each that is there: /proc/PID/net/dev, proc(5).
+
+        Nothing where the process has ended: whoever has its pid then is in another cgroup.
+        """
+        if not self.interfaces:
+            return []
+        text, place = (_content(f"/proc/{self.pid}/{name}") or "" for name in ("net/dev", "cgroup"))
+        if not cgroup.holds(control_group, place):
+            return []
+        rows = (line.partition(":") for line in text.splitlines()[2:])
         found = {name.strip(): [int(word) for word in counters.split()] for name, _, counters in rows}
         return [(row[0], row[1], row[8], row[9]) for name in self.interfaces if (row := found.get(name))]
 
@@ -40,7 +48,7 @@ def read(control_group: str, links: Iterable[str], inside: Inside | None = None)
     cpu, memory, io = _table(group, "cpu.stat"), _table(group, "memory.stat"), _text(group, "io.stat")
     if cpu is None:
         return None
-    links, further = tuple(links), inside.read() if inside else []
+    links, further = tuple(links), inside.read(control_group) if inside else []
     return Usage(
         monotonic_usec=time.monotonic_ns() // 1000,
         cpu_usec=cpu.get("usage_usec"),

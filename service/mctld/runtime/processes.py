@@ -8,6 +8,7 @@ import os
 import time
 
 from ..process import Process
+from . import cgroup
 from .cgroup import HIERARCHY
 
 PROCESSES_MAX = 4_096
@@ -49,8 +50,7 @@ def _process(pid: int, control_group: str) -> Process | None:
     """None: the number is another's by now. What is read through the directory is all of one process."""
     opened = os.open(f"{PROC}/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        place = _text(opened, "cgroup").strip().rpartition("0::")[2]
-        if place != control_group and not place.startswith(f"{control_group}/"):
+        if not cgroup.holds(control_group, _text(opened, "cgroup")):
             return None
         name, fields = _stat(_text(opened, "stat"))
         status = dict(line.split(":\t", 1) for line in _text(opened, "status").splitlines() if ":\t" in line)
