@@ -19,7 +19,7 @@ import termios
 import time
 from typing import Any
 
-SECONDS = 15
+SECONDS = 75  # for all of it
 
 
 class Player:

@@ -66,6 +66,11 @@ class Mctl:
         """As root in the machine, outside any container."""
         return self.machine.run(["sh", "-c", script], check=check, timeout=timeout)
 
+    def until(self, condition: str) -> None:
+        """A command for that shell succeeds: half a minute and more, for the machine may be slow."""
+        again = f"for i in $(seq 300); do {{ {condition}; }} > /dev/null 2>&1 && exit; sleep 0.1; done; exit 1"
+        self.shell(again, timeout=120)
+
     def service_pid(self) -> int:
         return int(self.shell("systemctl show -P MainPID mctld.service").text)
 

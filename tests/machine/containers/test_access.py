@@ -25,10 +25,11 @@ def test_the_standard_error_says_that_a_password_would_help(mctl: Mctl) -> None:
     mctl.run("sleep", "1000", options=["-d", "--name", "roots"])
     call = "busctl --allow-interactive-authorization=no call"
     stop = "org.mctl1 /org/mctl1/container/roots org.mctl1.Container Stop a{sv}t 0 0"
-    monitor = "timeout 5 dbus-monitor --system \"type='error'\" > /tmp/errors & sleep 0.5; "
-    mctl.shell(f"{monitor} runuser -u alice -- {call} {stop}; sleep 0.5", check=False)
-    errors = mctl.shell("cat /tmp/errors; rm /tmp/errors").text
-    assert "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired" in errors
+    wanted = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+    mctl.shell("timeout 120 dbus-monitor --system \"type='error'\" > /tmp/errors 2>&1 & echo $! > /tmp/monitor")
+    # Until it listens nothing is heard.
+    mctl.until(f"runuser -u alice -- {call} {stop}; sleep 0.2; grep -q {wanted} /tmp/errors")
+    mctl.shell("kill $(cat /tmp/monitor); rm /tmp/monitor /tmp/errors")
 
 
 @pytest.mark.usefixtures("alice_may_create")

@@ -35,6 +35,11 @@ def wait_for(mctl: Mctl, name: str, state: str) -> None:
         time.sleep(0.05)
 
 
+def greeted(mctl: Mctl, name: str, times: int = 1) -> None:
+    """From now on it hears its signal."""
+    mctl.until(f"[ $(mctl logs {name} | grep -c hello) = {times} ]")
+
+
 def unit_lines(mctl: Mctl, name: str) -> list[str]:
     return [entry["MESSAGE"] for entry in mctl.journal("-b", "-u", f"mctl@{name}")]
 
@@ -114,7 +119,8 @@ def test_the_service_may_die_meanwhile(mctl: Mctl) -> None:
     create(mctl, "short", "sleep 3; exit 7")
     mctl.shell("systemctl start mctl@web mctl@short")
     before = mctl.properties("web")
-    mctl.shell(f"systemctl stop mctl-spawner.service; kill -9 {mctl.service_pid()}; systemctl stop mctld; sleep 4")
+    mctl.shell(f"systemctl stop mctl-spawner.service; kill -9 {mctl.service_pid()}; systemctl stop mctld")
+    mctl.until("[ $(systemctl show -P MainPID mctl@short) = 0 ]")
     assert show(mctl, "short", "ExecMainStatus") == ["7"]
     assert mctl.properties("web") == before
     ended = mctl.properties("short")
@@ -125,11 +131,14 @@ def test_the_service_may_die_meanwhile(mctl: Mctl) -> None:
 
 @pytest.mark.allow_journal(FAILED, r"mctl@web\.service: State 'stop-sigterm' timed out\. Killing\.")
 def test_stopping_is_the_containers_own_way(mctl: Mctl) -> None:
-    create(mctl, "web", "trap 'echo usr1; exit 0' USR1; while :; do sleep 0.05; done", "--stop-signal", "USR1")
-    mctl.shell("systemctl start mctl@web; sleep 0.3; systemctl stop mctl@web")
+    script = "trap 'echo usr1; exit 0' USR1; echo hello; while :; do sleep 0.05; done"
+    create(mctl, "web", script, "--stop-signal", "USR1")
+    mctl.shell("systemctl start mctl@web")
+    greeted(mctl, "web")
+    mctl.shell("systemctl stop mctl@web")
     assert "usr1" in unit_lines(mctl, "web")
     create(mctl, "deaf", "trap '' TERM; while :; do sleep 0.05; done", "--stop-timeout", "1")
-    mctl.shell("systemctl start mctl@deaf; sleep 0.3; systemctl stop mctl@deaf")
+    mctl.shell("systemctl start mctl@deaf; systemctl stop mctl@deaf")
     assert show(mctl, "deaf", "Result") == ["timeout"]
     assert mctl.properties("deaf")["ExitHow"] == "killed"
     mctl.shell("systemctl reset-failed mctl@deaf; systemctl start mctl@deaf")
@@ -140,8 +149,9 @@ def test_stopping_is_the_containers_own_way(mctl: Mctl) -> None:
 @pytest.mark.allow_journal(FAILED)
 def test_a_paused_one_is_stopped_and_removed_all_the_same(mctl: Mctl) -> None:
     create(mctl, "web")
-    for _ in range(2):
-        mctl.shell("systemctl start mctl@web; sleep 0.2")
+    for times in (1, 2):
+        mctl.shell("systemctl start mctl@web")
+        greeted(mctl, "web", times)
         mctl("pause", "web")
         mctl("stop", "web")
         assert show(mctl, "web", "ActiveState", "ExecMainStatus") == ["inactive", "0"]
@@ -160,9 +170,10 @@ def test_systemd_finds_nothing_wrong_with_the_unit(mctl: Mctl) -> None:
 
 
 def test_a_stop_may_be_given_more_time_than_the_unit_has(mctl: Mctl) -> None:
-    create(mctl, "web", "trap 'sleep 4; exit 0' TERM; while :; do sleep 0.05; done", "--stop-timeout", "1")
-    mctl.shell("systemctl start mctl@web; sleep 0.3")
-    mctl("stop", "-t", "20", "web")
+    create(mctl, "web", "trap 'sleep 4; exit 0' TERM; echo hello; while :; do sleep 0.05; done", "--stop-timeout", "1")
+    mctl.shell("systemctl start mctl@web")
+    greeted(mctl, "web")
+    mctl("stop", "-t", "60", "web")
     assert show(mctl, "web", "Result", "ExecMainStatus", "TimeoutStopUSec") == ["success", "0", "1s"]
 
 

@@ -291,10 +291,10 @@ def test_a_build_that_is_killed_leaves_no_container(context: Mctl) -> None:
     script = """
         printf 'FROM linked\\nRUN echo begun; sleep 1000\\n' > /srv/context/Containerfile
         mctl build /srv/context > /dev/null 2> /srv/context/log & building=$!
-        for i in $(seq 100); do grep -q begun /srv/context/log && break; sleep 0.1; done
+        for i in $(seq 300); do grep -q begun /srv/context/log && break; sleep 0.1; done
         mctl ps --format '{{.Name}}' | grep -c ^build-
         kill -9 $building; wait $building
-        for i in $(seq 100); do [ -z "$(mctl ps -a -q)" ] && break; sleep 0.1; done; mctl ps -a -q | wc -l
+        for i in $(seq 300); do [ -z "$(mctl ps -a -q)" ] && break; sleep 0.1; done; mctl ps -a -q | wc -l
     """
     found = context.machine.run(["bash", "-c", script], timeout=60)
     assert found.text.split() == ["1", "0"]

@@ -49,7 +49,7 @@ def running(own: Mctl) -> Iterator[Mctl]:
 
 def came_back(mctl: Mctl) -> set[str]:
     """Without a call that would have the bus start the service: it is there by itself."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while mctl.shell("systemctl is-active --quiet mctld.service", check=False).returncode:
         assert time.monotonic() < deadline, "the service has not been started at boot"
         time.sleep(0.1)
@@ -68,7 +68,7 @@ def states(mctl: Mctl) -> dict[str, str]:
 
 def settled(mctl: Mctl) -> dict[str, str]:
     """When those that are to be back run: a scope is there before its command is executed."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         found = states(mctl)
         if {name for name, state in found.items() if state == "running"} == BACK:

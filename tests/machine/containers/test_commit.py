@@ -6,7 +6,6 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,7 +35,7 @@ SERVE = """
 set -e; mkdir -p /srv/plain; printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: /srv/plain/data}}
 http: {addr: "127.0.0.1:5444"}\n' > /srv/plain/config.yml
 systemd-run -q --unit=test-plain docker-registry serve /srv/plain/config.yml
-exec bash -c 'for i in $(seq 100); do (exec 3<>/dev/tcp/127.0.0.1/5444) 2> /dev/null && exit 0; sleep 0.1; done; exit 1'
+exec bash -c 'for i in $(seq 300); do (exec 3<>/dev/tcp/127.0.0.1/5444) 2> /dev/null && exit 0; sleep 0.1; done; exit 1'
 """
 
 
@@ -109,7 +108,7 @@ def test_it_stands_still_meanwhile(busybox: Mctl) -> None:
     loop = f"i=0; while :; do i=$((i+1)); {write} /a; {write} /b; done"
     busybox("run", "-d", "--name", "busy", "busybox", "sh", "-c", loop)
     try:
-        time.sleep(0.5)
+        busybox.until("mctl exec busy cat /a /b")
         for number in range(3):
             busybox("commit", "busy", f"moment:{number}")
             a, b = busybox("run", "--rm", f"moment:{number}", "cat", "/a", "/b").text.split()
@@ -131,10 +130,10 @@ def test_a_service_that_dies_leaves_nothing_frozen(busybox: Mctl) -> None:
         "(mctl export held > /srv/pipe) > /dev/null 2>&1 &"
     )
     try:
-        frozen = 'for i in $(seq 100); do [ "$(mctl ps -q -f state=paused)" ] && exit; sleep 0.1; done; exit 1'
+        frozen = 'for i in $(seq 300); do [ "$(mctl ps -q -f state=paused)" ] && exit; sleep 0.1; done; exit 1'
         busybox.machine.run(["bash", "-c", frozen])
         busybox.shell(f"kill -9 {busybox.service_pid()}; mctl ps > /dev/null")
-        going = 'for i in $(seq 100); do [ "$(mctl ps -q -f state=running)" ] && exit; sleep 0.1; done; exit 1'
+        going = 'for i in $(seq 300); do [ "$(mctl ps -q -f state=running)" ] && exit; sleep 0.1; done; exit 1'
         busybox.machine.run(["bash", "-c", going])
         assert busybox.shell("ls /var/lib/mctl/containers/*/standstill 2> /dev/null || echo none").text == "none\n"
     finally:

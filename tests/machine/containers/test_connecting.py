@@ -61,7 +61,8 @@ def test_networks_come_and_go_while_it_runs(mctl: Mctl, tidy: None) -> None:
 def test_a_published_port_moves_to_the_network_that_is_left(mctl: Mctl, tidy: None) -> None:
     mctl("network", "create", "front")
     mctl.run("sh", "-c", "while :; do echo hello | nc -l -p 7; done", options=["-d", "--name", "web", "-p", "8077:7"])
-    reach = "i=0; until busybox nc -w 1 127.0.0.1 8077 </dev/null; do i=$((i+1)); [ $i -lt 50 ] || exit; sleep .1; done"
+    again = "i=$((i+1)); [ $i -lt 300 ] || exit; sleep .1"
+    reach = f"i=0; until busybox nc -w 1 127.0.0.1 8077 </dev/null; do {again}; done"
     assert mctl.shell(reach).text == "hello\n"
     refused = mctl("network", "disconnect", "bridge", "web", check=False)
     assert "publishes ports by network 'bridge'" in refused.stderr.decode()

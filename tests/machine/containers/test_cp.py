@@ -171,7 +171,7 @@ def test_a_paused_one_answers_and_nobody_inside_sees_the_copy(running: Box) -> N
     box.mctl("unpause", "box")
     box.mctl.shell(
         f"mkfifo {HERE}/p; mctl cp - box:/data < {HERE}/p > /dev/null 2>&1 & exec 3> {HERE}/p; "
-        "for i in $(seq 100); do pgrep -f '[l]ibexec/mctl-copy' > /dev/null && break; sleep 0.1; done; "
+        "for i in $(seq 300); do pgrep -f '[l]ibexec/mctl-copy' > /dev/null && break; sleep 0.1; done; "
         f"pgrep -f '[l]ibexec/mctl-copy' && mctl exec box ps > {HERE}/inside; exec 3>&-; wait"
     )
     inside = box.mctl.shell(f"cat {HERE}/inside").text
@@ -213,9 +213,9 @@ def test_removal_waits_for_no_copy(mctl: Mctl) -> None:
     mctl("create", "--name", "slow", mctl.rootfs, "true")
     copy = f"mctl cp - slow:/tmp < {HERE}/p 2> {HERE}/said"
     mctl.shell(f"mkfifo {HERE}/p; (sleep 23456 > {HERE}/p & {copy}; echo $? >> {HERE}/said) > /dev/null 2>&1 &")
-    mctl.shell("for i in $(seq 100); do pgrep -f '[l]ibexec/mctl-copy' > /dev/null && break; sleep 0.1; done")
+    mctl.shell("for i in $(seq 300); do pgrep -f '[l]ibexec/mctl-copy' > /dev/null && break; sleep 0.1; done")
     mctl("rm", "-f", "slow")
     mctl.shell("pkill -f '[s]leep 23456'")  # which fails if it is not there any more
-    mctl.shell(f"for i in $(seq 100); do grep -qx 1 {HERE}/said && break; sleep 0.1; done")
+    mctl.shell(f"for i in $(seq 300); do grep -qx 1 {HERE}/said && break; sleep 0.1; done")
     assert "was removed" in mctl.shell(f"cat {HERE}/said").text
     mctl.shell(f"rm -rf {HERE}")

@@ -213,7 +213,8 @@ def test_in_containers_that_end_just_now(mctl: Mctl) -> None:
 
 def test_it_ends_with_the_container(web: Web) -> None:
     for end in ("stop -t 0", "rm -f"):
-        script = f"mctl exec web sleep 1000 & sleep 0.5; mctl {end} web; wait $!; echo $?"
+        begun = "until pgrep -fx 'sleep 1234'; do sleep 0.1; done"
+        script = f"mctl exec web sleep 1234 & {begun}; mctl {end} web; wait $!; echo $?"
         assert web.mctl.shell(script).text.splitlines()[-1] == "137"
         if end != "rm -f":
             web.mctl("start", "web")
@@ -221,7 +222,8 @@ def test_it_ends_with_the_container(web: Web) -> None:
 
 def test_signals_are_passed_on(web: Web) -> None:
     trap = "trap 'echo got; exit 5' TERM; echo up; while :; do sleep 0.1; done"
-    script = f'mctl exec web sh -c "{trap}" > /tmp/out & sleep 1; kill -TERM $!; wait $!; echo $?'
+    up = "until grep -q up /tmp/out; do sleep 0.1; done"
+    script = f': > /tmp/out; mctl exec web sh -c "{trap}" > /tmp/out & {up}; kill -TERM $!; wait $!; echo $?'
     assert web.mctl.shell(script).text == "5\n"
     assert web.mctl.shell("cat /tmp/out; rm /tmp/out").text.split() == ["up", "got"]
 
@@ -268,7 +270,8 @@ def test_the_service_may_die_meanwhile(web: Web) -> None:
     detached = web.detached("sleep 2; exit 9")
     before = {name: web.of(detached, name) for name in ("PID", "Command", "User", "Container", "State")}
     reader = f"{' '.join(words[:5])} '{words[5]}' > /tmp/out; echo $? >> /tmp/out"
-    web.mctl.shell(f"({reader}) >/dev/null 2>&1 & sleep 1; kill -9 {web.mctl.service_pid()}; wait", timeout=60)
+    up = "until [ -s /tmp/out ]; do sleep 0.1; done"
+    web.mctl.shell(f"({reader}) >/dev/null 2>&1 & {up}; kill -9 {web.mctl.service_pid()}; wait", timeout=120)
     assert web.mctl.shell("cat /tmp/out; rm /tmp/out").text.split() == [*map(str, range(1, 31)), "7"]
     assert web.wait(detached) == ["exited", "9"]
     assert web.of(detached, "Command") == before["Command"]
@@ -294,7 +297,7 @@ def test_a_container_needs_no_service_to_end_after_its_execs(web: Web) -> None:
     web.detached("sleep 0.5")
     web.mctl.shell(
         f"systemctl stop mctld.service; sleep 1; kill -9 {pid}; "
-        f"for i in $(seq 50); do grep -q ^State:.Z /proc/{pid}/status && exit 0; sleep 0.1; done; exit 1"
+        f"for i in $(seq 300); do grep -q ^State:.Z /proc/{pid}/status && exit 0; sleep 0.1; done; exit 1"
     )
     assert web.mctl.properties("web")["ExitHow"] == "killed"
 

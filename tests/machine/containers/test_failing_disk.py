@@ -24,7 +24,7 @@ NODES = f"""
     mknod /dev/loop-control c 10 237; for i in $(seq 0 {LOOPS - 1}); do mknod /dev/loop$i b 7 $i; done
 """
 NO_NODES = "[ -d /sys/fs/ext4 ] || rm -f /dev/loop-control /dev/loop[0-9]*"
-UNMOUNT = f"for i in $(seq 100); do umount {HOME} && break; sleep 0.1; done"  # the last overlay goes with its namespace
+UNMOUNT = f"for i in $(seq 300); do umount {HOME} && break; sleep 0.1; done"  # the last overlay goes with its namespace
 MOUNT = f"mount -o loop,errors=remount-ro /srv/disk {HOME}; chmod 700 {HOME}"
 MEBIBYTES = 64
 # include/uapi/linux/fs.h: FS_IOC_SHUTDOWN, FS_SHUTDOWN_FLAGS_NOLOGFLUSH

@@ -82,7 +82,7 @@ RULE_FILE = "/etc/polkit-1/rules.d/40-mctl-foresight.rules"
 SESSION = """
 systemd-run -q --unit=mctl-test-login --uid=bob --property=PAMName=login --setenv=XDG_SEAT=seat0 \\
     --setenv=XDG_SESSION_TYPE=x11 --setenv=XDG_SESSION_CLASS=user sleep 1000
-for i in $(seq 100); do [ "$(loginctl show-user bob -P State 2>/dev/null)" = active ] && break; sleep 0.1; done
+for i in $(seq 300); do [ "$(loginctl show-user bob -P State 2>/dev/null)" = active ] && break; sleep 0.1; done
 """
 
 

@@ -91,6 +91,7 @@ def test_an_upgrade_hands_over_to_a_new_spawner(mctl: Mctl, deb: Path) -> None:
     run(mctl, "lasting", 42)
     run(mctl, "short", 7)
     mctl.shell("(mctl exec short sh -c 'sleep 4; exit 9'; echo $? > /tmp/exec) > /dev/null 2>&1 &")
+    mctl.until("pgrep -fx 'sleep 4'")
     before, old = [mctl.properties(name) for name in ("lasting", "short")], main_pid(mctl)
     assert parent(mctl, "lasting") == old
 

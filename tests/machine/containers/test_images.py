@@ -249,8 +249,8 @@ def test_the_child_that_unpacks_is_confined(images: Mctl) -> None:
 def test_who_leaves_ends_the_import(images: Mctl) -> None:
     script = (
         "mkfifo /srv/slow; mctl import - slow < /srv/slow & exec 9> /srv/slow; head -c 100000 /dev/zero >&9; "
-        "for i in $(seq 100); do pgrep -f '[m]ctl-unpack' > /dev/null && break; sleep 0.1; done; kill -9 $!; "
-        "for i in $(seq 100); do pgrep -f '[m]ctl-unpack' > /dev/null || break; sleep 0.1; done; "
+        "for i in $(seq 300); do pgrep -f '[m]ctl-unpack' > /dev/null && break; sleep 0.1; done; kill -9 $!; "
+        "for i in $(seq 300); do pgrep -f '[m]ctl-unpack' > /dev/null || break; sleep 0.1; done; "
         "pgrep -f '[m]ctl-unpack'; exec 9>&-; rm /srv/slow; ls /var/lib/mctl/images/layers"
     )
     assert images.shell(script).text == ""

@@ -115,11 +115,16 @@ def test_a_payload_may_open_its_output_anew(mctl: Mctl) -> None:
 
 
 def test_logs_shows_the_last_lines_and_follows(mctl: Mctl) -> None:
-    mctl.run("sh", "-c", "seq 5; sleep 1; seq 6 7; sleep 1000", options=["-d", "--name", "talker"])
-    time.sleep(0.5)
+    script = "seq 5; until [ -e /go ]; do sleep 0.1; done; seq 6 7; sleep 1000"
+    mctl.run("sh", "-c", script, options=["-d", "--name", "talker"])
+    mctl.until("mctl logs talker | grep -qx 5")
     assert mctl("logs", "--tail", "2", "talker").text.split() == ["4", "5"]
-    followed = mctl.shell("timeout 3 mctl logs -f talker", check=False)
-    assert followed.text.split() == ["1", "2", "3", "4", "5", "6", "7"]
+    follow(mctl, "talker")
+    await_line(mctl, "talker", "5")
+    mctl("exec", "talker", "touch", "/go")
+    await_line(mctl, "talker", "7")
+    mctl("rm", "-f", "talker")
+    assert has_followed(mctl, "talker") == ["1", "2", "3", "4", "5", "6", "7"]
 
 
 def test_a_log_is_of_one_container_only(mctl: Mctl) -> None:
@@ -140,11 +145,7 @@ def test_a_forged_line_is_not_shown(mctl: Mctl) -> None:
 
 def test_fields_are_withdrawn_after_the_end(mctl: Mctl) -> None:
     mctl.run("echo", "x", options=["--rm", "--name", "gone"])
-    for _ in range(50):
-        if not mctl.shell("ls /run/systemd/units | grep mctl-gone", check=False).text:
-            return
-        time.sleep(0.1)
-    pytest.fail("fields of a container that has ended are still published")
+    mctl.until("! ls /run/systemd/units | grep mctl-gone")
 
 
 def test_the_end_is_one_entry_beside_the_lines(mctl: Mctl) -> None:
@@ -167,11 +168,12 @@ def test_long_lines_are_whole(mctl: Mctl) -> None:
     assert mctl("logs", "-g", "^sh", "long").stdout == b"short\n"
 
 
-def follow(mctl: Mctl, name: str, *options: str) -> None:
+def follow(mctl: Mctl, name: str, *options: str, user: str | None = None) -> None:
     """In the background, to /tmp/NAME.lines; its exit status comes to /tmp/NAME.status at the end."""
     words = " ".join(options)
     command = f"timeout 120 mctl logs -f {words} {name} > /tmp/{name}.lines; echo $? > /tmp/{name}.status"
-    mctl.shell(f"rm -f /tmp/{name}.*; ({command}) > /dev/null 2>&1 &")
+    mctl.shell(f"rm -f /tmp/{name}.*")
+    mctl.machine.run(["sh", "-c", f"({command}) > /dev/null 2>&1 &"], user=user)
 
 
 def has_followed(mctl: Mctl, name: str) -> list[str]:
@@ -258,15 +260,11 @@ def test_a_follower_sees_each_line_once(mctl: Mctl, alice_may_create: None, user
     script = "for i in $(seq 200); do echo $i; sleep 0.05; done"
     rootfs = "/srv/alice" if user else mctl.rootfs
     mctl("run", "-d", "--name", "ticker", rootfs, "sh", "-c", script, user=user)
-    command = ["sh", "-c", "timeout 14 mctl logs -f ticker > /tmp/followed &"]
-    mctl.machine.run(command, user=user)
+    follow(mctl, "ticker", user=user)
     for restart in RESTARTS:
         time.sleep(1.5)
         mctl.shell(restart)
-    ended(mctl, "ticker")
-    time.sleep(4)
-    seen = mctl.shell("cat /tmp/followed; rm /tmp/followed").text.split()
-    assert seen == [str(number) for number in range(1, 201)]
+    assert has_followed(mctl, "ticker") == [str(number) for number in range(1, 201)]
 
 
 def test_chosen_labels_are_fields_of_each_line(mctl: Mctl) -> None:

@@ -24,6 +24,7 @@ BEFORE = (  # what the reader is supposed to have: a registry's image, and a con
 )
 LIMITS = " -m 64m --cpu 0.5 --pids 50"  # machines of this kind have no controllers for
 LEAVE, END = r"\020\021", r"exit\n"  # ctrl-p ctrl-q, and what ends the shell
+SEEN, OVER = "/tmp/seen", "/tmp/over"
 
 
 def examples(page: str) -> list[tuple[list[str], list[str]]]:
@@ -47,8 +48,16 @@ def plain(line: str) -> str:
 
 
 def at_terminal(command: str, typed: str) -> str:
-    """script(1) gives it one; who types waits until it is listened to."""
-    return f"(sleep 2; printf '{typed}'; sleep 2) | script -qec {quoted(command)} /dev/null"
+    """script(1) gives it one; who types stays for as long as the command does.
+
+    What is typed early is kept for the command, but for ctrl-q, which a terminal takes for itself until it is asked not
+    to: whoever leaves by it waits for the prompt.
+    """
+    ended = f"[ -e {OVER} ]"
+    ready = f"grep -q ' # ' {SEEN} || {ended}" if typed == LEAVE else "true"
+    person = f"until {ready}; do sleep 0.1; done; printf '{typed}'; until {ended}; do sleep 0.1; done"
+    played = f"script -qefc {quoted(command)} {SEEN}; touch {OVER}"
+    return f"rm -f {SEEN} {OVER}; touch {SEEN}; ({person}) | ({played}); rm {SEEN} {OVER}"
 
 
 def quoted(text: str) -> str:

@@ -88,14 +88,14 @@ def test_names_on_networks(mctl: Mctl, tidy: None, elsewhere: None) -> None:
     before = names_pid(mctl)
     mctl.shell(f"kill -9 {before}; while [ $(systemctl show -P MainPID mctl-names.service) -le 0 ]; do sleep .1; done")
     assert names_pid(mctl) != before
-    mctl("exec", "web", "sh", "-c", "i=0; until nslookup db || [ $i -gt 50 ]; do i=$((i+1)); sleep .1; done")
+    mctl("exec", "web", "sh", "-c", "i=0; until nslookup db || [ $i -gt 300 ]; do i=$((i+1)); sleep .1; done")
     all_is_well()
     mctl("stop", "-t", "0", "db")
     assert find(mctl, "web", "db") == ""
     mctl("start", "db")
     assert db in find(mctl, "web", "db").split()
     mctl("exec", "-d", "db", "sh", "-c", "echo hello | nc -l -p 7")
-    script = "i=0; until nc -w 1 sql 7 </dev/null || [ $i -gt 20 ]; do i=$((i+1)); sleep .1; done"
+    script = "i=0; until nc -w 1 sql 7 </dev/null || [ $i -gt 300 ]; do i=$((i+1)); sleep .1; done"
     assert mctl("exec", "web", "sh", "-c", script).text == "hello\n"
 
 

@@ -157,7 +157,8 @@ def test_forwarding_that_somebody_has_switched_off_comes_back(mctl: Mctl, outsid
 @pytest.mark.parametrize("listen", ["0.0.0.0", "127.0.0.1"])
 def test_a_port_of_the_hosts_is_refused_and_nothing_is_left(mctl: Mctl, listen: str) -> None:
     code = f"import socket, time; s = socket.create_server(('{listen}', 8080)); time.sleep(60)"
-    mctl.shell(f'python3 -c "{code}" >/dev/null 2>&1 & echo $! >/run/listener; sleep .5')
+    mctl.shell(f'python3 -c "{code}" >/dev/null 2>&1 & echo $! >/run/listener')
+    mctl.until("ss -ltnH 'sport = :8080' | grep .")
     refused = mctl.run("true", options=["-p", "8080:80"], check=False)
     mctl.shell("kill $(cat /run/listener); rm /run/listener")
     assert refused.returncode == 125

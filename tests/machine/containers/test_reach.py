@@ -13,7 +13,12 @@ from .test_network import KILLED, serve
 if TYPE_CHECKING:
     from .conftest import Mctl
 
-BIND = "nc -l -p {} </dev/null & sleep 0.3; kill $! 2>/dev/null && echo bound; wait"
+# Until it listens, or has been refused and is gone.
+BIND = """
+nc -l -p {0} </dev/null &
+while kill -0 $! 2>/dev/null && ! grep -q ':{0:04X} .* 0A ' /proc/net/tcp /proc/net/tcp6; do sleep 0.1; done
+kill $! 2>/dev/null && echo bound; wait
+"""
 
 
 def reached(mctl: Mctl, address: str) -> bool:

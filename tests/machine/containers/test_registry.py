@@ -38,7 +38,7 @@ X
 {SERVE}
 """
 HOSTILE = "127.0.0.1:5001"
-WAIT = "for i in $(seq 100); do (exec 3<>/dev/tcp/{}) 2> /dev/null && exit 0; sleep 0.1; done; exit 1"
+WAIT = "for i in $(seq 300); do (exec 3<>/dev/tcp/{}) 2> /dev/null && exit 0; sleep 0.1; done; exit 1"
 UNITS = "systemctl list-units --all --no-legend --plain 'mctl-transfer-*'"
 
 
@@ -200,7 +200,7 @@ def test_what_carries_is_walled_in(hostile: Mctl) -> None:
     """A transfer that hangs is looked at from outside, and then interrupted."""
     script = f"""
         env --default-signal=INT mctl pull --tls-verify=false {HOSTILE}/slow > /dev/null 2>&1 & pulling=$!
-        for i in $(seq 100); do pid=$(pgrep -x skopeo) && break; sleep 0.1; done
+        for i in $(seq 300); do pid=$(pgrep -x skopeo) && break; sleep 0.1; done
         sleep 0.5
         grep -E '^(Uid|NoNewPrivs|Seccomp|CapEff|CapBnd):' /proc/$pid/status
         echo lib $(ls -A /proc/$pid/root/var/lib | tr '\\n' ' ')
@@ -245,10 +245,10 @@ def test_one_transfer_for_all_who_ask(hostile: Mctl) -> None:
 def test_a_service_killed_meanwhile_leaves_nothing(hostile: Mctl) -> None:
     script = f"""
         mctl pull --tls-verify=false {HOSTILE}/slow 2> /dev/null & pulling=$!
-        for i in $(seq 100); do pgrep -x skopeo > /dev/null && break; sleep 0.1; done
+        for i in $(seq 300); do pgrep -x skopeo > /dev/null && break; sleep 0.1; done
         systemctl kill --kill-whom=main --signal=KILL mctld.service
         wait $pulling
-        for i in $(seq 100); do pgrep -x skopeo > /dev/null || break; sleep 0.1; done
+        for i in $(seq 300); do pgrep -x skopeo > /dev/null || break; sleep 0.1; done
         pgrep -x skopeo; mctl images -q
     """
     assert hostile.machine.run(["bash", "-c", script]).text == ""

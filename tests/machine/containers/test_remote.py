@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .conftest import RELOAD, RULE_FILE
-from .test_terminal import PROMPT, Step, play, typed
+from .test_terminal import PROMPT, RESIZED, Step, play, typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,8 +66,8 @@ def test_all_of_it_on_another_host(sshd: Mctl, play: Callable[..., Played]) -> N
     steps = [
         typed(PROMPT, "tty; stty size\n"),
         ("/dev/pts/0\r\n33 77\r\n", {"resize": [50, 132]}),
-        typed(PROMPT, "sleep 1; stty size; echo ready; cat\n"),
-        ("50 132\r\nready\r\n", {"shell": "sleep 0.5", "type": "\x03"}),
+        typed(PROMPT, f"{RESIZED}; stty size; echo ready; cat\n"),
+        ("50 132\r\nready\r\n", {"shell": "until pgrep -fx cat > /dev/null; do sleep 0.1; done", "type": "\x03"}),
         typed(PROMPT, "exit 9\n"),
     ]
     found = play(*ALICE, "exec", "-it", "far", "sh", steps=steps)

@@ -33,7 +33,7 @@ def test_a_warning_is_one(mctl: Mctl) -> None:
     since = mctl.shell("date +%s").text.strip()
     mctl.run("sleep", "1000", options=["-d", "--name", "web", "-p", "8099:80"])
     mctl.shell("nft delete table inet mctl")
-    mctl.shell("for i in $(seq 50); do nft list table inet mctl > /dev/null 2>&1 && break; sleep 0.1; done")
+    mctl.shell("for i in $(seq 300); do nft list table inet mctl > /dev/null 2>&1 && break; sleep 0.1; done")
     assert ("4", REMOVED) in messages(mctl, since)
     assert "<4>" not in str(messages(mctl, since))
 

@@ -20,7 +20,7 @@ ip link set lo down 2>/dev/null && echo changed
 touch /sys/kernel/mm 2>/dev/null && echo written
 true
 """
-ASK = "i=0; until nc -w 1 127.0.0.1 7 </dev/null; do i=$((i+1)); [ $i -lt 50 ] || exit 1; sleep .1; done"
+ASK = "i=0; until nc -w 1 127.0.0.1 7 </dev/null; do i=$((i+1)); [ $i -lt 300 ] || exit 1; sleep .1; done"
 
 
 @pytest.fixture
@@ -40,7 +40,8 @@ def test_one_network_for_two(mctl: Mctl, web: str) -> None:
     assert "nameserver 172.20.0.1\n" in found
     assert found.endswith(f"{web}\tside\n")
     assert "hello from web" in mctl("exec", "side", "sh", "-c", ASK).text
-    reach = "i=0; until busybox nc -w 1 127.0.0.1 8077 </dev/null; do i=$((i+1)); [ $i -lt 50 ] || exit; sleep .1; done"
+    again = "i=$((i+1)); [ $i -lt 300 ] || exit; sleep .1"
+    reach = f"i=0; until busybox nc -w 1 127.0.0.1 8077 </dev/null; do {again}; done"
     assert mctl.shell(reach).text == "from the side\n"
     made = mctl.properties("side")
     assert (made["NetworkContainer"], made["Addresses"]) == (mctl.properties("web")["Id"], [])

@@ -101,8 +101,10 @@ def test_success_is_enough_for_on_failure(mctl: Mctl) -> None:
 def test_stop_rm_and_update_work_while_it_waits(mctl: Mctl) -> None:
     for name in ("stopped", "removed", "updated", "started"):
         mctl.run("sh", "-c", "exit 1", options=["-d", "--name", name, "--restart", "always"])
-    time.sleep(1.5)  # from here on it waits longer than these calls take
-    for name in ("stopped", "removed", "updated", "started"):
+    names = ("stopped", "removed", "updated", "started")
+    # From there on it waits longer than these calls take.
+    until(lambda: all(mctl.properties(name)["RestartCount"] >= 5 for name in names), 60)
+    for name in names:
         becomes(mctl, name, State="restarting")
     mctl("stop", "stopped")
     mctl("rm", "removed")
@@ -110,7 +112,7 @@ def test_stop_rm_and_update_work_while_it_waits(mctl: Mctl) -> None:
     assert "it is restarting" in mctl("kill", "started", check=False).stderr.decode()
     mctl("start", "started")
     found = becomes(mctl, "started", State="restarting")
-    assert found["RestartCount"] < 3
+    assert found["RestartCount"] < 5
     mctl("stop", "started")
     counts = {name: becomes(mctl, name, State="exited")["RestartCount"] for name in ("stopped", "updated", "started")}
     time.sleep(4)
@@ -152,9 +154,11 @@ def test_what_ends_while_the_service_is_down_comes_back(mctl: Mctl) -> None:
 
 @pytest.mark.allow_journal(KILLED)
 def test_a_stop_that_the_service_did_not_survive_is_still_a_stop(mctl: Mctl) -> None:
-    mctl.run("sh", "-c", "trap 'sleep 2; exit 5' TERM; while :; do sleep 0.05; done",
+    mctl.run("sh", "-c", "trap 'sleep 2; exit 5' TERM; echo ready; while :; do sleep 0.05; done",
              options=["-d", "--name", "web", "--restart", "always"])  # fmt: skip
-    mctl.shell("mctl stop -t 60 web & sleep 0.5")
+    mctl.until("mctl logs web | grep ready")
+    mctl.shell("mctl stop -t 60 web > /dev/null 2>&1 &")
+    becomes(mctl, "web", State="stopping")
     mctl.kill_service()
     found = becomes(mctl, "web", State="exited")
     assert (found["ExitStatus"], found["RestartCount"]) == (5, 0)
@@ -347,7 +351,8 @@ def test_results_of_checks_survive_a_restart_of_the_service(mctl: Mctl) -> None:
 
 
 def test_events_are_told_to_those_who_may_see_them(mctl: Mctl, alice_may_create: None) -> None:
-    mctl.shell("timeout 60 mctl events --format '{{.Event}} {{.Name}} {{.ExitStatus}}' > /tmp/live 2>&1 & sleep 1")
+    mctl.shell("timeout 60 mctl events --format '{{.Event}} {{.Name}} {{.ExitStatus}}' > /tmp/live 2>&1 &")
+    mctl.until("for pid in $(pgrep -x journalctl); do ls -l /proc/$pid/fd; done | grep inotify")  # it follows
     before = time.time()
     mctl("run", "-d", "--name", "hers", "/srv/alice", "sh", "-c", "exit 4", user="alice")
     mctl("wait", "hers")

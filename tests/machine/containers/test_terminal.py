@@ -24,9 +24,17 @@ if TYPE_CHECKING:
 PLAYER = Path(player.__file__).read_text()
 PROMPT = " # "
 LEAVE = "\x10\x11"
+RESIZED = "until stty size | grep -q '^50 132'; do sleep 0.1; done"
+# Whose pid is in the file has its connection to the bus, and what the service has answered with.
+ATTACHED = "until [ $(ls -l /proc/$(cat /tmp/pid)/fd | grep -c {}:) -ge {} ]; do sleep 0.1; done"
 KILLED = r"mctld\.service: (Failed with result 'signal'|Main process exited.*)"
 
 Step = tuple[str, dict[str, Any]]
+
+
+def itself(command: str) -> str:
+    """It, with its pid in a file."""
+    return f"sh -c 'echo $$ > /tmp/pid; exec {command}'"
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ def test_a_shell_with_job_control(mctl: Mctl, play: Callable[..., Played]) -> No
         typed(PROMPT, "echo interrupted=$?\n"),
         typed("interrupted=130", ""),
         typed(PROMPT, "echo ready; sleep 1000\n"),
-        ("\r\nready\r\n", {"shell": "sleep 0.5", "type": "\x1a"}),
+        ("\r\nready\r\n", {"shell": "until pgrep -fx 'sleep 1000' > /dev/null; do sleep 0.1; done", "type": "\x1a"}),
         # A job that is gone counts as stopped until the shell has taken its status, as it does while it waits.
         typed("Stopped", "kill -9 %1; sleep 1; jobs\n"),
         typed("Killed", ""),
@@ -146,7 +154,7 @@ def test_two_terminals_at_once(mctl: Mctl, play: Callable[..., Played]) -> None:
     """Both see the same; each may type; one leaves, the other stays."""
     other = (
         "(mctl attach two < /dev/null; echo status=$?) > /tmp/refused 2>&1; "
-        "(mctl attach --no-stdin two; echo status=$?) > /tmp/other 2>&1 & sleep 1"
+        f"({itself('mctl attach --no-stdin two')}; echo status=$?) > /tmp/other 2>&1 & {ATTACHED.format('socket', 2)}"
     )
     steps: list[Step] = [
         (PROMPT, {"shell": other}),
@@ -155,7 +163,8 @@ def test_two_terminals_at_once(mctl: Mctl, play: Callable[..., Played]) -> None:
         (PROMPT, {"type": "exit 4\n"}),
     ]
     play("run", "--name", "two", "-it", mctl.rootfs, "sh", steps=steps).came_to_its_end(4)
-    seen = mctl.shell("sleep 0.5; cat /tmp/other; cat /tmp/refused; rm /tmp/other /tmp/refused").text
+    mctl.until("grep status= /tmp/other")
+    seen = mctl.shell("cat /tmp/other; cat /tmp/refused; rm /tmp/other /tmp/refused /tmp/pid").text
     assert "both=3" in seen
     assert "status=4" in seen
     assert "the input device is not a TTY" in seen
@@ -171,7 +180,7 @@ def test_a_session_goes_on_when_the_service_restarts(mctl: Mctl, play: Callable[
         ("before=1", {"shell": how}),
         ("", {"type": "echo after=$((2))\n"}),
         ("after=2", {"resize": [50, 132]}),
-        (PROMPT, {"type": "sleep 1; stty size; exit 3\n"}),
+        (PROMPT, {"type": f"{RESIZED}; stty size; exit 3\n"}),
         ("50 132", {"type": ""}),
     ]
     found = play("run", "--name", "through", "-it", mctl.rootfs, "sh", steps=steps)
@@ -238,8 +247,8 @@ def test_a_command_with_a_terminal_of_its_own(mctl: Mctl, play: Callable[..., Pl
         steps: list[Step] = [
             (PROMPT, {"type": "tty; echo $TERM; stty size\n"}),
             (f"/dev/pts/{number}\r\nvt220\r\n33 77\r\n", {"resize": [50, 132]}),
-            (PROMPT, {"type": "sleep 1; stty size; echo ready; cat\n"}),
-            ("50 132\r\nready\r\n", {"shell": "sleep 0.5", "type": "\x03"}),
+            (PROMPT, {"type": f"{RESIZED}; stty size; echo ready; cat\n"}),
+            ("50 132\r\nready\r\n", {"shell": "until pgrep -fx cat > /dev/null; do sleep 0.1; done", "type": "\x03"}),
             (PROMPT, {"type": "exit 7\n"}),
         ]
         found = play("exec", "-it", name, "sh", steps=steps)
@@ -288,12 +297,16 @@ def test_a_container_without_terminal(mctl: Mctl) -> None:
 
 
 def test_joining_a_run_in_the_foreground(mctl: Mctl) -> None:
-    script = "sleep 3; echo out; echo err >&2; exit 3"
-    begin = f"mctl run --name front {mctl.rootfs} sh -c '{script}' > /tmp/first 2>&1 & sleep 1"
-    join = "mctl attach front > /tmp/out 2> /tmp/err; echo $?; wait"
-    answer = mctl.shell(f"{begin}; {join}; cat /tmp/out /tmp/err /tmp/first")
+    script = "until [ -e /go ]; do sleep 0.1; done; echo out; echo err >&2; exit 3"
+    mctl.shell(f"mctl run --name front {mctl.rootfs} sh -c '{script}' > /tmp/first 2>&1 &")
+    mctl.until("mctl ps -q -f name=front | grep .")
+    join = f"{itself('mctl attach front')} < /dev/null > /tmp/out 2> /tmp/err; echo $? > /tmp/status"
+    mctl.shell(f"({join}) > /dev/null 2>&1 & {ATTACHED.format('pipe', 2)}; mctl exec front touch /go")
+    mctl.until("[ -s /tmp/status ]")
+    mctl.until("grep err /tmp/first")
+    answer = mctl.shell("cat /tmp/status /tmp/out /tmp/err /tmp/first")
     assert answer.text.splitlines() == ["3", "out", "err", "out", "err"]
-    mctl.shell("rm /tmp/out /tmp/err /tmp/first")
+    mctl.shell("rm /tmp/status /tmp/out /tmp/err /tmp/first /tmp/pid")
 
 
 @pytest.mark.parametrize("target", ["/dev/pts", "/dev/pts/", "/dev", "/dev/console", "/dev/pts/0", "/dev/ptmx"])

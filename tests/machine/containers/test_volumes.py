@@ -31,7 +31,7 @@ def volumes(busybox: Mctl) -> Iterator[Mctl]:
         busybox("rm", "-f", *names)
     for user in ("alice", None):
         busybox("volume", "prune", "-a", user=user)
-    busybox.shell(f'rm -r /srv/seed; for i in $(seq 50); do [ -z "$(ls {STORE})" ] && break; sleep 0.1; done')
+    busybox.shell(f'rm -r /srv/seed; for i in $(seq 300); do [ -z "$(ls {STORE})" ] && break; sleep 0.1; done')
     assert busybox.shell(f"ls {STORE}").text == ""
 
 
@@ -59,7 +59,7 @@ def test_data_outlives_containers(volumes: Mctl) -> None:
 def test_two_containers_share_one(volumes: Mctl) -> None:
     volumes("run", "-d", "--name", "writer", "-v", "shared:/x", "busybox", "sh", "-c",
             "umask 77; echo secret > /x/f; sleep 1000")  # fmt: skip
-    look = "for i in $(seq 50); do [ -s /x/f ] && break; sleep 0.1; done; stat -c %u /x/f; cat /x/f"
+    look = "for i in $(seq 300); do [ -s /x/f ] && break; sleep 0.1; done; stat -c %u /x/f; cat /x/f"
     found = volumes("run", "--rm", "-v", "shared:/x", "busybox", "sh", "-c", look)
     assert found.text == "0\nsecret\n"  # each has ids of its own on the host, and root is root in both
     refused = volumes("volume", "rm", "shared", check=False)

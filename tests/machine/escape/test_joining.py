@@ -64,7 +64,7 @@ def test_nobody_inside_reaches_into_a_command_before_it_executes(mctl: Mctl) -> 
     """With the one capability that is made for it, in a container whose system calls are not filtered."""
     walls = ["--cap-add", "SYS_PTRACE", "--security-opt", "seccomp=unconfined"]
     mctl.run("/usr/bin/python3", "-IBSc", HUNTER, options=["-d", "--name", "hunter", *walls])
-    mctl.shell("for i in $(seq 100); do mctl logs hunter | grep -q ready && exit; sleep 0.1; done; exit 1")
+    mctl.shell("for i in $(seq 300); do mctl logs hunter | grep -q ready && exit; sleep 0.1; done; exit 1")
     mctl.shell("for i in $(seq 200); do mctl exec hunter /bin/busybox true || exit 1; done", timeout=300)
     mctl("kill", "-s", "TERM", "hunter")
     mctl.shell("busctl call org.mctl1 /org/mctl1 org.mctl1.Manager WaitContainer s hunter")
