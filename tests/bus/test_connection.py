@@ -74,7 +74,9 @@ async def test_a_call_given_up_before_it_began_closes_its_descriptors(house: Hou
     house.connection.on_call(message)
     for callback in house.connection.peers._gone:
         callback(client.name)
-    await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        while open_fds() > before + 1:
+            await asyncio.sleep(0.01)
     assert open_fds() == before + 1
     os.close(writer)
 

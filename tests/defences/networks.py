@@ -9,8 +9,8 @@ NETWORKS = (
     Defence(
         "no network is changed in the namespace of whoever has the pid of what has ended",
         "service/mctld/runtime/namespace.py",
-        "        signal.pidfd_send_signal(process, 0)  # it has not been reaped: so far nobody else can have had its pid\n",
-        "        pass\n",
+        "        signal.pidfd_send_signal(process, 0)  # it has",
+        "        pass  # it has",
         "tests/unit/test_namespace.py -k another",
     ),
     Defence(
