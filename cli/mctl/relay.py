@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import os
 import select
-import signal
 from typing import TYPE_CHECKING
 
 from .client import CONTAINER, EXEC, MANAGER, ROOT, WAITS, Call
@@ -17,10 +16,13 @@ from .output import complain
 from .streams import Detached, Feed, Stream
 
 if TYPE_CHECKING:
+    import signal
     from types import FrameType
 
     from .client import Client
     from .console import Console
+else:
+    import _signal as signal  # as in signals.py
 
 FORWARDED = (
     signal.SIGINT,

@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
-import signal
+from typing import TYPE_CHECKING
 
 from .failures import UsageError
+
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # what signal is made of, without the enumerations that take 6 ms to be made
 
 HIGHEST = 64
 
@@ -29,5 +34,5 @@ def by_name(name: str) -> int:
             steps = int(rest)
             value = signal.SIGRTMIN + steps if sign == "+" else signal.SIGRTMAX - steps
             return value if signal.SIGRTMIN <= value <= signal.SIGRTMAX else 0
-    found = signal.Signals.__members__.get(f"SIG{name}")
-    return int(found) if found else 0
+    found: int = 0 if name.startswith("_") else getattr(signal, f"SIG{name}", 0)  # SIG_DFL and others are none
+    return int(found)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..client import CONTAINER, Call
-from ..creation import directory, environment_of, user, variable, variables_of_file
+from ..execution import directory, environment_of, user, variable, variables_of_file
 from ..failures import UsageError
 from ..front import MCTL_FAILED, Front
 from ..names import call_on

@@ -103,7 +103,9 @@ def test_signal(text: str, value: int) -> None:
     assert number("-s", text) == value
 
 
-@pytest.mark.parametrize("text", ["", "0", "65", "-9", "NOSUCH", "SIG", "RTMIN+31", "RTMAX-31", "RTMIN+x", "1.5", "٩"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "65", "-9", "NOSUCH", "SIG", "_IGN", "RTMIN+31", "RTMAX-31", "RTMIN+x", "1.5", "٩"]
+)
 def test_signal_refused(text: str) -> None:
     with pytest.raises(UsageError, match="1 to 64"):
         number("-s", text)
