@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
+UNSTEADY = "ext4 without a journal: figures of starts and of images are too bad"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Moment:
     @staticmethod
     def now() -> Moment:
         user, nice, system, _, _, irq, softirq, steal = _processors()
-        return Moment(time.monotonic(), user + nice + system + irq + softirq, steal, _machine())
+        return Moment(time.monotonic(), user + nice + system + irq + softirq, steal, used_here())
 
     def until_now(self) -> str:
         """Shares of all processors since this moment, in words."""
@@ -39,10 +40,10 @@ class Moment:
 def describe() -> dict[str, str]:
     release = platform.freedesktop_os_release()
     return {"distro": release["PRETTY_NAME"], "kernel": platform.release(), "processors": str(os.cpu_count()),
-            "disk": _disk("/srv"), "load average": Path("/proc/loadavg").read_text().rsplit(maxsplit=2)[0]}  # fmt: skip
+            "disk": disk("/srv"), "load average": Path("/proc/loadavg").read_text().rsplit(maxsplit=2)[0]}  # fmt: skip
 
 
-def _disk(path: str) -> str:
+def disk(path: str) -> str:
     """What containers' files lie on. Without a journal ext4 passes over each inode that was freed in the last minutes
     (recently_deleted() of Linux): what makes and removes many files is slower from round to round.
     """
@@ -51,7 +52,7 @@ def _disk(path: str) -> str:
     lines = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     kind = next((line[line.index("-") + 1] for line in lines if line[2] == number), "unknown")
     journals = Path("/proc/fs/jbd2").glob(f"{Path('/sys/dev/block', number).resolve().name}-*")
-    return "ext4 without a journal: figures of starts are too bad" if kind == "ext4" and not any(journals) else kind
+    return UNSTEADY if kind == "ext4" and not any(journals) else kind
 
 
 def _processors() -> list[float]:
@@ -59,6 +60,7 @@ def _processors() -> list[float]:
     return [int(word) / TICKS for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
 
 
-def _machine() -> float:
+def used_here() -> float:
+    """Seconds of processor time that this machine has had: what else the host does is hardly in it."""
     words = Path("/sys/fs/cgroup/cpu.stat").read_text().split()
     return int(words[words.index("usage_usec") + 1]) / 1e6

@@ -42,6 +42,7 @@ class Nspawn(Machine):
     """name tells machines apart; keep lets it outlive this process (tests/machine/enter)."""
 
     kind = "nspawn"
+    launch = LAUNCH
 
     def __init__(self, distro: str, *, name: str | None = None, keep: bool = False) -> None:
         self.distro = distro
@@ -159,7 +160,7 @@ class Nspawn(Machine):
     def _launch(self, base: Path) -> subprocess.Popen[bytes]:
         group = "" if host.under_systemd() else str(_make_group(self.directory))
         deathsig = [] if self.keep else ["setpriv", "--pdeathsig", "TERM"]
-        command = [*deathsig, "unshare", "--mount", "--propagation", "private", "sh", "-c", LAUNCH, "sh",
+        command = [*deathsig, "unshare", "--mount", "--propagation", "private", "sh", "-c", self.launch, "sh",
                    str(self.directory), str(base), group, *self._nspawn()]  # fmt: skip
         with (self.directory / "console.log").open("wb") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT,

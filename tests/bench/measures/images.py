@@ -8,7 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bench import command, layout, rootfs
+from bench import command, layout, load, rootfs
 from bench.figures import Cell, Row
 from bench.measure import in_turn
 
@@ -33,14 +33,15 @@ def measure(peers: Sequence[Peer], runs: int) -> Iterator[Row]:
     layout.serve(PLACE, NAMES)
     try:
         big, deep = map(layout.reference, NAMES)
-        disk: dict[str, list[float]] = {peer.name: [] for peer in able}
-        pull = partial(_brought, lambda store: store.pull(big), big, disk)
-        cells = in_turn(able, runs, pull, warm=False)
+        pull, used = partial(_brought, lambda store: store.pull(big), big), _Used(able)
+        cells = in_turn(able, runs, partial(pull, used), warm=False)
         yield Row("images", "pull of 200 MB in 4 layers from loopback", "ms", cells)
-        yield Row("images", "disk used by that image", "MiB", {name: Cell(tuple(v)) for name, v in disk.items()})
-        bring = partial(_brought, lambda store: store.bring(str(tar), IMPORTED), IMPORTED, {})
-        cells = in_turn(able, runs, bring)
+        yield Row("images", "processor time of it, the registry's too", "ms", used.processors())
+        yield Row("images", "disk used by that image", "MiB", used.disk())
+        bring, used = partial(_brought, lambda store: store.bring(str(tar), IMPORTED), IMPORTED), _Used(able)
+        cells = in_turn(able, runs, partial(bring, used), warm=False)
         yield Row("images", "import of an archive of 50 MB", "ms", cells)
+        yield Row("images", "processor time of it", "ms", used.processors())
         for peer in able:
             command.output(_store(peer).pull(deep))
         cells = in_turn(able, 4 * runs, lambda peer: 1000 * command.seconds(_store(peer).run(deep)))
@@ -52,12 +53,30 @@ def measure(peers: Sequence[Peer], runs: int) -> Iterator[Row]:
         shutil.rmtree(PLACE)
 
 
-def _brought(how: Callable[[Store], list[str]], name: str, disk: dict[str, list[float]], peer: Peer) -> float:
+class _Used:
+    """By each engine in each round."""
+
+    def __init__(self, peers: Sequence[Peer]) -> None:
+        self._disk: dict[str, list[float]] = {peer.name: [] for peer in peers}
+        self._processors: dict[str, list[float]] = {peer.name: [] for peer in peers}
+
+    def add(self, peer: Peer, mebibytes: float, seconds: float) -> None:
+        self._disk[peer.name].append(mebibytes)
+        self._processors[peer.name].append(1000 * seconds)
+
+    def disk(self) -> dict[str, Cell]:
+        return {name: Cell(tuple(values)) for name, values in self._disk.items() if values}
+
+    def processors(self) -> dict[str, Cell]:
+        return {name: Cell(tuple(values)) for name, values in self._processors.items() if values}
+
+
+def _brought(how: Callable[[Store], list[str]], name: str, used: _Used, peer: Peer) -> float:
     store = _store(peer)
-    before = _used(store)
+    before, began = _used(store), load.used_here()
     taken = 1000 * command.seconds(how(store))
-    if peer.name in disk:
-        disk[peer.name].append(_used(store) - before)
+    processors = load.used_here() - began
+    used.add(peer, _used(store) - before, processors)
     command.output(store.remove(name))
     return taken
 
