@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import lru_cache
 from typing import TYPE_CHECKING
+from zlib import adler32
 
 from . import bounds, extended
 from .entry import Entry, Kind, check_id, split
@@ -54,7 +56,8 @@ class Archive:
 
         Whether the archive may end here is for the next header to say.
         """
-        rest = sum(size for _, size in entry.segments) % BLOCK
+        segments = entry.segments
+        rest = (segments[0][1] if len(segments) == 1 else sum(size for _, size in segments)) % BLOCK
         if rest and not self._source.is_at_end():
             self._read(BLOCK - rest)
 
@@ -64,7 +67,7 @@ class Archive:
         return data
 
     def _next(self) -> Entry | None:
-        pax, names = dict(self._global), dict[bytes, bytes]()
+        pax, names = self._global, dict[bytes, bytes]()  # pax is only replaced
         for _ in range(8):  # each kind of extension at most a few times
             header = self._header()
             if header is None:
@@ -120,7 +123,7 @@ class Archive:
     def _entry(self, header: bytes, pax: extended.Records, names: dict[bytes, bytes]) -> Entry:
         flag = header[156:157]
         name = pax.get("GNU.sparse.name") or pax.get("path") or names.get(b"L") or _name(header)
-        link = pax.get("linkpath") or names.get(b"K") or header[157:257].split(b"\0", 1)[0]
+        link = pax.get("linkpath") or names.get(b"K") or header[157:257].partition(b"\0")[0]
         kind = _KINDS.get(flag)
         if kind is None:
             raise Refusal(f"{shown(name)} is of a kind that images do not have: tar's {flag!r}")
@@ -141,7 +144,7 @@ class Archive:
             segments=segments,
             target=split(link) if kind is Kind.LINK else (),
             points_to=_points_to(link, name) if kind is Kind.SYMLINK else b"",
-            xattrs=extended.kept_xattrs(pax),
+            xattrs=extended.kept_xattrs(pax) if pax else (),
         )
 
     def _content(
@@ -200,7 +203,7 @@ def _bounded(size: int, name: bytes) -> int:
 
 def _is_right(header: bytes) -> bool:
     """The sum of all bytes, those of the sum itself taken as spaces; once some added signed ones up, pax(1)."""
-    total = sum(header) - sum(header[148:156]) + 8 * ord(" ")
+    total = _sum(header[:256]) + _sum(header[256:]) - _sum(header[148:156]) + 8 * ord(" ")
     try:
         told = _number(header[148:156])
     except Refusal:
@@ -208,6 +211,12 @@ def _is_right(header: bytes) -> bool:
     return told == total or told == total - 256 * sum(byte > 127 for byte in header[:148] + header[156:])
 
 
+def _sum(part: bytes) -> int:
+    """Of up to 256 bytes: Adler-32 has it, less one, in its lower half, and is ten times faster than sum()."""
+    return (adler32(part) & 0xFFFF) - 1
+
+
+@lru_cache(256)  # most members of an archive have the same owner, mode and time
 def _number(field: bytes) -> int:
     """Octal digits; or, with the highest bit set, the rest in base 256, as GNU tar writes what is too large."""
     if field[0] & 0x80:
@@ -232,8 +241,8 @@ def _pairs(data: bytes) -> list[int]:
 
 
 def _name(header: bytes) -> bytes:
-    name = header[:100].split(b"\0", 1)[0]
-    prefix = header[345:500].split(b"\0", 1)[0] if header[257:263] == b"ustar\0" else b""
+    name = header[:100].partition(b"\0")[0]
+    prefix = header[345:500].partition(b"\0")[0] if header[257:263] == b"ustar\0" else b""
     return prefix + b"/" + name if prefix else name
 
 

@@ -8,7 +8,6 @@ import os
 import select
 import signal
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, NoReturn
 
 from .confinement import confine
@@ -34,7 +33,7 @@ def main() -> None:
     except OSError as error:
         _say(json.dumps({"unconfined": str(error)}))
     try:
-        report = {"made": asdict(_unpack(end_required=end_required == "yes"))}
+        report = {"made": _unpack(end_required=end_required == "yes")._asdict()}
         text = json.dumps(report)
         if len(text) > REPORT_MAX:
             raise Refusal("the archive has too many directories that are opaque or that it does not name")

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PIECE = 1 << 20
-SLICE = 1 << 14  # of input: what follows a gzip or xz stream is copied at its end, and 20 bytes make one
+SLICE = 1 << 14  # bytes of input at once, to begin with
+SLICE_MAX = 1 << 18
 GZIP, XZ, ZSTD, BZIP2 = b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"BZh"
 GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
@@ -72,24 +73,39 @@ def _plain(first: bytes, more: Callable[[], bytes]) -> Iterator[bytes]:
         first = more()
 
 
-def _sliced(data: bytes, more: Callable[[], bytes]) -> Callable[[], bytes]:
-    """`data`, then what `more` gives, in small pieces."""
-    at = 0
+class _Slices:
+    """Of what is there, then of what `more` gives: small ones at the beginning of a gzip or xz stream, then larger.
 
-    def piece() -> bytes:
-        nonlocal data, at
-        if at >= len(data):
-            data, at = more(), 0
-        at += SLICE
-        return data[at - SLICE : at]
+    What follows a stream in its last slice is copied, and 20 bytes make one: no copy is much larger than the stream.
+    """
 
-    return piece
+    def __init__(self, data: bytes, more: Callable[[], bytes]) -> None:
+        self._data, self._more = data, more
+        self._at, self._size = 0, SLICE
+
+    def begin_anew(self, unused: int) -> None:
+        """A stream has ended, with so much of the last slice left."""
+        self._at -= unused
+        self._size = SLICE
+
+    def next(self) -> bytes:
+        if self._at >= len(self._data):
+            self._data, self._at = self._more(), 0
+        begin, self._at = self._at, min(self._at + self._size, len(self._data))
+        self._size = min(2 * self._size, SLICE_MAX)
+        return self._data[begin : self._at]
+
+    def next_but_zeros(self) -> bytes:
+        while data := self.next():
+            if data := data.lstrip(b"\0"):
+                return data
+        return b""
 
 
 def _gzip(data: bytes, more: Callable[[], bytes]) -> Iterator[bytes]:
     """Members one after the other: eStargz and pigz make many. Zeros may follow them, gzip(1)."""
-    more = _sliced(data, more)
-    data = more()
+    slices = _Slices(data, more)
+    data = slices.next()
     member = zlib.decompressobj(GZIP_WINDOW)
     while True:
         try:
@@ -100,19 +116,17 @@ def _gzip(data: bytes, more: Callable[[], bytes]) -> Iterator[bytes]:
             yield piece
         data = member.unconsumed_tail
         if member.eof:
-            data = (member.unused_data or more()).lstrip(b"\0")
-            while not data and (data := more()):
-                data = data.lstrip(b"\0")
-            if not data:
+            slices.begin_anew(len(member.unused_data))
+            if not (data := slices.next_but_zeros()):
                 return
             member = zlib.decompressobj(GZIP_WINDOW)
-        elif not data and not piece and not (data := more()):
+        elif not data and not piece and not (data := slices.next()):
             raise Refusal("the gzip data is cut off")
 
 
 def _xz(data: bytes, more: Callable[[], bytes]) -> Iterator[bytes]:
-    more = _sliced(data, more)
-    data = more()
+    slices = _Slices(data, more)
+    data = slices.next()
     stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=bounds.WINDOW)
     while True:
         try:
@@ -123,13 +137,11 @@ def _xz(data: bytes, more: Callable[[], bytes]) -> Iterator[bytes]:
             yield piece
         data = b""
         if stream.eof:
-            data = (stream.unused_data or more()).lstrip(b"\0")
-            while not data and (data := more()):
-                data = data.lstrip(b"\0")
-            if not data:
+            slices.begin_anew(len(stream.unused_data))
+            if not (data := slices.next_but_zeros()):
                 return
             stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=bounds.WINDOW)
-        elif stream.needs_input and not (data := more()):
+        elif stream.needs_input and not (data := slices.next()):
             raise Refusal("the xz data is cut off")
 
 

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from . import bounds
 from .refusal import Refusal, shown
@@ -21,8 +21,7 @@ class Kind(Enum):
     DEVICE = "device"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):  # as all that the child makes values of: to import dataclasses takes it as long as zlib
     """`path` and, of a hard link, `target` have neither . nor .. nor empty components; the path () is the root itself.
 
     segments: where the bytes that follow lie in the file: one from 0 on, but for sparse files.
@@ -49,12 +48,14 @@ def split(path: bytes) -> tuple[bytes, ...]:
         raise Refusal(f"the path {shown(path)} is longer than {bounds.PATH_BYTES} bytes")
     if path.startswith(b"/"):
         raise Refusal(f"the path {shown(path)} is absolute: an image's paths are relative to its root")
-    parts = tuple(part for part in path.split(b"/") if part not in (b"", b"."))
+    parts = tuple(path.split(b"/"))
+    if b"" in parts or b"." in parts:
+        parts = tuple(part for part in parts if part not in (b"", b"."))
     if b".." in parts:
         raise Refusal(f"the path {shown(path)} has .. in it, which may lead out of the image")
     if len(parts) > bounds.DEPTH:
         raise Refusal(f"the path {shown(path)} has more than {bounds.DEPTH} components")
-    for part in parts:
+    for part in parts if len(path) > bounds.NAME_BYTES else ():
         if len(part) > bounds.NAME_BYTES:
             raise Refusal(f"the path {shown(path)} has a component of more than {bounds.NAME_BYTES} bytes")
     return parts

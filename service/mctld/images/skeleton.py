@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import bounds
 from .refusal import Refusal, shown
@@ -20,21 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 LEVEL = 1
-GATHERED = 64 << 10  # raw bytes that become one record
+GATHERED = 64 << 10  # bytes: raw ones that become one record, records that are compressed at once
 _RAW, _MOVED = struct.Struct(">cI"), struct.Struct(">cIH")
 _CONTENT = struct.Struct(">cQQH")  # offset in the file, bytes, bytes of the path
 _RECORD_MAX = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     path: bytes
     offset: int
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(NamedTuple):
     path: bytes
     number: int
 
@@ -46,13 +43,14 @@ class Writer:
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
         self._packer = zlib.compressobj(LEVEL)
-        self._gathered = bytearray()
+        self._gathered, self._records = bytearray(), bytearray()
         self._segment_paths = self._replaced_paths = 0
 
     def raw(self, data: bytes) -> None:
         self._gathered += data
         if len(self._gathered) >= GATHERED:
             self._flush()
+            self._pack()
 
     def content(self, path: bytes, offset: int, size: int) -> None:
         self._segment_paths += len(path)
@@ -70,21 +68,27 @@ class Writer:
 
     def close(self) -> None:
         self._flush()
+        self._pack()
         self._write(self._packer.flush())
 
     def _put(self, record: bytes) -> None:
         self._flush()
-        self._pack(record)
+        self._records += record
+        if len(self._records) >= GATHERED:
+            self._pack()
 
     def _flush(self) -> None:
+        """The raw bytes become records."""
         for at in range(0, len(self._gathered), _RECORD_MAX):
-            part = bytes(self._gathered[at : at + _RECORD_MAX])
-            self._pack(_RAW.pack(b"R", len(part)) + part)
+            part = self._gathered[at : at + _RECORD_MAX]
+            self._records += _RAW.pack(b"R", len(part))
+            self._records += part
         self._gathered.clear()
 
-    def _pack(self, record: bytes) -> None:
-        if packed := self._packer.compress(record):
+    def _pack(self) -> None:
+        if packed := self._packer.compress(self._records):
             self._write(packed)
+        self._records.clear()
 
 
 def _most(most: int) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Path = tuple[bytes, ...]
 PARENTS = 64  # held open
 IMPLIED = 0o755  # directories that the archive does not name
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def joined(path: Path) -> bytes:
@@ -56,8 +57,14 @@ class Tree:
 
     def file(self, entry: Entry) -> int:
         """An empty file, open for writing; finish() comes next."""
-        parent, name = self._vacant(entry.path)
-        return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
+        path = entry.path
+        if path:
+            try:  # mostly nothing is there
+                return os.open(path[-1], NEW_FILE, 0o600, dir_fd=self.parent(path))
+            except FileExistsError:
+                pass
+        parent, name = self._vacant(path)
+        return os.open(name, NEW_FILE, 0o600, dir_fd=parent)
 
     def finish(self, descriptor: int, entry: Entry) -> None:
         if entry.uid or entry.gid:

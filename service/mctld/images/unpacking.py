@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import skeleton
 from .archive import Archive
@@ -25,8 +24,7 @@ SPACE_EVERY = 64 << 20  # bytes written between two looks at what is free
 ENTRIES_EVERY = 4096  # the same, of entries
 
 
-@dataclass(frozen=True, slots=True)
-class Unpacked:
+class Unpacked(NamedTuple):
     """diff_id: the digest of the plain archive. size: bytes of all files. opaque: what shall hide lower layers.
 
     implied: directories that the archive does not name, but what is below them.
@@ -78,7 +76,9 @@ class Unpacking:
         )  # fmt: skip
 
     def _take(self, entry: Entry) -> None:
-        if entry.path and entry.path[-1].startswith(WHITEOUT):
+        if WHITEOUT not in joined(entry.path):
+            self._make(entry)
+        elif entry.path[-1].startswith(WHITEOUT):
             self._hide(entry)
         elif any(part.startswith(WHITEOUT) for part in entry.path):
             raise Refusal(f"{shown(joined(entry.path))} has a whiteout in its path")

@@ -54,7 +54,7 @@ class Decompressor:
         left = self._check(self._decompress(self._stream, ctypes.byref(out), ctypes.byref(self._in)))
         if out.position or self._in.position != before:  # else it is a guess at the next frame
             self.at_end = left == 0
-        return self._output.raw[: out.position] if out.position else b""
+        return ctypes.string_at(self._output, out.position)
 
     @property
     def is_hungry(self) -> bool:
