@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import subprocess
 import threading
@@ -52,6 +54,9 @@ class Packing(Archive):
             self._tar = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         except FileNotFoundError:
             raise UsageError("tar(1) is needed to pack files, and is not installed") from None
+        assert self._tar.stdout is not None
+        with contextlib.suppress(OSError):  # who has many pipes may have no larger ones, pipe(7)
+            fcntl.fcntl(self._tar.stdout, fcntl.F_SETPIPE_SZ, PIECE)
         reading, self._writing = os.pipe()
         super().__init__(reading)
         self._refused = False

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import select
@@ -22,6 +24,7 @@ TREE, REPLACED, SKELETON = "tree", "replaced", "skeleton"  # what a layer's dire
 REPORT_MAX = 16 << 20  # bytes
 SKELETON_MODE = 0o600
 PATIENCE = 300.0  # seconds, as of a copy
+PIPE = 1 << 20  # bytes that a pipe may hold: the most that whoever has no capability may ask for
 
 
 def main() -> None:
@@ -67,8 +70,15 @@ def patiently(descriptor: int, patience: float = PATIENCE) -> Callable[[int], by
     return read
 
 
+def widen(descriptor: int) -> None:
+    """A pipe: by itself it holds 64 KiB, then each side waits for the other. It counts as its maker's, pipe(7)."""
+    with contextlib.suppress(OSError):  # no pipe, or its maker has as many as they may
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE)
+
+
 def _unpack(*, end_required: bool) -> Unpacked:
     tree, replaced = (os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for name in (TREE, REPLACED))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    widen(0)  # without the capability to exceed what its maker may have
     with open(os.open(SKELETON, flags, SKELETON_MODE), "wb") as file:
         return Unpacking(patiently(0), tree, replaced, file.write, end_required=end_required).run()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import ExitStack
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from mctld.errors import LimitsExceeded
-from mctld.images.child import patiently
+from mctld.images.child import PIPE, patiently, widen
 from mctld.images.refusal import Refusal
 from mctld.lifecycle.arrivals import AT_ONCE, AT_ONCE_OF_ONE, ROOT_UID, Arrivals
 from mctld.quotas import DEFAULTS
@@ -29,6 +30,22 @@ def test_who_sends_nothing_is_given_up() -> None:
     os.close(writing)
     assert read(100) == b""
     os.close(reading)
+
+
+def test_a_pipe_holds_more_than_it_does_by_itself() -> None:
+    reading, writing = os.pipe()
+    widen(reading)
+    assert fcntl.fcntl(writing, fcntl.F_GETPIPE_SZ) == PIPE
+    assert os.write(writing, bytes(PIPE)) == PIPE
+    os.close(reading)
+    os.close(writing)
+
+
+def test_what_is_no_pipe_is_left_as_it_is() -> None:
+    opened = os.open(__file__, os.O_RDONLY)
+    widen(opened)
+    assert os.read(opened, 1)
+    os.close(opened)
 
 
 def test_nobody_keeps_root_out() -> None:
