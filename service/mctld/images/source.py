@@ -22,9 +22,10 @@ class Source:
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._digest = hashlib.sha256()
         self._ready: queue.Queue[bytes | BaseException | None] = queue.Queue(AHEAD)
-        self._piece = memoryview(b"")
+        self._piece = b""
+        self._at = 0  # in it
+        self._before = 0  # bytes of earlier pieces
         self._ended = False
-        self.position = 0
         threading.Thread(target=self._pump, args=(pieces,), name="decompress", daemon=True).start()
 
     def _pump(self, pieces: Iterable[bytes]) -> None:
@@ -37,6 +38,10 @@ class Source:
             self._ready.put(error)
 
     @property
+    def position(self) -> int:
+        return self._before + self._at
+
+    @property
     def digest(self) -> str:
         """Of all plain bytes; only at their end."""
         assert self._ended
@@ -47,36 +52,36 @@ class Source:
         while size:
             if not self._fill():
                 raise Refusal(f"the archive is cut off after {self.position} bytes")
-            piece = self._piece[:size]
-            self._piece = self._piece[len(piece) :]
-            self.position += len(piece)
-            size -= len(piece)
-            yield piece
+            begin, self._at = self._at, min(self._at + size, len(self._piece))
+            size -= self._at - begin
+            yield memoryview(self._piece)[begin : self._at]
 
     def read(self, size: int) -> bytes:
-        if len(self._piece) >= size:
-            found = bytes(self._piece[:size])
-            self._piece = self._piece[size:]
-            self.position += size
-            return found
-        return b"".join(self.pieces(size))
+        begin, end = self._at, self._at + size
+        if end > len(self._piece):
+            return b"".join(self.pieces(size))
+        self._at = end
+        return self._piece[begin:end]
 
     def some(self) -> bytes:
         """What is there without waiting for more, but something unless this is the end."""
         self._fill()
-        found, self._piece = bytes(self._piece), memoryview(b"")
-        self.position += len(found)
-        return found
+        begin, self._at = self._at, len(self._piece)
+        return self._piece[begin:]
 
     def is_at_end(self) -> bool:
         return not self._fill()
 
     def _fill(self) -> bool:
-        if len(self._piece) or self._ended:
-            return bool(len(self._piece))
+        """Whether there is another byte."""
+        if self._at < len(self._piece):
+            return True
+        if self._ended:
+            return False
         found = self._ready.get()
         if isinstance(found, BaseException):
             raise found
         self._ended = found is None
-        self._piece = memoryview(found or b"")
+        self._before += len(self._piece)
+        self._piece, self._at = found or b"", 0
         return bool(found)
