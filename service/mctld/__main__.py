@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 
-from . import network_settings, quotas
+from . import journal_settings, network_settings, quotas
 from .daemon import serve, take_down_networks
 from .errors import MctlError, StoreFailed, StoreIsNewer
 from .reporting import Reporting
@@ -25,7 +25,7 @@ def main() -> int:
     try:
         match sys.argv[1:]:
             case []:
-                asyncio.run(serve(Settings(quotas=quotas.read(), network=network_settings.read()), reporting))
+                asyncio.run(serve(_settings(), reporting))
             case ["--take-down-networks"]:
                 asyncio.run(take_down_networks(Settings()))
             case _:
@@ -42,6 +42,10 @@ def main() -> int:
         logging.getLogger(__name__).critical("%s", error)
         return EXIT_FAILURE
     return 0
+
+
+def _settings() -> Settings:
+    return Settings(quotas=quotas.read(), network=network_settings.read(), journal=journal_settings.read())
 
 
 if __name__ == "__main__":

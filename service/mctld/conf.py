@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FILE = "/etc/mctl/mctld.conf"
 DROP_INS = "/etc/mctl/mctld.conf.d/*.conf"
-LIMITS, NETWORK = "[Limits]", "[Network]"
+LIMITS, NETWORK, JOURNAL = "[Limits]", "[Network]", "[Journal]"
 YES_NO = {"yes": True, "no": False}
 
 log = logging.getLogger(__name__)

@@ -25,6 +25,7 @@ from .lifecycle.events import Events
 from .lifecycle.followers import Followers
 from .lifecycle.hostnames import HostNames
 from .lifecycle.images import Images
+from .lifecycle.journals import Journals
 from .lifecycle.logs import LogReaders
 from .lifecycle.machinery import Machinery
 from .lifecycle.naming import Naming
@@ -36,9 +37,7 @@ from .lifecycle.sharing import Sharing
 from .lifecycle.spawners import Spawners
 from .lifecycle.tasks import Tasks
 from .lifecycle.volumes import Volumes
-from .lifecycle.watch import Watch
 from .runtime import capabilities, cgroup, users
-from .runtime.migration import Migration
 from .runtime.rootfs import Staging
 from .runtime.seccomp.filters import Filters
 from .store import Store
@@ -64,6 +63,7 @@ async def serve(settings: Settings, reporting: Reporting) -> None:
     networks, quotas = _networks(settings, store, tasks, events, connection), settings.quotas
     filters, disposal, layers = Filters(settings.filters), Disposal(), Layers(settings.images, store.settle)
     spawner, retirement = Spawners(settings, systemd, tasks), Retirement(lambda unit: registry.uses_unit(unit))
+    journals = Journals(settings.journal, systemd, retirement, relays, lambda uid: registry.has_any_of(uid))
     images = Images(store, layers, spawner, filters, Disposal(), lambda i: registry.made_from(i.id), quotas)
     machinery = Machinery(
         settings=settings,
@@ -74,11 +74,10 @@ async def serve(settings: Settings, reporting: Reporting) -> None:
         systemd=systemd,
         machined=Machined(connection),
         retirement=retirement,
-        logs=LogReaders(Followers(retirement, systemd, relays)),
+        journals=journals,
+        logs=LogReaders(Followers(retirement, systemd, relays), journals),
         disposal=disposal,
         networks=networks,
-        watch=Watch(),
-        migration=Migration(),
         images=images,
         volumes=Volumes(settings.volumes, disposal, lambda volume: registry.made_with(volume), quotas.volumes),
         events=events,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from . import journal_settings
 from .bounds import INFINITY as NO_END
 from .conf import DROP_INS, FILE, LIMITS, NETWORK, lines
 from .errors import LimitReached
@@ -57,7 +58,7 @@ def read(file: str = FILE, drop_ins: str = DROP_INS) -> Quotas:
     """What makes no sense is told and left out."""
     quotas = DEFAULTS
     for line in lines(file, drop_ins):
-        if line.section == NETWORK:
+        if line.section == NETWORK or journal_settings.is_mine(line.section):
             continue
         if line.section != LIMITS or line.key not in FIELDS:
             line.ignored(f"{LIMITS} has {', '.join(f'{each}=' for each in FIELDS)}")

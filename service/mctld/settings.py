@@ -6,10 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import network_settings
+from . import journal_settings, network_settings
 from .quotas import DEFAULTS, Quotas
 
 if TYPE_CHECKING:
+    from .journal_settings import JournalSettings
     from .network_settings import NetworkSettings
 
 
@@ -20,6 +21,7 @@ class Settings:
     contract_directory: str = "/usr/share/dbus-1/interfaces"
     quotas: Quotas = DEFAULTS
     network: NetworkSettings = network_settings.DEFAULTS
+    journal: JournalSettings = journal_settings.DEFAULTS
 
     @property
     def database(self) -> str:

@@ -17,8 +17,8 @@ SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 SPECIFICATION = {
     "activation", "bounds", "capability", "conf", "configuration", "cpuset", "credential", "dangers", "device",
-    "disk", "draft", "encoding", "errors", "execution", "health", "hidden", "image", "limits", "machine", "macvlan",
-    "mounts",
+    "disk", "draft", "encoding", "errors", "execution", "health", "hidden", "image", "journal_settings", "limits",
+    "machine", "macvlan", "mounts",
     "network_settings", "networking", "platform", "ports", "process", "quotas", "reach", "reference", "restart",
     "security", "spec", "state", "unreadable", "usage", "volume",
 }  # fmt: skip
@@ -32,7 +32,8 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "bounds": {"errors"},
     "cpuset": {"errors", "bounds"},
     "conf": {"bounds"},
-    "quotas": {"errors", "bounds", "conf"},
+    "journal_settings": {"conf"},
+    "quotas": {"errors", "bounds", "conf", "journal_settings"},
     "reach": {"errors", "bounds"},
     "limits": {"errors", "bounds", "cpuset", "reach"},
     "ports": {"errors", "bounds"},
@@ -92,7 +93,9 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
     "lifecycle": {"chronicle", "copying", "durable", *PARTS, *SPECIFICATION, "VERSION"},
     "bus": {"kernel", "chronicle", "lifecycle", "reporting", *SPECIFICATION, "VERSION"},
     "daemon": {"bus", "chronicle", "lifecycle", "ids", "reporting", *PARTS, *SPECIFICATION, "VERSION"},
-    "__main__": {"daemon", "network_settings", "quotas", "reporting", "settings", "errors", "VERSION"},
+    "__main__": {
+        "daemon", "journal_settings", "network_settings", "quotas", "reporting", "settings", "errors", "VERSION",
+    },
 }
 DBUS_NEXT_INSIDE = {"bus/codec.py"}  # the only files that may touch the inner names of dbus-next
 

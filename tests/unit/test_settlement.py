@@ -119,9 +119,9 @@ def test_the_files_of_a_container_go_when_it_cannot_come_back(
     registry = Registry.__new__(Registry)
     registry._machinery = SimpleNamespace(  # type: ignore[assignment]
         store=store, disposal=disposal.Disposal(), settings=SimpleNamespace(containers=str(tmp_path)),
-        events=SimpleNamespace(removed=lambda _: None),
+        events=SimpleNamespace(removed=lambda _: None), journals=SimpleNamespace(left=lambda *_: None),
     )  # fmt: skip
-    container = SimpleNamespace(id=record.id, name="web", owner_uid=0, spec=record.spec)
+    container = SimpleNamespace(id=record.id, name="web", owner_uid=0, unit="", spec=record.spec)
     registry._by_name, registry._departed = {"web": container}, OrderedDict()  # type: ignore[dict-item]
     registry._remove(container, None, store.remove(record))  # type: ignore[arg-type]
     assert gone.wait(PATIENCE)

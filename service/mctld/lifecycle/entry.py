@@ -21,7 +21,7 @@ from .place import control_group_of
 from .readiness import readable
 from .resources import open_filter
 from .start import inherited
-from .stdio import Stdio, open_for_exec
+from .stdio import Lines, Stdio, open_for_exec
 
 if TYPE_CHECKING:
     from ..execution import Execution
@@ -68,7 +68,8 @@ async def _enter(
         cgroup = _owned(opened, _open_cgroup(container))
         program = await open_filter(machinery, container.spec)
         filters = {} if program is None else {"seccomp": _owned(opened, program)}
-        stdio = _open_stdio(container, spec, stdin, attach=attach)
+        lines = Lines(machinery.journals, container.record, container.unit)
+        stdio = _open_stdio(lines, spec, stdin, attach=attach)
         opened.callback(stdio.close_payload)
         on_failure = opened.enter_context(ExitStack())
         on_failure.callback(stdio.abandon)
@@ -88,11 +89,11 @@ def _owned(opened: ExitStack, descriptor: int) -> int:
     return descriptor
 
 
-def _open_stdio(container: Running, spec: Spec, stdin: int | None, *, attach: bool) -> Stdio:
+def _open_stdio(lines: Lines, spec: Spec, stdin: int | None, *, attach: bool) -> Stdio:
     """For a terminal nothing goes in: it is made inside."""
     if spec.terminal:
         return Stdio({})
-    return open_for_exec(container.record, container.unit, stdin=stdin, attach=attach)
+    return open_for_exec(lines, stdin=stdin, attach=attach)
 
 
 def _open_cgroup(container: Running) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .followers import Followers
+    from .journals import Journals
     from .supervised import Supervised
 
 READERS_PER_USER = 32
@@ -69,9 +70,6 @@ def arguments(query: LogQuery, identity: str) -> list[str]:
     return [*_options(query), *broken, f"CONTAINER_ID={identity}"]
 
 
-def _command(query: LogQuery, container: Supervised) -> list[str]:
-    """Of all that it may have run in."""
-    return [*arguments(query, container.id), *(f"_SYSTEMD_UNIT={unit}" for unit in units(container.record))]
 
 
 def last_of(query: LogQuery) -> LogQuery:
@@ -111,13 +109,14 @@ def _stamp(usec: int) -> str:
 class LogReaders:
     """journalctl processes, each until its reader closes the pipe or the lines end."""
 
-    def __init__(self, followers: Followers) -> None:
+    def __init__(self, followers: Followers, journals: Journals) -> None:
         self.followers = followers
+        self._journals = journals
         self._running: dict[int, int] = {}  # of each user
 
     def open(self, query: LogQuery, container: Supervised, *, reader_uid: int) -> int:
         """The reading end of a pipe; the caller owns it."""
-        return self._open(_command(query, container), reader_uid)
+        return self._open(self._command(query, container), reader_uid)
 
     def open_events(self, query: EventQuery, *, reader_uid: int) -> int:
         """As open(): a JSON object a line."""
@@ -125,9 +124,9 @@ class LogReaders:
 
     def follow(self, query: LogQuery, container: Supervised, *, reader_uid: int) -> tuple[int, int]:
         """As open(), and a pipe that brings a line when the log is complete: the last entry's cursor, if any."""
-        command = _command(replace(query, follow=True), container)
+        command = self._command(replace(query, follow=True), container)
         end, told = os.pipe2(os.O_CLOEXEC)
-        follower = Follower(_command(last_of(query), container), query.since_usec or 0, told)
+        follower = Follower(self._command(last_of(query), container), query.since_usec or 0, told)
         try:
             log = self._open(command, reader_uid, lambda: self.followers.leave(container.id, follower))
         except BaseException:
@@ -136,6 +135,11 @@ class LogReaders:
             raise
         self.followers.admit(container, follower)
         return log, end
+
+    def _command(self, query: LogQuery, container: Supervised) -> list[str]:
+        """Of all that it may have run in, from wherever its lines have gone."""
+        where = self._journals.read_by(container.owner_uid)
+        return [*arguments(query, container.id), *where, *(f"_SYSTEMD_UNIT={u}" for u in units(container.record))]
 
     def _open(self, command: list[str], reader_uid: int, left: Callable[[], None] = lambda: None) -> int:
         """Each is a process of root's, so nobody may have many."""

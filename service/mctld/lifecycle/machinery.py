@@ -6,11 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..runtime.migration import Migration
 from .keeping import Keeping
 from .lanes import LOOKS, Lanes
+from .watch import Watch
 
 if TYPE_CHECKING:
-    from ..runtime.migration import Migration
     from ..runtime.rootfs import Staging
     from ..runtime.seccomp.filters import Filters
     from ..settings import Settings
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .disposal import Disposal
     from .events import Events
     from .images import Images
+    from .journals import Journals
     from .logs import LogReaders
     from .networks import Networks
     from .restarts import Restarts
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from .spawners import Spawners
     from .tasks import Tasks
     from .volumes import Volumes
-    from .watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,10 @@ class Machinery:
     systemd: Manager
     machined: Machined
     retirement: Retirement
+    journals: Journals
     logs: LogReaders
     disposal: Disposal
     networks: Networks
-    watch: Watch
-    migration: Migration
     images: Images
     volumes: Volumes
     events: Events
@@ -57,4 +57,6 @@ class Machinery:
     controllers: frozenset[str]
     lanes: Lanes = field(default_factory=Lanes)
     looking: Lanes = field(default_factory=lambda: Lanes(LOOKS))
+    watch: Watch = field(default_factory=Watch)
+    migration: Migration = field(default_factory=Migration)
     keeping: Keeping = field(default_factory=Keeping)

@@ -46,7 +46,9 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
         log.error("%s", sentence)
     machinery.volumes.recover()
     children, kept = await machinery.spawner.connect(), notify.kept()
-    for record, stored in machinery.store.load():
+    stored_ones = list(machinery.store.load())
+    await machinery.journals.restore(record.owner_uid for record, _ in stored_ones)
+    for record, stored in stored_ones:
         run = await _without_half_a_start(machinery, record, stored, children)
         container = registry.restore(record, run)
         if record.fault:
@@ -56,7 +58,8 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
             claimed = container.kept.claim(kept)
             process, heard = claimed.pop(lastword.KEPT, None), claimed.pop(announcements.KEPT, None)
             directory = f"{machinery.settings.containers}/{record.id}"
-            container.relay(stdio.resume(container, pid, claimed, machinery.relays, directory))
+            resumed = stdio.resume(container, pid, claimed, machinery.relays, directory, machinery.journals)
+            container.relay(resumed)
             if heard is not None:
                 container.hear(socket.socket(fileno=heard))
             await _find_again(machinery, container, pid, process)

@@ -133,6 +133,7 @@ class Registry:
     async def create(self, spec: Spec, owner_uid: int, secrets: Credentials) -> Container:
         self._machinery.settings.quotas.check_stop_timeout(spec.timeout_stop_usec, owner_uid)
         self._check_room(spec.name, owner_uid)
+        await self._machinery.journals.prepare(owner_uid)
         cgroup.check(spec.limits, self._machinery.controllers)
         await check_filter(self._machinery, spec)
         if spec.machine:
@@ -201,6 +202,9 @@ class Registry:
         unknown = [c for c in self._by_name.values() if c.record.fault and found and c.owner_uid == found.owner_uid]
         known = [c for c in self._by_name.values() if any(m.volume == volume for m in c.spec.volumes)]
         return [c.name for c in (*known, *unknown)]
+
+    def has_any_of(self, owner_uid: int) -> bool:
+        return any(c.owner_uid == owner_uid for c in self._by_name.values())
 
     def restore(self, record: Record, run: Run) -> Container:
         """One that the store remembers."""
@@ -286,6 +290,7 @@ class Registry:
         if len(self._departed) > DEPARTED_MAX:
             self._departed.popitem(last=False)
         self.events.removed(container)
+        self._machinery.journals.left(container.owner_uid, container.unit)
         self._machinery.disposal.add(
             f"{self._machinery.settings.containers}/{container.id}", lambda _: self._machinery.store.wait(told)
         )

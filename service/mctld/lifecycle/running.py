@@ -26,7 +26,7 @@ from .keeping import OF_A_RUN
 from .observation import Observation
 from .readiness import is_readable
 from .relay import drain
-from .stdio import open_for_start
+from .stdio import Lines, open_for_start
 from .supervised import WAITING
 from .vitals import STARTING
 
@@ -80,7 +80,9 @@ class Running(Announcing):
         self._look_whether_turned()
         try:
             relays, directory = self._machinery.relays, f"{self._machinery.settings.containers}/{self.id}"
-            stdio = open_for_start(self.record, self.unit, relays, directory, stdin, self.kept, attach=attach)
+            warnings = await self._machinery.journals.prepare(self.owner_uid)
+            lines = Lines(self._machinery.journals, self.record, self.unit)
+            stdio = open_for_start(lines, relays, directory, stdin, self.kept, attach=attach)
             try:
                 done = await start.start(self._machinery, self.record, place, stdio, window)
             except OSError as error:  # no descriptors, no memory, no room in /run: whatever a start needs of the host
@@ -94,7 +96,7 @@ class Running(Announcing):
             self._look_whether_turned()
             self._machinery.retirement.add([self.unit])
             raise
-        self._pidfd, self.warnings = done.pidfd, done.warnings
+        self._pidfd, self.warnings = done.pidfd, (*done.warnings, *warnings)
         self.kept.keep(lastword.KEPT, done.pidfd)
         self.relay(stdio.relays((done.pid, self.uid_shift, self.uid_shift), done.terminal))
         stdio.close_payload()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..store import Record
+    from .journals import Journals
     from .keeping import Kept
     from .running import Running
     from .tasks import Tasks
@@ -72,12 +73,12 @@ class Stdio:
 class TerminalStdio:
     """In place of Stdio: nothing goes in, since the terminal is made inside; its master comes back from there."""
 
-    def __init__(self, record: Record, unit: str, tasks: Tasks, kept: Kept, *, attach: bool) -> None:
+    def __init__(self, stream: socket.socket, tasks: Tasks, kept: Kept, *, attach: bool) -> None:
         self.payload: dict[str, int] = {}
         self.watchers: tuple[int, ...] = ()  # the client's end of a socket for both directions
         self._kept = kept
         self._tasks = tasks
-        self._stream = journal.open_stream(record.spec.name, unit, journal.STDOUT_PRIORITY)
+        self._stream = stream
         self._connection: socket.socket | None = None
         if attach:
             self._connect()
@@ -112,31 +113,43 @@ class TerminalStdio:
 AnyStdio = Stdio | TerminalStdio
 
 
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """To the journal, of a container that runs in that unit."""
+
+    journals: Journals
+    record: Record
+    unit: str
+
+    def open(self, priority: int) -> socket.socket:
+        return self.journals.open(self.record.owner_uid, self.record.spec.name, self.unit, priority)
+
+
 def open_for_start(
-    record: Record, unit: str, tasks: Tasks, directory: str, stdin: int | None, kept: Kept, *, attach: bool
+    lines: Lines, tasks: Tasks, directory: str, stdin: int | None, kept: Kept, *, attach: bool
 ) -> AnyStdio:
     """directory: of the container's own files."""
     try:
-        if record.spec.terminal:
-            return TerminalStdio(record, unit, tasks, kept, attach=attach)
-        return _open_stdio(record, unit, directory, stdin=stdin, attach=attach)
+        if lines.record.spec.terminal:
+            return TerminalStdio(lines.open(journal.STDOUT_PRIORITY), tasks, kept, attach=attach)
+        return _open_stdio(lines, directory, stdin=stdin, attach=attach)
     except OSError as error:
         if error.errno in disk.OF_A_DISK:
             raise SetupFailed("make a FIFO for the output", disk.told(error, directory)) from error
         raise SetupFailed("connect the output to the journal", f"{error.strerror}; {ADVICE}") from error
 
 
-def _open_stdio(record: Record, unit: str, directory: str, *, stdin: int | None, attach: bool) -> Stdio:
+def _open_stdio(lines: Lines, directory: str, *, stdin: int | None, attach: bool) -> Stdio:
     """Journal streams handed to the payload itself; with `attach`, and for images, FIFOs that a relay reads. `stdin` is
     borrowed.
     """
     made = _open_stdin(stdin)
-    relayed = attach or isinstance(record.spec.rootfs, ImageRoot)
+    relayed = attach or isinstance(lines.record.spec.rootfs, ImageRoot)
     try:
         for name, priority in STREAMS:
-            stream = made.own(journal.open_stream(record.spec.name, unit, priority))
+            stream = made.own(lines.open(priority))
             if relayed:
-                ends = outlet.make(directory, name, record.uid_shift)
+                ends = outlet.make(directory, name, lines.record.uid_shift)
                 made.payload[name] = _relay(made, name, ends, stream, watched=attach)
             else:
                 made.payload[name] = stream.fileno()
@@ -146,7 +159,7 @@ def _open_stdio(record: Record, unit: str, directory: str, *, stdin: int | None,
     return made
 
 
-def open_for_exec(record: Record, unit: str, *, stdin: int | None, attach: bool) -> Stdio:
+def open_for_exec(lines: Lines, *, stdin: int | None, attach: bool) -> Stdio:
     """As for a start, but with `attach` the pipes lead straight to the one who watches: the output is theirs alone."""
     made = _open_stdin(stdin)
     try:
@@ -154,7 +167,7 @@ def open_for_exec(record: Record, unit: str, *, stdin: int | None, attach: bool)
             if attach:
                 made.payload[name] = _pipe(made)
             else:
-                made.payload[name] = made.own(journal.open_stream(record.spec.name, unit, priority)).fileno()
+                made.payload[name] = made.own(lines.open(priority)).fileno()
     except OSError:
         made.abandon()
         raise
@@ -197,23 +210,22 @@ def _relay(made: Stdio, name: str, ends: tuple[int, int], stream: socket.socket,
     return written
 
 
-def resume(container: Running, pid: int, kept: Mapping[str, int], tasks: Tasks, directory: str) -> list[Relay]:
+def resume(
+    container: Running, pid: int, kept: Mapping[str, int], tasks: Tasks, directory: str, journals: Journals
+) -> list[Relay]:
     """Relays of an earlier instance of the service. Watchers of pipes are lost: the journal is what remains.
 
     What PID 1 does not have any more, since somebody has stopped the service, is found by its name.
     """
     credentials = (pid, container.uid_shift, container.uid_shift)
-
-    def stream(priority: int) -> socket.socket:
-        return journal.open_stream(container.name, container.unit, priority)
-
+    lines = Lines(journals, container.record, container.unit)
     found = []
     for name, priority in STREAMS:
         source = kept[name] if name in kept else outlet.find(directory, name)
         if source is not None:
-            found.append(Relay(name, source, None, stream(priority), credentials))
+            found.append(Relay(name, source, None, lines.open(priority), credentials))
     if NAME in kept:
-        terminal = Terminal(container.kept, kept[NAME], stream(journal.STDOUT_PRIORITY), credentials, tasks)
+        terminal = Terminal(container.kept, kept[NAME], lines.open(journal.STDOUT_PRIORITY), credentials, tasks)
         terminal.readmit({name: descriptor for name, descriptor in kept.items() if name.startswith(CLIENT)})
         found.append(terminal)
     return found

@@ -17,6 +17,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from . import namespace
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -25,6 +27,7 @@ VARLINK_SOCKET = "/run/systemd/journal/io.systemd.journal"
 UNITS = "/run/systemd/units"
 SEND_BUFFER = 8 << 20  # what PID 1 asks for: a payload shall rarely wait for journald
 SYNCHRONIZE_TIMEOUT = 30.0  # seconds
+OWNER = "CONTAINER_OWNER_UID"  # a field
 OURS = ("mctl-", "mctl@")  # how our units' names begin
 GATHER = 1.0  # seconds in which more units may end
 STDOUT_PRIORITY = 6
@@ -35,12 +38,15 @@ log = logging.getLogger(__name__)
 SO_SNDBUFFORCE = 32  # linux/socket.h; socket.SO_SNDBUFFORCE does not exist
 
 
-def open_stream(identifier: str, unit: str, priority: int) -> socket.socket:
-    """A stream whose every line becomes an entry. No `<N>` prefixes: a payload must not print "emerg" everywhere."""
+def open_stream(identifier: str, unit: str, priority: int, path: str = "") -> socket.socket:
+    """A stream whose every line becomes an entry. No `<N>` prefixes: a payload must not print "emerg" everywhere.
+
+    path: of a namespace's, else the host's own journal.
+    """
     stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         stream.settimeout(0)  # where journald is stuck and its queue is full: EAGAIN at once, connect(2)
-        stream.connect(STREAM_SOCKET)
+        stream.connect(path or STREAM_SOCKET)
         stream.shutdown(socket.SHUT_RD)
         stream.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER)
         level_prefix = to_syslog = to_kmsg = to_console = 0
@@ -53,12 +59,12 @@ def open_stream(identifier: str, unit: str, priority: int) -> socket.socket:
     return stream
 
 
-def unreachable() -> str:
+def unreachable(path: str = "") -> str:
     """Why journald takes no stream, empty if it does."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
         stream.settimeout(0)
         try:
-            stream.connect(STREAM_SOCKET)
+            stream.connect(path or STREAM_SOCKET)
         except OSError as error:
             return error.strerror or str(error)
     return ""
@@ -126,9 +132,9 @@ def _replace(path: str, make: Callable[[str], None]) -> None:
         raise
 
 
-async def synchronize() -> None:
+async def synchronize(path: str = "") -> None:
     """Returns when journald has taken in all that was written to it before, as journalctl --sync."""
-    reader, writer = await asyncio.open_unix_connection(VARLINK_SOCKET)
+    reader, writer = await asyncio.open_unix_connection(path or VARLINK_SOCKET)
     try:
         writer.write(json.dumps({"method": "io.systemd.Journal.Synchronize"}).encode() + b"\0")
         answer = json.loads((await reader.readuntil(b"\0"))[:-1])
@@ -136,6 +142,15 @@ async def synchronize() -> None:
             raise OSError(f"the journal cannot be synchronized: {answer['error']}")
     finally:
         writer.close()
+
+
+async def take_in(units: Iterable[str]) -> None:
+    """As synchronize(), of every journal that these units may have written to: settings may have changed since."""
+    await synchronize()
+    if owners := namespace.owners():
+        for owner in owners & {int(published_fields(unit).get(OWNER, -1)) for unit in units}:
+            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):  # stopped: nobody is there to drain
+                await synchronize(namespace.varlink_socket(owner))
 
 
 class Retirement:
@@ -169,7 +184,7 @@ class Retirement:
                 units = set(self._units)
                 try:
                     async with asyncio.timeout(SYNCHRONIZE_TIMEOUT):
-                        await synchronize()
+                        await take_in(units)
                 except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
                     level = logging.WARNING if pause == SYNCHRONIZE_TIMEOUT else logging.INFO  # it may only be busy
                     why = str(error) or f"no answer within {SYNCHRONIZE_TIMEOUT:g} seconds"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -261,6 +262,11 @@ class Manager:
 
     async def thaw(self, unit: str) -> None:
         await self._call("ThawUnit", "s", unit)
+
+    async def version(self) -> int:
+        """As it tells it: 257.9-1~deb13u1, of which the first number; 0 where there is none."""
+        found = re.match(r"\d+", str(await self._get(PATH, INTERFACE, "Version")))
+        return int(found[0]) if found else 0
 
     async def is_stopping(self) -> bool:
         """Whether the host is shutting down."""

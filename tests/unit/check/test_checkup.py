@@ -26,8 +26,8 @@ NAMES = [
     "kernel", "system-calls", "namespaces", "userns", "ids", "cgroup", "cgroup.memory", "cgroup.cpu", "cgroup.cpuset",
     "cgroup.io", "cgroup.pids", "cgroup.hugetlb", "cgroup.io.weight",
     "swap", "cgroup.devices", "seccomp", "idmap", "overlay", "store", "space", "systemd",
-    "spawner", "polkit", "journal", "journal.storage", "network.bridge", "network.nftables", "network.forwarding",
-    "network.routes", "network.firewall", "network.names", "network.macvlan", "network.sctp",
+    "spawner", "polkit", "journal", "journal.storage", "journal.namespaces", "network.bridge", "network.nftables",
+    "network.forwarding", "network.routes", "network.firewall", "network.names", "network.macvlan", "network.sctp",
     "lsm", "dmesg", "tiocsti",
 ]  # fmt: skip
 

@@ -83,6 +83,17 @@ def test_where_the_journal_is_kept_is_read(tmp_path: Path) -> None:
         assert found.room
 
 
+def test_journals_of_users(tmp_path: Path) -> None:
+    host = Host(str(tmp_path))
+    assert services.journal_namespaces(host, wanted=False).verdict is Verdict.OK
+    missing = services.journal_namespaces(host, wanted=True)
+    assert (missing.verdict, missing.found) == (Verdict.WARNING, "systemd-journald@.service is not there")
+    units = tmp_path / "usr/lib/systemd/system"
+    units.mkdir(parents=True)
+    (units / "systemd-journald@.service").touch()
+    assert services.journal_namespaces(host, wanted=True).found == "they can be had"
+
+
 def test_networks() -> None:
     assert network.bridge("").verdict is Verdict.OK
     assert "Package not installed" in network.bridge("Package not installed").found

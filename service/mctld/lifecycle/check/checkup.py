@@ -122,7 +122,7 @@ def judge(host: Host, machinery: Machinery, answers: Answers, namespace: int | N
     return (
         *of_kernel(host, answers.namespace),
         *of_storage(host, machinery, tried),
-        *of_services(host, answers),
+        *of_services(host, machinery, answers),
         *of_network(host, machinery, answers),
         *of_hardening(host),
     )
@@ -155,7 +155,7 @@ def of_storage(host: Host, machinery: Machinery, tried: trial.Layers | None) -> 
     ]
 
 
-def of_services(host: Host, answers: Answers) -> list[Finding]:
+def of_services(host: Host, machinery: Machinery, answers: Answers) -> list[Finding]:
     journal = services.read_journal(host, journald.unreachable())
     return [
         services.systemd(answers.systemd[0]),
@@ -163,6 +163,7 @@ def of_services(host: Host, answers: Answers) -> list[Finding]:
         services.polkit(*answers.polkit),
         services.journal(journal),
         services.journal_storage(journal),
+        services.journal_namespaces(host, wanted=machinery.settings.journal.wanted),
     ]
 
 

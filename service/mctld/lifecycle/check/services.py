@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LEAST_SYSTEMD = 252
 LEAST_JOURNAL = 64 << 20
 PERSISTENT, VOLATILE = "/var/log/journal", "/run/log/journal"
+UNITS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 
 
 def systemd(version: str | None) -> Finding:
@@ -98,6 +99,16 @@ def journal_storage(facts: Journal) -> Finding:
         meaning = "Lines are kept in memory, and lost when the host is rebooted."
         return Finding("journal.storage", Verdict.WARNING, f"volatile, {VOLATILE}{room}", meaning, persistent)
     return Finding("journal.storage", Verdict.OK, f"{PERSISTENT}{room}", "What containers print survives a reboot.")
+
+
+def journal_namespaces(host: Host, *, wanted: bool) -> Finding:
+    name, shared = "journal.namespaces", "Users' containers share the host's journal, and its bound."
+    if not wanted:
+        return Finding(name, Verdict.OK, "none is asked for", f"{shared} See NamespacePerOwner= in mctld.conf(5).")
+    if not any(host.there(f"{place}/systemd-journald@.service") for place in UNITS):
+        remedy = "it is a part of systemd, with two sockets of that name: install them, or set NamespacePerOwner=no"
+        return Finding(name, Verdict.WARNING, "systemd-journald@.service is not there", shared, remedy)
+    return Finding(name, Verdict.OK, "they can be had", "Owners of containers have journals with bounds of their own.")
 
 
 def spawner(failure: str, *, outdated: bool) -> Finding:
