@@ -183,6 +183,26 @@ def test_it_goes_with_the_last_container_and_leaves_what_was_printed(apart: Mctl
     assert apart("logs", "three", user="alice").text == "three\n"
 
 
+@pytest.mark.allow_journal(r"(mctld|mctl-spawner)\.service: .*", r"the name server does not .*")
+def test_a_shutdown_and_a_boot_lose_nothing(apart: Mctl) -> None:
+    """It is stopped after those who print there, and is back before them."""
+    script = "trap 'echo closing; sleep 2; echo closed; exit 0' TERM; echo open; while :; do sleep 0.1; done"
+    hers(apart, script, "-d", "--name", "direct", "--stop-timeout", "60", "--restart", "always")
+    apart.machine.run(["sh", "-c", "cat > /srv/alice/script"], input=script)
+    attached = "mctl run --no-ask-password --name passed --stop-timeout 60 /srv/alice sh /script"
+    apart.shell(f"su alice -c '{attached}' > /dev/null 2>&1 < /dev/null &")
+    for name in ("direct", "passed"):
+        until(apart, f"mctl logs {name} 2>/dev/null | grep -q open")
+    apart.machine.reboot()  # type: ignore[attr-defined]
+    until(apart, "[ $(mctl logs direct | grep -c open) = 2 ]")
+    assert [entry["MESSAGE"] for entry in entries(apart, "CONTAINER_NAME=direct")] == [
+        "open", "closing", "closed", "open",
+    ]  # fmt: skip
+    assert apart("logs", "passed", user="alice").text.split() == ["open", "closing", "closed"]
+    apart("rm", "-f", "direct", user="alice")
+    apart.shell("rm /srv/alice/script")
+
+
 def test_nobody_else_prints_there(apart: Mctl) -> None:
     hers(apart, "echo one", "--name", "one")
     modes = apart.shell(f"cd /run/systemd/journal.{NAME}; stat -c %a stdout socket dev-log io.systemd.journal").text
