@@ -77,29 +77,29 @@ def test_off_there_is_one_journal(mctl: Mctl) -> None:
 
 
 def test_lines_of_an_owner_are_apart_and_she_reads_them(apart: Mctl) -> None:
-    identity = hers(apart, "echo out; echo err >&2; echo more", "-d", "--name", "web").strip()
-    ended(apart, "web")
-    apart.run("echo", "root's", options=["--name", "other"])
-    found = entries(apart, "CONTAINER_NAME=web")
+    identity = hers(apart, "echo out; echo err >&2; echo more", "-d", "--name", "hers").strip()
+    ended(apart, "hers")
+    apart.run("echo", "root's", options=["--name", "others"])
+    found = entries(apart, "CONTAINER_NAME=hers")
     assert sorted(entry["MESSAGE"] for entry in found) == ["err", "more", "out"]
     for field, value in {
         "_NAMESPACE": NAME, "CONTAINER_ID": identity, "CONTAINER_OWNER_UID": "1000",
-        "_SYSTEMD_UNIT": "mctl-web.scope",
+        "_SYSTEMD_UNIT": "mctl-hers.scope",
     }.items():  # fmt: skip
         assert {entry.get(field) for entry in found} == {value}, field
-    assert entries(apart, "CONTAINER_NAME=other") == []
-    assert apart.journal("CONTAINER_NAME=web") == []  # of the host's
-    assert [entry["MESSAGE"] for entry in apart.journal("CONTAINER_NAME=other")] == ["root's"]
-    (end,) = apart.journal(ENDED, "MCTL_CONTAINER_NAME=web", f"MCTL_CONTAINER_ID={identity}")
+    assert entries(apart, "CONTAINER_NAME=others") == []
+    assert apart.journal("CONTAINER_NAME=hers") == []  # of the host's
+    assert [entry["MESSAGE"] for entry in apart.journal("CONTAINER_NAME=others")] == ["root's"]
+    (end,) = apart.journal(ENDED, "MCTL_CONTAINER_NAME=hers", f"MCTL_CONTAINER_ID={identity}")
     assert end["MCTL_EXIT_STATUS"] == "0"  # what the service has to tell
 
-    shown = apart("logs", "-f", "web", user="alice").text.splitlines()  # it ends: the log is complete
+    shown = apart("logs", "-f", "hers", user="alice").text.splitlines()  # it ends: the log is complete
     assert sorted(shown) == ["err", "more", "out"]
-    assert apart("logs", "--since", "1h", "--grep", "^mo", "web", user="alice").text == "more\n"
-    assert apart("logs", "-p", "notice", "web", user="alice").text == "err\n"
-    assert apart("logs", "--until", "1h", "web", user="alice").text == ""
-    assert apart("logs", "-n", "0", "web", user="alice").text == ""
-    started = apart("events", "--since", "1h", "--until", "now", "web", user="alice").text
+    assert apart("logs", "--since", "1h", "--grep", "^mo", "hers", user="alice").text == "more\n"
+    assert apart("logs", "-p", "notice", "hers", user="alice").text == "err\n"
+    assert apart("logs", "--until", "1h", "hers", user="alice").text == ""
+    assert apart("logs", "-n", "0", "hers", user="alice").text == ""
+    started = apart("events", "--since", "1h", "--until", "now", "hers", user="alice").text
     assert "exited with status 0" in started
 
 
@@ -214,11 +214,11 @@ def test_without_the_unit_lines_go_to_the_hosts_journal(apart: Mctl) -> None:
     template = "systemd-journald@.service"
     apart.shell(f"systemctl mask --runtime {template}")
     try:
-        hers(apart, "echo here; sleep 1000", "-d", "--name", "web")
-        (warning,) = apart.properties("web")["Warnings"]
+        hers(apart, "echo here; sleep 1000", "-d", "--name", "masked")
+        (warning,) = apart.properties("masked")["Warnings"]
         assert warning.startswith(f"Its output goes to the host's journal: the namespace {NAME} cannot be had: ")
-        until(apart, "mctl logs web | grep -q here")
-        assert [entry["MESSAGE"] for entry in apart.journal("CONTAINER_NAME=web")] == ["here"]
-        apart("rm", "-f", "web", user="alice")
+        until(apart, "mctl logs masked | grep -q here")
+        assert [entry["MESSAGE"] for entry in apart.journal("CONTAINER_NAME=masked")] == ["here"]
+        apart("rm", "-f", "masked", user="alice")
     finally:
         apart.shell(f"systemctl unmask --runtime {template}")
