@@ -176,10 +176,12 @@ def test_nothing_stays_open_of_a_log_that_cannot_be_followed(monkeypatch: pytest
         return made[0], made[1]
 
     async def work(stage: Stage) -> None:
+        stage.container.owner_uid = 0
         stage.container.record = SimpleNamespace(owner_uid=0, spec=SimpleNamespace(name="web"))
+        journals: Any = SimpleNamespace(read_by=lambda _: ["--namespace=+mctl-0"])
         monkeypatch.setattr(os, "pipe2", pipe2)
         with pytest.raises(OSError, match="Too many open files"):
-            LogReaders(stage.followers).follow(LogQuery(), stage.container, reader_uid=0)
+            LogReaders(stage.followers, journals).follow(LogQuery(), stage.container, reader_uid=0)
         monkeypatch.undo()
 
     play(work)
