@@ -49,6 +49,7 @@ class Journals:
         self._locks: dict[int, asyncio.Lock] = {}
         self._up: set[int] = set()
         self._leaving: set[int] = set()
+        self._told: dict[int, str] = {}  # why there is none
 
     async def restore(self, owners: Iterable[int]) -> None:
         """After a start of the service. owners: of all containers."""
@@ -72,11 +73,14 @@ class Journals:
                     await self._bring_up(owner, wish)
             except (MctlError, OSError, TimeoutError) as error:
                 text = INSTEAD.format(namespace.name(owner), str(error) or f"not within {PATIENCE:g} seconds")
-                log.warning("User %d: %s", owner, text)
+                if self._told.get(owner) != text:
+                    log.warning("User %d: %s", owner, text)
+                self._told[owner] = text
                 if not used:
                     self._begin_to_leave(owner)
                 return (text,)
             self._up.add(owner)
+            self._told.pop(owner, None)
             return ()
 
     def open(self, owner: int, identifier: str, unit: str, priority: int) -> socket.socket:

@@ -115,8 +115,8 @@ def test_who_prints_much_pushes_out_only_their_own(apart: Mctl) -> None:
     apart.shell("echo of the host | systemd-cat -t before")
     hers(apart, "echo begin; echo end", "-d", "--name", "web")
     ended(apart, "web")
-    filling = f"seq -f 'number %.0f of lines that nobody needs, {'x' * 100}' {LINES}"
-    hers(apart, f"{filling}; echo last", "-d", "--name", "chatty")
+    line = f'"number", i, "of lines that nobody needs, {"x" * 100}"'
+    hers(apart, f"awk 'BEGIN {{ for (i = 1; i <= {LINES}; i++) print {line} }}'; echo last", "-d", "--name", "chatty")
     ended(apart, "chatty")
     kept = entries(apart, "CONTAINER_NAME=chatty")
     assert kept[-1]["MESSAGE"] == "last"
