@@ -299,7 +299,7 @@ def test_a_container_without_terminal(mctl: Mctl) -> None:
 def test_joining_a_run_in_the_foreground(mctl: Mctl) -> None:
     script = "until [ -e /go ]; do sleep 0.1; done; echo out; echo err >&2; exit 3"
     mctl.shell(f"mctl run --name front {mctl.rootfs} sh -c '{script}' > /tmp/first 2>&1 &")
-    mctl.until("mctl ps -q -f name=front | grep .")
+    mctl.until("mctl ps -q -f name=front -f state=running | grep .")
     join = f"{itself('mctl attach front')} < /dev/null > /tmp/out 2> /tmp/err; echo $? > /tmp/status"
     mctl.shell(f"({join}) > /dev/null 2>&1 & {ATTACHED.format('pipe', 2)}; mctl exec front touch /go")
     mctl.until("[ -s /tmp/status ]")
