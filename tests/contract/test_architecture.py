@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -187,6 +188,14 @@ def test_one_file_touches_the_inside_of_dbus_next(path: Path) -> None:
     assert inside == (str(path.relative_to(SERVICE)) in DBUS_NEXT_INSIDE)
 
 
+def extensions() -> str:
+    """Where python-prctl is: -S leaves out site-packages."""
+    found = importlib.util.find_spec("_prctl")
+    assert found is not None
+    assert found.origin is not None
+    return str(Path(found.origin).parent)
+
+
 # What mctl-oci may have loaded when it makes a container: each command pays for it.
 OCI_SPARES = {
     "collections", "copyreg", "enum", "functools", "json", "keyword", "re", "reprlib", "selectors", "types",
@@ -196,12 +205,12 @@ OCI_LOADS = SPAWNER_LOADS - OCI_SPARES | {"time"}
 
 def test_the_oci_command_is_light() -> None:
     code = (
-        "import sys; before = {*sys.modules}; sys.path.append(sys.argv[1])\n"
+        "import sys; before = {*sys.modules}; sys.path += sys.argv[1:]\n"
         "import mctld.oci.lean; mctld.oci.lean.load()\n"
         "import mctld.oci.__main__, mctld.oci.commands.run, mctld.oci.commands.exec, mctld.oci.cgroup.bus\n"
         "print(*{*sys.modules} - before)"
     )
-    command = [sys.executable, "-IS", "-c", code, str(SERVICE.parent)]
+    command = [sys.executable, "-IS", "-c", code, str(SERVICE.parent), extensions()]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     loaded = result.stdout.split()
@@ -211,10 +220,10 @@ def test_the_oci_command_is_light() -> None:
 
 def test_the_spawner_is_light() -> None:
     code = (
-        "import sys; before = {*sys.modules}; sys.path.append(sys.argv[1])\n"
+        "import sys; before = {*sys.modules}; sys.path += sys.argv[1:]\n"
         "import mctld.runtime.spawner; print(*{*sys.modules} - before)"
     )
-    command = [sys.executable, "-IS", "-c", code, str(SERVICE.parent)]
+    command = [sys.executable, "-IS", "-c", code, str(SERVICE.parent), extensions()]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     loaded = result.stdout.split()

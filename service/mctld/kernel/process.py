@@ -6,6 +6,8 @@ from __future__ import annotations
 import ctypes
 import signal
 
+import _prctl  # python-prctl's part in C: mctl-oci pays with each command for what is around it
+
 from . import constants as c
 from .libc import Bytes, Int, Pointer, Size, ULong, call, function
 
@@ -23,7 +25,7 @@ _ioprio_set = call(c.SYS_IOPRIO_SET, "ioprio_set", Int, Int, Int)
 _sched_setattr = call(c.SYS_SCHED_SETATTR, "sched_setattr", Int, Pointer, ctypes.c_uint)
 _personality = function("personality", ULong)
 _seccomp = call(c.SYS_SECCOMP, "seccomp", ctypes.c_uint, ctypes.c_uint, Pointer)
-_prctl = function("prctl", Int, ULong, ULong, ULong, ULong)
+_control = function("prctl", Int, ULong, ULong, ULong, ULong)  # what python-prctl does not know
 
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -173,7 +175,7 @@ class _FilterProgram(ctypes.Structure):
 def set_filter(program: bytes) -> None:
     """PR_SET_SECCOMP is seccomp(2) without flags, and the same call on every architecture."""
     instructions, described = _described(program)
-    _prctl(c.PR_SET_SECCOMP, c.SECCOMP_MODE_FILTER, ctypes.addressof(described), 0, 0)
+    _control(c.PR_SET_SECCOMP, c.SECCOMP_MODE_FILTER, ctypes.addressof(described), 0, 0)
     del instructions
 
 
@@ -199,37 +201,37 @@ def reset_attributes() -> None:
     """Personality, I/O priority, timer slack and huge pages as every process has them that nobody meddled with."""
     _ioprio_set(c.IOPRIO_WHO_PROCESS, 0, 0)
     _personality(0)
-    _prctl(c.PR_SET_TIMERSLACK, c.TIMERSLACK_DEFAULT, 0, 0, 0)
-    _prctl(c.PR_SET_THP_DISABLE, 0, 0, 0, 0)
+    _control(c.PR_SET_TIMERSLACK, c.TIMERSLACK_DEFAULT, 0, 0, 0)
+    _control(c.PR_SET_THP_DISABLE, 0, 0, 0, 0)
 
 
 def set_dumpable(*, dumpable: bool) -> None:
     """One that is not cannot be traced, nor used what it has open, by others of its user. execve(2) sets it anew."""
-    _prctl(c.PR_SET_DUMPABLE, int(dumpable), 0, 0, 0)
+    _prctl.prctl(_prctl.PR_SET_DUMPABLE, int(dumpable))
 
 
 def keep_capabilities() -> None:
     """The permitted ones stay when root becomes another user, until execve(2)."""
-    _prctl(c.PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    _prctl.prctl(_prctl.PR_SET_KEEPCAPS, 1)
 
 
 def end_with_parent() -> None:
     """The thread that is our parent: SIGKILL, when it ends."""
-    _prctl(c.PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    _prctl.prctl(_prctl.PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def forbid_new_privileges() -> None:
-    _prctl(c.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _prctl.prctl(_prctl.PR_SET_NO_NEW_PRIVS, 1)
 
 
 def limit_bounding_set(number: int) -> None:
     """Nothing that we execute from now on gets this capability."""
-    _prctl(c.PR_CAPBSET_DROP, number, 0, 0, 0)
+    _prctl.prctl(_prctl.PR_CAPBSET_DROP, number)
 
 
 def raise_ambient(number: int) -> None:
-    _prctl(c.PR_CAP_AMBIENT, c.PR_CAP_AMBIENT_RAISE, number, 0, 0)
+    _control(c.PR_CAP_AMBIENT, c.PR_CAP_AMBIENT_RAISE, number, 0, 0)
 
 
 def clear_ambient() -> None:
-    _prctl(c.PR_CAP_AMBIENT, c.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    _control(c.PR_CAP_AMBIENT, c.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
