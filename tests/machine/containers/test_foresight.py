@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BOB = pwd.struct_passwd(("bob", "x", dict(USERS)["bob"], dict(USERS)["bob"], "", "/", "/bin/sh"))
 TRIED = ("unpause", "start", "pause", "kill", "stop", "rm")
+FULFILLED = {("created", "stop"), ("running", "start")}  # na, but whoever types it has what they want
 
 
 def answers(mctl: Mctl, name: str, user: str | None = None) -> dict[str, str]:
@@ -34,11 +35,12 @@ def test_each_state_allows_what_it_says(mctl: Mctl) -> None:
     seen = []
     for step in ("start", "pause", "unpause", "stop"):
         foretold = answers(mctl, "web")
+        seen.append(mctl.properties("web")["State"])
         for verb in TRIED:
             if foretold[verb] == "na":
-                assert mctl(verb, "web", check=False).returncode == 1, (step, verb)
+                refused = (seen[-1], verb) not in FULFILLED
+                assert mctl(verb, "web", check=False).returncode == int(refused), (step, verb)
         assert foretold[step] == "yes"
-        seen.append(mctl.properties("web")["State"])
         mctl(step, *(["-t", "0"] if step == "stop" else []), "web")
     assert seen == ["created", "running", "paused", "running"]
     last = answers(mctl, "web")

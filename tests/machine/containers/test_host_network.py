@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SCRIPT = """
 ls /sys/class/net | tr '\\n' ' '; echo; ip -o link | wc -l
 (echo hello | nc -l -p 8099) &
-i=0; until nc -w 1 127.0.0.1 8099 </dev/null; do i=$((i+1)); [ $i -lt 300 ] || break; sleep .1; done
+i=0; until nc -w 10 127.0.0.1 8099 </dev/null; do i=$((i+1)); [ $i -lt 300 ] || break; sleep .1; done
 touch /sys/kernel/mm 2>/dev/null && echo written
 ip link add spare type dummy 2>/dev/null && echo made
 grep -c '^' /sys/fs/cgroup/cgroup.procs

@@ -71,50 +71,50 @@ def hers(mctl: Mctl, script: str, *options: str) -> str:
 
 @pytest.mark.usefixtures("alice_may_create")
 def test_off_there_is_one_journal(mctl: Mctl) -> None:
-    hers(mctl, "echo here", "--name", "web")
-    assert [entry["MESSAGE"] for entry in mctl.journal("CONTAINER_NAME=web")] == ["here"]
+    hers(mctl, "echo here", "--name", "undivided")
+    assert [entry["MESSAGE"] for entry in mctl.journal("CONTAINER_NAME=undivided")] == ["here"]
     assert mctl.shell(f"{LEFT}; {LOADED}; ls -d {KEPT} 2>/dev/null", check=False).text == ""
 
 
 def test_lines_of_an_owner_are_apart_and_she_reads_them(apart: Mctl) -> None:
-    identity = hers(apart, "echo out; echo err >&2; echo more", "-d", "--name", "hers").strip()
-    ended(apart, "hers")
-    apart.run("echo", "root's", options=["--name", "others"])
-    found = entries(apart, "CONTAINER_NAME=hers")
+    identity = hers(apart, "echo out; echo err >&2; echo more", "-d", "--name", "alices").strip()
+    ended(apart, "alices")
+    apart.run("echo", "root's", options=["--name", "roots-own"])
+    found = entries(apart, "CONTAINER_NAME=alices")
     assert sorted(entry["MESSAGE"] for entry in found) == ["err", "more", "out"]
     for field, value in {
         "_NAMESPACE": NAME, "CONTAINER_ID": identity, "CONTAINER_OWNER_UID": "1000",
         "_SYSTEMD_UNIT": "mctl-hers.scope",
     }.items():  # fmt: skip
         assert {entry.get(field) for entry in found} == {value}, field
-    assert entries(apart, "CONTAINER_NAME=others") == []
-    assert apart.journal("CONTAINER_NAME=hers") == []  # of the host's
-    assert [entry["MESSAGE"] for entry in apart.journal("CONTAINER_NAME=others")] == ["root's"]
-    (end,) = apart.journal(ENDED, "MCTL_CONTAINER_NAME=hers", f"MCTL_CONTAINER_ID={identity}")
+    assert entries(apart, "CONTAINER_NAME=roots-own") == []
+    assert apart.journal("CONTAINER_NAME=alices") == []  # of the host's
+    assert [entry["MESSAGE"] for entry in apart.journal("CONTAINER_NAME=roots-own")] == ["root's"]
+    (end,) = apart.journal(ENDED, "MCTL_CONTAINER_NAME=alices", f"MCTL_CONTAINER_ID={identity}")
     assert end["MCTL_EXIT_STATUS"] == "0"  # what the service has to tell
 
-    shown = apart("logs", "-f", "hers", user="alice").text.splitlines()  # it ends: the log is complete
+    shown = apart("logs", "-f", "alices", user="alice").text.splitlines()  # it ends: the log is complete
     assert sorted(shown) == ["err", "more", "out"]
-    assert apart("logs", "--since", "1h", "--grep", "^mo", "hers", user="alice").text == "more\n"
-    assert apart("logs", "-p", "notice", "hers", user="alice").text == "err\n"
-    assert apart("logs", "--until", "1h", "hers", user="alice").text == ""
-    assert apart("logs", "-n", "0", "hers", user="alice").text == ""
-    started = apart("events", "--since", "1h", "--until", "now", "hers", user="alice").text
+    assert apart("logs", "--since", "1h", "--grep", "^mo", "alices", user="alice").text == "more\n"
+    assert apart("logs", "-p", "notice", "alices", user="alice").text == "err\n"
+    assert apart("logs", "--until", "1h", "alices", user="alice").text == ""
+    assert apart("logs", "-n", "0", "alices", user="alice").text == ""
+    started = apart("events", "--since", "1h", "--until", "now", "alices", user="alice").text
     assert "exited with status 0" in started
 
 
 def test_who_follows_sees_what_comes(apart: Mctl) -> None:
-    hers(apart, "until [ -e /go ]; do sleep 0.1; done; echo gone on", "-d", "--name", "web")
-    follow = "mctl logs -f web"
-    apart.shell(f"su alice -c '{follow}' > /tmp/followed & sleep 1; mctl exec web touch /go; wait", timeout=120)
+    hers(apart, "until [ -e /go ]; do sleep 0.1; done; echo gone on", "-d", "--name", "followed")
+    follow = "mctl logs -f followed"
+    apart.shell(f"su alice -c '{follow}' > /tmp/followed & sleep 1; mctl exec followed touch /go; wait", timeout=120)
     assert apart.shell("cat /tmp/followed; rm /tmp/followed").text == "gone on\n"
 
 
 def test_who_prints_much_pushes_out_only_their_own(apart: Mctl) -> None:
-    apart.run("echo", "root's", options=["--name", "other"])
-    apart.shell("echo of the host | systemd-cat -t before")
-    hers(apart, "echo begin; echo end", "-d", "--name", "web")
-    ended(apart, "web")
+    apart.run("echo", "root's", options=["--name", "calm"])
+    apart.shell("echo of the host | systemd-cat -t before-chatty")
+    hers(apart, "echo begin; echo end", "-d", "--name", "pushed")
+    ended(apart, "pushed")
     line = f'"number", i, "of lines that nobody needs, {"x" * 100}"'
     hers(apart, f"awk 'BEGIN {{ for (i = 1; i <= {LINES}; i++) print {line} }}'; echo last", "-d", "--name", "chatty")
     ended(apart, "chatty")
@@ -123,10 +123,10 @@ def test_who_prints_much_pushes_out_only_their_own(apart: Mctl) -> None:
     assert 1_000 < len(kept) < LINES  # the oldest have gone
     numbers = [int(entry["MESSAGE"].split()[1]) for entry in kept[:-1]]
     assert numbers == list(range(numbers[0], LINES + 1))  # and nothing in between
-    assert entries(apart, "CONTAINER_NAME=web") == []
+    assert entries(apart, "CONTAINER_NAME=pushed") == []
     assert int(apart.shell(f"du -cm {KEPT} | tail -n 1 | cut -f 1").text) <= 24
-    assert [entry["MESSAGE"] for entry in apart.journal("CONTAINER_NAME=other")] == ["root's"]
-    assert [entry["MESSAGE"] for entry in apart.journal("SYSLOG_IDENTIFIER=before")] == ["of the host"]
+    assert [entry["MESSAGE"] for entry in apart.journal("CONTAINER_NAME=calm")] == ["root's"]
+    assert [entry["MESSAGE"] for entry in apart.journal("SYSLOG_IDENTIFIER=before-chatty")] == ["of the host"]
 
 
 @pytest.mark.allow_journal(RESTARTED)
