@@ -84,7 +84,7 @@ def test_lines_of_an_owner_are_apart_and_she_reads_them(apart: Mctl) -> None:
     assert sorted(entry["MESSAGE"] for entry in found) == ["err", "more", "out"]
     for field, value in {
         "_NAMESPACE": NAME, "CONTAINER_ID": identity, "CONTAINER_OWNER_UID": "1000",
-        "_SYSTEMD_UNIT": "mctl-hers.scope",
+        "_SYSTEMD_UNIT": "mctl-alices.scope",
     }.items():  # fmt: skip
         assert {entry.get(field) for entry in found} == {value}, field
     assert entries(apart, "CONTAINER_NAME=roots-own") == []
