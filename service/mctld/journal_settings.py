@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LEAST_USE, MOST_USE = 16 << 20, 1 << 50  # bytes
 LEAST_RETENTION = 3_600  # seconds
 MOST_RETENTION = 100 * 31_557_600
+MOST_UID = (1 << 32) - 2  # the next one means nobody to the kernel, credentials(7)
 WORDS = (
     f"{JOURNAL} and [Journal USER] have NamespacePerOwner=yes or no, MaxUse= of 16M or more, and MaxRetentionSec= of"
     " an hour to 100 years"
@@ -84,7 +85,7 @@ def read(file: str = FILE, drop_ins: str = DROP_INS) -> JournalSettings:
 
 def _uid(user: str) -> int | None:
     if user.isascii() and user.isdigit():
-        return int(user[:12])
+        return int(user) if len(user) <= len(str(MOST_UID)) and int(user) <= MOST_UID else None
     try:
         return pwd.getpwnam(user).pw_uid
     except KeyError:

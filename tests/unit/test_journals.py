@@ -72,9 +72,10 @@ def test_what_makes_no_sense_is_named(tmp_path: Path, caplog: pytest.LogCaptureF
     assert f"mctld.conf:2: {line!r} is ignored: [Journal] and [Journal USER] have" in caplog.text
 
 
-def test_a_user_whom_nobody_knows_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    read(tmp_path, "[Journal no-such-user-here]\nMaxUse=1G\n")
-    assert "is ignored: [Journal no-such-user-here] is about a user whom this host does not know" in caplog.text
+@pytest.mark.parametrize("user", ["no-such-user-here", "4294967295", "10000000000000"])
+def test_a_user_whom_nobody_knows_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture, user: str) -> None:
+    read(tmp_path, f"[Journal {user}]\nMaxUse=1G\n")
+    assert f"is ignored: [Journal {user}] is about a user whom this host does not know" in caplog.text
 
 
 def test_what_journald_is_told() -> None:

@@ -70,8 +70,6 @@ def arguments(query: LogQuery, identity: str) -> list[str]:
     return [*_options(query), *broken, f"CONTAINER_ID={identity}"]
 
 
-
-
 def last_of(query: LogQuery) -> LogQuery:
     """For the last entry: journalctl of systemd 252 counts lines from a time or a cursor on, not from the end."""
     found = replace(query, follow=False, lines=1, since_usec=None, until_usec=None, after_cursor="")
