@@ -349,7 +349,8 @@ def test_a_layer_is_whole_or_not_there(tmp_path: Path) -> None:
             skeleton = Writer(file.write)
             skeleton.raw(b"archive")
             skeleton.close()
-        layers.finish({digest: (made, digest)})
+        with layers.watch() as watched:
+            layers.finish({digest: (made, digest)}, watched)
     assert os.listdir(f"{layers.path(digest)}/tree") == ["first"]
     assert layers.present() == {digest}
     assert sorted(layers.half_made()) == sorted([second, half])
@@ -360,8 +361,9 @@ def test_a_layer_is_whole_or_not_there(tmp_path: Path) -> None:
         skeleton = Writer(file.write)
         skeleton.raw(b"another")
         skeleton.close()
-    with pytest.raises(Refusal, match=f"what is there .* as the layer {digest} is another one"):
-        layers.finish({digest: (second, digest)})  # who was there first may have had no right to the name
+    said = f"what is there .* as the layer {digest} is another one"
+    with pytest.raises(Refusal, match=said), layers.watch() as watched:
+        layers.finish({digest: (second, digest)}, watched)  # who was there first may have had no right to the name
     with open(f"{layers.path(digest)}/skeleton", "wb") as file:
         file.write(genuine)
     gone = layers.take_out(digest)

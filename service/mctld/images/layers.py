@@ -35,7 +35,7 @@ from .child import TREE
 from .refusal import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 LAYERS, MAKING, TRASH = "layers", "making", "trash"
 IMPLIED = "implied"
@@ -105,18 +105,24 @@ class Layers:
     def told(self, error: OSError) -> str:
         return told(error, self._directory)
 
-    def finish(self, made: Mapping[str, tuple[str, str]]) -> None:
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[int]:
+        """For finish(), from before the first write: else somebody's sync(1) may hear of a failure in its place."""
+        opened = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield opened
+        finally:
+            os.close(opened)
+
+    def finish(self, made: Mapping[str, tuple[str, str]], watched: int) -> None:
         """Slow: what was made, by key, is on the disk, then it is there under its key. Each with its archive's digest.
+        `watched`: of a watch() that began before it.
 
         Where one is there already, what was made stays where it is, for the caller to remove. But both are proved
         (Refusal): a child that an archive has taken over must not come by another's layer by claiming its digest, nor
         have put its own in that one's place before.
         """
-        opened = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            files.sync_filesystem(opened)
-        finally:
-            os.close(opened)
+        files.sync_filesystem(watched)
         for key, (directory, diff_id) in made.items():
             try:
                 os.rename(directory, self.path(key))

@@ -46,5 +46,9 @@ def open_beneath(root: int, path: str | bytes, flags: int) -> int:
 
 
 def sync_filesystem(descriptor: int) -> None:
-    """Returns when all that has been written to the file system of `descriptor` is on the disk, syncfs(2)."""
+    """Returns when all that has been written to the file system of `descriptor` is on the disk, syncfs(2).
+
+    What has failed is an error here only if it failed since `descriptor` was opened, or nobody's call has told of it
+    yet: so it is opened before anything is written. O_PATH is not enough.
+    """
     _syncfs(descriptor)

@@ -300,10 +300,10 @@ class Images:
         finally:
             os.close(program)
 
-    async def finish(self, made: Mapping[str, tuple[str, Unpacked]]) -> dict[str, Layer]:
+    async def finish(self, made: Mapping[str, tuple[str, Unpacked]], watched: int) -> dict[str, Layer]:
         """Directories and what is in them become layers, by key. The keys are kept by the caller."""
         try:
-            await to_the_end(asyncio.to_thread(self._finish, made))
+            await to_the_end(asyncio.to_thread(self._finish, made, watched))
         except Refusal as error:
             raise BadImage(str(error)) from error
         return {key: self._catalog.layer(key) or _layer(key, found) for key, (_, found) in made.items()}
@@ -326,11 +326,11 @@ class Images:
     @contextlib.asynccontextmanager
     async def layer(self, archive: int) -> AsyncIterator[tuple[Layer, int]]:
         """Of the archive: on disk, and safe from collect() until the block ends; how many devices were left out."""
-        with self.begun() as made:
+        with self.begun() as made, self.layers.watch() as watched:
             unpacked = await self.unpack(made, archive, end_required=True)
             key = implied.key(unpacked.diff_id, unpacked.implied, {})
             with self.kept(key):
-                layers = await self.finish({key: (made, unpacked)})
+                layers = await self.finish({key: (made, unpacked)}, watched)
                 yield layers[key], unpacked.dropped_devices
 
     @contextlib.contextmanager
@@ -355,10 +355,10 @@ class Images:
     def _theirs(self, uid: int) -> Iterator[Layer]:
         return (layer for image in self.all() if image.visible_to(uid) for layer in image.layers)
 
-    def _finish(self, made: Mapping[str, tuple[str, Unpacked]]) -> None:
+    def _finish(self, made: Mapping[str, tuple[str, Unpacked]], watched: int) -> None:
         for where, found in made.values():
             self.layers.note(where, found.implied)
-        self.layers.finish({key: (where, found.diff_id) for key, (where, found) in made.items()})
+        self.layers.finish({key: (where, found.diff_id) for key, (where, found) in made.items()}, watched)
 
     def _is_whole(self, layer: Layer) -> bool:
         try:

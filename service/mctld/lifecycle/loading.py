@@ -64,6 +64,7 @@ async def take_in(
     """
     wanted = {layer.diff_id: layer for image in packed for layer in image.layers}
     with contextlib.ExitStack() as begun:
+        watched = begun.enter_context(images.layers.watch())
         known = {diff_id: paths for diff_id in wanted if (paths := images.implied(uid, diff_id)) is not None}
         known |= reused.implied
         missing = [wanted[d] for d in wanted if d not in known]
@@ -75,7 +76,7 @@ async def take_in(
 
         stacks = Stacks(images, uid, begun, known, made, again, reused.layers)
         keys = [await stacks.settle(image.layers) for image in packed]
-        layers = await stacks.finish()
+        layers = await stacks.finish(watched)
         return [
             images.add(_image(image, [layers[key] for key in own], uid, shared=shared))
             for image, own in zip(packed, keys, strict=True)

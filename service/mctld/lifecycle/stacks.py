@@ -69,9 +69,9 @@ class Stacks:
             close_all(roots)
         return tuple(keys)
 
-    async def finish(self) -> dict[str, Layer]:
+    async def finish(self, watched: int) -> dict[str, Layer]:
         """All that was settled, by key."""
-        return self._known | await self._images.finish(self._made)
+        return self._known | await self._images.finish(self._made, watched)
 
     async def _place(self, layer: PackedLayer, key: str, like: Mapping[str, implied.Like]) -> str:
         if key not in self._made and key not in self._known:

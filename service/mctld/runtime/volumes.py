@@ -6,13 +6,18 @@ On disk the files have the container's ids, below a directory that only root may
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+from typing import TYPE_CHECKING
 
 from ..errors import SetupFailed
 from ..kernel import files
 from . import rootfs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 COPY = ["cp", "--archive", "--one-file-system", "--reflink=auto", "--no-target-directory"]
 
@@ -39,12 +44,12 @@ def fill(data: str, root: int, target: str, view: int | None) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     try:
-        tree = mounted(data, view, read_only=False)
-        try:
-            _copy(source, tree, view)
-        finally:
-            os.close(tree)
-        _sync(data)
+        with _synced(data):
+            tree = mounted(data, view, read_only=False)
+            try:
+                _copy(source, tree, view)
+            finally:
+                os.close(tree)
     finally:
         os.close(source)
 
@@ -58,9 +63,12 @@ def empty(data: str) -> None:
             os.unlink(entry.path)
 
 
-def _sync(data: str) -> None:
+@contextlib.contextmanager
+def _synced(data: str) -> Iterator[None]:
+    """What is written meanwhile is on the disk afterwards, or OSError."""
     opened = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        yield
         files.sync_filesystem(opened)
     finally:
         os.close(opened)

@@ -65,7 +65,8 @@ def unpacked(layers: Layers, data: bytes) -> Layer:
         found = Unpacking(stream.read, roots[0], roots[1], skeleton.write, end_required=True).run()
     for root in roots:
         os.close(root)
-    layers.finish({found.diff_id: (made, found.diff_id)})
+    with layers.watch() as watched:
+        layers.finish({found.diff_id: (made, found.diff_id)}, watched)
     return Layer(found.diff_id, found.size, found.entries, found.has_root)
 
 
@@ -78,8 +79,8 @@ def test_a_digest_that_is_only_claimed_gets_nobody_anothers_layer(layers: Layers
         os.mkdir(f"{made}/{name}")
     with open(f"{made}/skeleton", "wb") as skeleton:
         Writer(skeleton.write).close()
-    with pytest.raises(Refusal, match="is another one"):
-        layers.finish({theirs.diff_id: (made, theirs.diff_id)})
+    with pytest.raises(Refusal, match="is another one"), layers.watch() as watched:
+        layers.finish({theirs.diff_id: (made, theirs.diff_id)}, watched)
     assert os.listdir(f"{layers.path(theirs.diff_id)}/tree") == ["d"]
 
 
