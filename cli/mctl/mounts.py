@@ -18,6 +18,9 @@ BINDS_MAX = 12  # a message of dbus-daemon's default configuration carries 16 de
 SWITCHES = {"": True, "true": True, "1": True, "false": False, "0": False}
 
 SELINUX = "/sys/fs/selinux/enforce"
+OWN_KEYS = {  # of a type of --mount
+    "bind": "bind-nonrecursive", "volume": "volume-nocopy, volume-subpath", "tmpfs": "tmpfs-size, tmpfs-mode",
+}  # fmt: skip
 MEANINGLESS = ("", "z", "Z", "cached", "delegated", "consistent")  # the last three are for docker's virtual machines
 
 Mount = tuple[str, str, str, str]  # kind, path on the host, path inside, options
@@ -45,7 +48,9 @@ def kept(flag: str, text: str, option: str) -> bool:
 
 
 def mount(flag: str, text: str) -> Mount:
-    """bind: source=PATH; volume: source=NAME, volume-nocopy; tmpfs: tmpfs-size, tmpfs-mode; all: target, readonly."""
+    """bind: source=PATH; volume: source=NAME, volume-nocopy, volume-subpath or subpath; tmpfs: tmpfs-size, tmpfs-mode;
+    all: target, readonly.
+    """
     fields = dict(word.partition("=")[::2] for word in text.split(","))
     kind = fields.pop("type", "bind")
     source = fields.pop("source", None) or fields.pop("src", "")
@@ -54,12 +59,16 @@ def mount(flag: str, text: str) -> Mount:
     if kind == "tmpfs":
         renamed = {"tmpfs-size": "size", "tmpfs-mode": "mode"}
         options += [f"{renamed[key]}={fields.pop(key)}" for key in renamed if key in fields]
-    elif kind == "volume" and switch(flag, text, fields, "volume-nocopy"):
-        options.append("nocopy")
+    elif kind == "volume":
+        options += ["nocopy"] if switch(flag, text, fields, "volume-nocopy") else []
+        options += [f"subpath={fields.pop(key)}" for key in ("volume-subpath", "subpath") if key in fields]
     elif kind == "bind" and switch(flag, text, fields, "bind-nonrecursive"):
         options.append("bind")
+    if fields and kind in OWN_KEYS:
+        known = f"source, target, readonly, {OWN_KEYS[kind]}".removeprefix("source, " if kind == "tmpfs" else "")
+        raise UsageError(f"{flag} {text!r}: {sorted(fields)[0]!r} is not known: type={kind} has {known}")
     sourced = {"bind": bool(source), "tmpfs": not source, "volume": "/" not in source}
-    if not sourced.get(kind) or not target or fields:
+    if not sourced.get(kind) or not target:
         raise UsageError(
             f"{flag} {text!r} is not type=bind,source=PATH,target=PATH nor type=volume,source=NAME,target=PATH "
             "nor type=tmpfs,target=PATH"

@@ -7,6 +7,20 @@ from defences.table import Defence
 
 IMAGES = (
     Defence(
+        "a disk's failure to write a layer is told, whoever else says sync",
+        "service/mctld/images/layers.py",
+        "files.sync_filesystem(watched)",
+        "files.sync_filesystem(os.open(self._directory, os.O_RDONLY))",
+        "tests/unit/images/test_write_errors.py -k image",
+    ),
+    Defence(
+        "no symbolic link leads out of a volume of which a part is shown",
+        "service/mctld/runtime/volumes.py",
+        "files.open_beneath(opened, subpath, os.O_PATH)",
+        "os.open(subpath, os.O_PATH, dir_fd=opened)",
+        "tests/unit/test_volumes.py -k part",
+    ),
+    Defence(
         "nobody comes by another's layer by its digest",
         "service/mctld/lifecycle/images.py",
         "for image in self.all() if image.visible_to(uid) for layer in image.layers)",

@@ -132,12 +132,22 @@ def test_settling(shop: Shop, make_spec: Callable[..., Spec]) -> None:
     with pytest.raises(NoSuchVolume, match="of yours"):
         shop.volumes.settle(wrong, ALICE)
     assert shop.volumes.all() == before  # what was made for it is gone again
+    with pytest.raises(NoSuchVolume, match="there is no volume 'empty' of yours"):
+        shop.volumes.settle(make_spec(volumes=(VolumeMount("/a", "empty", subpath="web"),)), ALICE)
+    part = make_spec(volumes=(VolumeMount("/a", "there", subpath="web"),))
+    settled, _ = shop.volumes.settle(part, ALICE)
+    assert decode(encode(settled)) == settled
+    assert "show 'web' of the volume there on /a" in planner.plan(settled, last_capability=40).describe()
 
 
 @pytest.mark.parametrize(("options", "why"), [
     ("exec", "option 'exec' of /data is not known"),
     ("ro,rw", "are both ro and rw"),
     ("copy,nocopy", "are both copy and nocopy"),
+    ("subpath=a,subpath=b", "are both subpath=a and subpath=b"),
+    *((f"subpath={path}", "is not a path in a volume") for path in ("", "/", "/a", ".", "a/..", "../a", "a/./b")),
+    ("subpath=a\nb", "control character"),
+    (f"subpath={'a' * 4096}", "longer than 4095 bytes"),
 ])  # fmt: skip
 def test_options_that_are_none(options: str, why: str) -> None:
     with pytest.raises(InvalidArgs, match=why):
@@ -146,6 +156,10 @@ def test_options_that_are_none(options: str, why: str) -> None:
 
 def test_places(make_spec: Callable[..., Spec]) -> None:
     assert VolumeMount.parse("data", "/data//x/", "ro,nocopy,z").options == "ro,nocopy"
+    parts = VolumeMount.parse("data", "/data", "subpath=a//b/,ro")
+    assert (parts.subpath, parts.options) == ("a/b", "ro,subpath=a/b")
+    with pytest.raises(InvalidArgs, match="subpath 'a' of /data: name the volume it is in"):
+        VolumeMount.parse("", "/data", "subpath=a")
     for target in ("/", "/proc", "/dev/pts/x", "relative"):
         with pytest.raises(InvalidArgs):
             VolumeMount.parse("data", target, "")
@@ -209,8 +223,14 @@ class Copier:
         self.shop = shop
         self.fills = 0
         self.during: Callable[[], None] = lambda: None
-        monkeypatch.setattr(files, "mounted", lambda *_given, **_named: 7)
+        self.shown: Callable[[int], object] = lambda _: None
+        monkeypatch.setattr(files, "mounted", self.mounted)
         monkeypatch.setattr(files, "fill", self.fill)
+
+    def mounted(self, opened: int, _view: int | None, *, read_only: bool) -> int:
+        assert not read_only
+        self.shown(opened)
+        return 7
 
     def fill(self, data: str, _root: int, _target: str, _view: int | None) -> None:
         self.fills += 1
@@ -221,8 +241,8 @@ class Copier:
         with open(f"{data}/{name}", "x", encoding="utf-8"):
             pass
 
-    def mount(self, volume: Any) -> int:
-        return self.shop.volumes.mount(VolumeMount("/data", "data", volume=volume.id), -1, None)
+    def mount(self, volume: Any, subpath: str = "") -> int:
+        return self.shop.volumes.mount(VolumeMount("/data", "data", volume=volume.id, subpath=subpath), -1, None)
 
     def data(self, volume: Any) -> str:
         return f"{self.shop.place}/{volume.id}/data"
@@ -273,6 +293,56 @@ def test_what_others_have_put_there_stays(copier: Copier) -> None:
     copier.mount(volume)
     assert (os.listdir(copier.data(volume)), copier.fills) == (["mine"], 0)
     assert not copier.shop.open().all()[0].fresh
+
+
+def test_a_part_of_one(copier: Copier, tmp_path: Path) -> None:
+    """Whoever has the rest of it may change what is on the way: nothing outside is ever shown."""
+    volume = copier.shop.volumes.create("data", ALICE)
+    copier.mount(volume)
+    data = tmp_path / "volumes" / volume.id / "data"
+    (data / "web/static").mkdir(parents=True)
+    (data / "web/file").touch()
+    os.mkfifo(data / "web/fifo")
+    (data / "link").symlink_to("web")
+    (data / "out").symlink_to(tmp_path)
+    (data / "web/up").symlink_to("../..")
+    shown: list[str] = []
+    copier.shown = lambda opened: shown.append(os.readlink(f"/proc/self/fd/{opened}"))
+    for subpath in ("web", "web/static", "web/file"):
+        assert copier.mount(volume, subpath) == 7
+        assert shown.pop() == f"{data}/{subpath}"
+    for subpath, why in (
+        ("none", "it is not there: make it first"), ("web/none/x", "it is not there"), ("web/file/x", "Not a dir"),
+        ("link", "it is a symbolic link, or one leads there"), ("link/static", "symbolic"), ("out", "symbolic"),
+        ("web/up/volume.json", "symbolic"), ("web/fifo", "neither a directory nor a file with content"),
+    ):  # fmt: skip
+        with pytest.raises(SetupFailed, match=f"could not show '{subpath}' of the volume data: .*{why}"):
+            copier.mount(volume, subpath)
+    assert shown == []
+
+
+def test_a_part_of_a_new_one(copier: Copier) -> None:
+    """It is not there; the volume stays new, and nobody sees half a copy."""
+    volume = copier.shop.volumes.create("data", ALICE)
+
+    def fails() -> None:
+        os.mkdir(f"{copier.data(volume)}/web")
+        raise SetupFailed("fill", "it was not to be")
+
+    copier.during = fails
+    with pytest.raises(SetupFailed):
+        copier.mount(volume)
+    for again in (copier.shop.volumes, copier.shop.open()):
+        assert again.all()[0].fresh
+        with pytest.raises(SetupFailed, match="it is not there"):
+            copier.mount(volume, "web")
+    copier.during = lambda: None
+    copier.mount(volume)
+    assert os.listdir(copier.data(volume)) == ["seed"]
+    by_hand = copier.shop.volumes.create("other", ALICE)
+    os.mkdir(f"{copier.data(by_hand)}/web")
+    copier.mount(by_hand, "web")
+    assert (copier.fills, [each.fresh for each in copier.shop.open().all()]) == (2, [False, False])
 
 
 def test_one_that_is_filled_holds_up_no_other(copier: Copier) -> None:

@@ -10,10 +10,12 @@ volumes/making-ID, volumes/removing-ID    on their way; swept at the service's s
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
 import secrets
+import stat
 import threading
 import time
 from dataclasses import asdict, replace
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..bounds import shown
 from ..disk import told
 from ..durable import settle
-from ..errors import LimitReached, NameTaken, NoSuchVolume, StoreFailed, VolumeInUse
+from ..errors import LimitReached, NameTaken, NoSuchVolume, SetupFailed, StoreFailed, VolumeInUse
 from ..quotas import DEFAULTS
 from ..runtime import volumes as files
 from ..volume import Volume, check_name, is_id
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
 DATA, RECORD, FILLING = "data", "volume.json", "filling"
 MAKING, REMOVING = "making-", "removing-"
 ROOT_UID = 0
+REASONS = {
+    errno.ENOENT: "it is not there: make it first, in a container that has all of the volume",
+    errno.ELOOP: "it is a symbolic link, or one leads there",
+}
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +130,7 @@ class Volumes:
             for wanted in spec.volumes:
                 found = self.find(uid, wanted.name)
                 if found is None:
-                    if is_id(wanted.name):
+                    if is_id(wanted.name) or wanted.subpath:  # a new one would have nothing there
                         raise NoSuchVolume(f"there is no volume {shown(wanted.name)} of yours")
                     found = self.create(wanted.name, uid)
                     made.append(found)
@@ -161,13 +167,17 @@ class Volumes:
         self.discard(volume for volume in found if not self.users(volume))
 
     def mount(self, wanted: VolumeMount, root: int, view: int | None) -> int:
-        """A detached mount of it; at its first use it is filled from `root`. Slow: for a thread."""
+        """A detached mount of what is wanted; at its first use it is filled from `root`. Slow: for a thread."""
         if wanted.volume not in self._all:
             raise NoSuchVolume(f"the volume {wanted.name or wanted.volume} is not there any more")
         if self._all[wanted.volume].fresh:
             with self._filling.setdefault(wanted.volume, threading.Lock()):
                 self._use(wanted, root, view)
-        return files.mounted(f"{self._path(wanted.volume)}/{DATA}", view, read_only=wanted.read_only)
+        opened = self._open(wanted)
+        try:
+            return files.mounted(opened, view, read_only=wanted.read_only)
+        finally:
+            os.close(opened)
 
     # Inside
 
@@ -180,7 +190,10 @@ class Volumes:
             return  # somebody else's start was first
         directory, used = self._path(volume.id), replace(volume, fresh=False)
         try:
-            if wanted.copy:
+            if wanted.subpath:
+                self._forget_copy(directory)
+                os.close(self._open(wanted))  # else it is as new as before
+            elif wanted.copy:
                 self._fill(directory, root, wanted.target, view)
             self._write(directory, used)
         except OSError as error:
@@ -193,14 +206,32 @@ class Volumes:
     def _fill(self, directory: str, root: int, target: str, view: int | None) -> None:
         """On the disk when it returns. What others have put there is theirs, and stays as it is."""
         data, mark = f"{directory}/{DATA}", f"{directory}/{FILLING}"
-        if os.path.exists(mark):
-            files.empty(data)
-        elif os.listdir(data):
-            return
-        else:
+        if not self._forget_copy(directory):
+            if os.listdir(data):
+                return
             os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             settle(directory)
         files.fill(data, root, target, view)
+
+    def _forget_copy(self, directory: str) -> bool:
+        """One that did not end; whether there was one. What says so stays, for as long as the volume is new."""
+        if begun := os.path.exists(f"{directory}/{FILLING}"):
+            files.empty(f"{directory}/{DATA}")
+        return begun
+
+    def _open(self, wanted: VolumeMount) -> int:
+        """What is shown of it, with O_PATH."""
+        step = f"show {wanted.subpath!r} of the volume {wanted.name}"
+        try:
+            opened = files.open_at(f"{self._path(wanted.volume)}/{DATA}", wanted.subpath)
+        except OSError as error:
+            if not wanted.subpath:
+                raise
+            raise SetupFailed(step, REASONS.get(error.errno or 0, error.strerror)) from error
+        if stat.S_IFMT(os.fstat(opened).st_mode) in (stat.S_IFDIR, stat.S_IFREG):
+            return opened
+        os.close(opened)
+        raise SetupFailed(step, "it is neither a directory nor a file with content")
 
     def _failed(self, what: str, error: OSError) -> StoreFailed:
         return StoreFailed(f"{what}: {told(error, self._directory)}")

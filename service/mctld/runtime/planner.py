@@ -282,7 +282,7 @@ def _bind(number: int, bind: Bind) -> Step:
 
 
 def _volume(number: int, volume: VolumeMount) -> Step:
-    shown = f"the volume {volume.name or volume.volume}"
+    shown = (f"{volume.subpath!r} of " if volume.subpath else "") + f"the volume {volume.name or volume.volume}"
     return _step("bind", f"show {shown} on {volume.target}", name=volume_name(number), target=volume.target)
 
 

@@ -22,13 +22,23 @@ if TYPE_CHECKING:
 COPY = ["cp", "--archive", "--one-file-system", "--reflink=auto", "--no-target-directory"]
 
 
-def mounted(data: str, view: int | None, *, read_only: bool) -> int:
-    """A detached mount, with the container's ids."""
+def open_at(data: str, subpath: str) -> int:
+    """What lies there in it, or all of it, with O_PATH.
+
+    Who has the volume may rename in it meanwhile: no symbolic link is followed, so what is found is in there.
+    """
     opened = os.open(data, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not subpath:
+        return opened
     try:
-        return rootfs.host_mount(opened, view, read_only=read_only, recursive=False)
+        return files.open_beneath(opened, subpath, os.O_PATH)
     finally:
         os.close(opened)
+
+
+def mounted(opened: int, view: int | None, *, read_only: bool) -> int:
+    """A detached mount, with the container's ids."""
+    return rootfs.host_mount(opened, view, read_only=read_only, recursive=False)
 
 
 def fill(data: str, root: int, target: str, view: int | None) -> None:
@@ -44,8 +54,8 @@ def fill(data: str, root: int, target: str, view: int | None) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     try:
-        with _synced(data):
-            tree = mounted(data, view, read_only=False)
+        with _synced(data) as opened:
+            tree = mounted(opened, view, read_only=False)
             try:
                 _copy(source, tree, view)
             finally:
@@ -64,11 +74,11 @@ def empty(data: str) -> None:
 
 
 @contextlib.contextmanager
-def _synced(data: str) -> Iterator[None]:
-    """What is written meanwhile is on the disk afterwards, or OSError."""
+def _synced(data: str) -> Iterator[int]:
+    """Open; what is written meanwhile is on the disk afterwards, or OSError."""
     opened = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield
+        yield opened
         files.sync_filesystem(opened)
     finally:
         os.close(opened)

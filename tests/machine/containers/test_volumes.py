@@ -82,6 +82,47 @@ def test_the_image_fills_it_once(volumes: Mctl) -> None:
     assert volumes("run", "--rm", "-v", "elsewhere:/not/there", "seed", "ls", "/not/there").text == ""
 
 
+def test_a_part_of_one(volumes: Mctl) -> None:
+    """In place of all of it, also where the image has a volume; at each start it has to be there."""
+    volumes("run", "--rm", "-v", "site:/x", "busybox", "sh", "-c", "mkdir -p /x/a/b; echo one > /x/a/b/f; ln -s a /x/l")
+    part = "type=volume,source=site,target=/data,volume-subpath={}"
+    assert volumes("run", "--rm", "--mount", part.format("a"), "seed", "ls", "/data").text == "b\n"
+    look = "cat /x/f; touch /x/g; echo two > /y; grep -c ' /[xy] .*nosuid,nodev' /proc/mounts"
+    both = [f"--mount=type=volume,src=site,{more}" for more in ("dst=/x,ro,subpath=a/b", "dst=/y,subpath=a/b/f")]
+    found = volumes("run", "--name", "part", *both, "busybox", "sh", "-c", look)
+    assert (found.text, b"Read-only file system" in found.stderr) == ("one\n2\n", True)
+    assert sorted(volumes.properties("part")["Volumes"]) == [
+        ["site", "/x", "ro,subpath=a/b"], ["site", "/y", "rw,subpath=a/b/f"],
+    ]  # fmt: skip
+    volumes.shell("echo three > /tmp/three; mctl cp part:/y - | tar -xO; mctl cp /tmp/three part:/y; rm /tmp/three")
+    assert volumes("run", "--rm", "-v", "site:/x", "busybox", "cat", "/x/a/b/f").text == "three\n"
+    for subpath, why in (("no", "it is not there"), ("l/b", "a symbolic link"), ("..", "is not a path in a volume")):
+        refused = volumes("run", "--rm", "--mount", part.format(subpath), "busybox", "true", check=False)
+        assert (refused.returncode, why in refused.stderr.decode()) == (125, True), refused.stderr
+    nowhere = volumes("run", "--rm", "--mount", "type=volume,src=no,dst=/x,subpath=a", "busybox", "true", check=False)
+    assert b"there is no volume 'no' of yours" in nowhere.stderr
+    assert listed(volumes) == {"site": ["part"]}
+
+
+@pytest.mark.allow_journal(r"Container web is not started: could not show 'a' of the volume site")
+def test_a_part_of_one_in_a_unit(volumes: Mctl) -> None:
+    volumes("run", "--rm", "-v", "site:/x", "busybox", "mkdir", "/x/a")
+    part = "type=volume,source=site,target=/x,volume-subpath=a"
+    volumes("create", "--name", "web", "--mount", part, "busybox", "sh", "-c", "echo up >> /x/log; exec sleep 1000")
+    volumes("enable", "web")
+    volumes.shell("systemctl start mctl@web.service")
+    volumes.until("mctl run --rm -v site:/x busybox grep up /x/a/log")
+    volumes("exec", "web", "mv", "/x/log", "/x/was")
+    volumes.shell("systemctl stop mctl@web.service; mctl run --rm -v site:/x busybox mv /x/a /x/b")
+    failed = volumes.shell("systemctl start mctl@web.service", check=False)
+    assert failed.returncode == 1
+    volumes.until("journalctl -u mctl@web.service | grep \"could not show 'a' of the volume site: it is not there\"")
+    volumes("run", "--rm", "-v", "site:/x", "busybox", "mv", "/x/b", "/x/a")
+    volumes.shell("systemctl reset-failed; systemctl start mctl@web.service")
+    volumes.until("mctl run --rm -v site:/x busybox grep up /x/a/log")
+    volumes("disable", "web")
+
+
 def test_what_an_image_calls_a_volume(volumes: Mctl) -> None:
     """Without a name: it goes with --rm and rm -v, and stays with a plain rm."""
     assert volumes("run", "--rm", "seed", "cat", "/data/sub/file").text == "seed\n"

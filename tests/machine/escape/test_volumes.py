@@ -59,6 +59,20 @@ def test_a_target_that_is_swapped_for_a_link_leads_nowhere(linked: Mctl, mctl: M
     assert mounted, "no start came through: the race was not run"
 
 
+def test_a_part_that_is_swapped_for_a_link_shows_nothing_else(linked: Mctl, mctl: Mctl) -> None:
+    """As above, of what is shown: a volume-subpath. The kernel walks no link on the way to it."""
+    mctl.run("sh", "-c", "mkdir /shared/place; touch /shared/place/mine; ln -s / /shared/trap",
+             options=["--rm", "-v", "parts:/shared"])  # fmt: skip
+    mctl.run("/usr/bin/python3", "-IBSuc", SWAP, options=["-d", "--name", "swapper", "-v", "parts:/shared"])
+    mctl.shell("until mctl logs swapper | grep -q swapping; do sleep 0.05; done", timeout=60)
+    part = "type=volume,source=parts,target=/x,volume-subpath=place"
+    start = f"mctl run --rm --mount {part} {IMAGE} /bin/busybox ls /x"
+    result = mctl.shell(f"seq {STARTS} | xargs -P 3 -I{{}} sh -c '{start} || echo refused' 2>/dev/null", timeout=200)
+    mctl("rm", "-f", "swapper")
+    mctl("volume", "rm", "parts")
+    assert set(result.text.splitlines()) == {"mine", "refused"}, "seen outside, or the race was not run"
+
+
 @pytest.mark.parametrize("target", ["/absolute", "/relative", "/absolute/made", "/relative/made/deep", "/new/deep"])
 def test_a_target_behind_a_link_of_the_image_stays_inside(linked: Mctl, target: str) -> None:
     """Mount points are made inside the root or not at all (crun's issue 111)."""

@@ -97,7 +97,7 @@ def test_nor_of_what_fills_a_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     data, root = tmp_path / "data", tmp_path / "root"
     data.mkdir()
     (root / "seed").mkdir(parents=True)
-    monkeypatch.setattr(volumes, "mounted", lambda path, *_given, **_named: os.open(path, os.O_PATH))
+    monkeypatch.setattr(volumes, "mounted", lambda opened, *_given, **_named: os.dup(opened))
     monkeypatch.setattr(volumes, "_copy", lambda *_given: disk.fail())
     opened = os.open(root, os.O_PATH)
     try:
