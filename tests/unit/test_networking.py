@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import asdict, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 import pytest
 
 from mctld.errors import InvalidArgs
+from mctld.network import routes
 from mctld.network.connection import LINK_NAME, Connection
 from mctld.networking import Fixed, Network, Networking, check_new_network, parse_subnet, restored
 
@@ -110,3 +112,13 @@ def test_who_sees_a_network() -> None:
     hers = replace(NETWORK, owner_uid=1000)
     assert [NETWORK.is_visible_to(uid) for uid in (0, 1000, 1001)] == [True, True, True]
     assert [hers.is_visible_to(uid) for uid in (0, 1000, 1001)] == [True, True, False]
+
+
+def test_whoever_asks_for_a_check_learns_no_name_of_anothers_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    into = [routes.Route(IPv4Network("10.90.0.0/16"), 0)]
+    monkeypatch.setattr(routes, "routes", lambda _, family: into if family == socket.AF_INET else [])
+    shared = Network("everybodys", "mctl1", 0, IPv4Network("10.90.1.0/24"), IPv6Network("fd13::/64"))
+    own = Network("secret", "mctl2", 1000, IPv4Network("10.90.2.0/24"), IPv6Network("fd14::/64"))
+    assert [found.partition(" overlaps ")[2] for found in routes.overlaps((shared, own))] == [
+        "10.90.1.0/24 of network everybodys", "10.90.2.0/24 of a network of a user's own"
+    ]  # fmt: skip

@@ -58,17 +58,25 @@ def check_free(netlink: Netlink, network: Network) -> None:
 
 
 def overlaps(networks: Iterable[Network]) -> list[str]:
-    """What has come later: routes into the subnets of bridges that do not lead to these, in words. Blocking."""
+    """What has come later: routes into the subnets of bridges that do not lead to these, in words. Blocking.
+
+    For everybody to read.
+    """
     bridges = [network for network in networks if network.macvlan is None]
     with Netlink() as netlink:
         known = {family: routes(netlink, family) for family in (socket.AF_INET, socket.AF_INET6)}
     return [
-        f"{route} overlaps {subnet} of network {network.name}"
+        f"{route} overlaps {subnet} of {_called(network)}"
         for network in bridges
         for family, subnet in ((socket.AF_INET, network.subnet), (socket.AF_INET6, network.subnet6))
         for route in known[family]
         if _gets_in_the_way(route, subnet) and _name(route.interface) != network.interface
     ]
+
+
+def _called(network: Network) -> str:
+    """Of the others only their owners may know the names."""
+    return f"network {network.name}" if network.is_shared else "a network of a user's own"
 
 
 def _gets_in_the_way(route: Route, subnet: IPv4Network | IPv6Network) -> bool:
