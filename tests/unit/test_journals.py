@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mctld import journal_settings, quotas
-from mctld.errors import SetupFailed
+from mctld.credential import Credentials
+from mctld.errors import InvalidArgs, SetupFailed
 from mctld.journal_settings import JournalSettings, Wish
 from mctld.lifecycle import journals
 from mctld.lifecycle.journals import Journals
+from mctld.lifecycle.registry import Registry
 from mctld.lifecycle.tasks import Tasks
 from mctld.systemd import journal, namespace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
+
+    from mctld.spec import Spec
 
 ALICE, BOB = 1000, 1001
 DAY = 86_400
@@ -316,6 +320,27 @@ def test_it_goes_with_the_last_container(host: Host) -> None:
     ]  # fmt: skip
     assert sorted(path.name for path in host.directory.iterdir()) == ["journal", "log", "system"]
     assert not list((host.directory / "system").iterdir())
+
+
+def test_who_is_refused_a_container_gets_none(host: Host, make_spec: Callable[..., Spec]) -> None:
+    """It goes with the last container, so without any nothing would take it away."""
+    host.owned.clear()
+
+    async def refuse(_: Spec) -> Spec:
+        raise InvalidArgs("no port is free")
+
+    async def work(made: Journals, _: Tasks) -> None:
+        registry = Registry.__new__(Registry)
+        registry._by_name = {}
+        registry._machinery = SimpleNamespace(  # type: ignore[assignment]
+            settings=SimpleNamespace(quotas=quotas.DEFAULTS), journals=made, controllers=frozenset({"memory", "pids"}),
+            filters=SimpleNamespace(open=lambda *_: asyncio.sleep(0)), networks=SimpleNamespace(settle=refuse),
+        )  # fmt: skip
+        with pytest.raises(InvalidArgs, match="no port is free"):
+            await registry.create(make_spec(name="web"), ALICE, Credentials())
+
+    play(host, work)
+    assert (host.asked, host.files()) == ([], [])
 
 
 def test_one_that_nobody_owns_any_more_goes_at_the_next_start(host: Host) -> None:

@@ -133,7 +133,6 @@ class Registry:
     async def create(self, spec: Spec, owner_uid: int, secrets: Credentials) -> Container:
         self._machinery.settings.quotas.check_stop_timeout(spec.timeout_stop_usec, owner_uid)
         self._check_room(spec.name, owner_uid)
-        await self._machinery.journals.prepare(owner_uid)
         cgroup.check(spec.limits, self._machinery.controllers)
         await check_filter(self._machinery, spec)
         if spec.machine:
@@ -157,6 +156,7 @@ class Registry:
             raise
         container = self._enlist(Container(record, Run(), self._machinery, self._remove))
         try:
+            await self._machinery.journals.prepare(owner_uid)  # not before: it goes with the last container
             await activation.listen(self._machinery, record)
         except BaseException:
             await container.remove(force=True)
