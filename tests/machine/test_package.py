@@ -76,6 +76,14 @@ def test_what_is_installed_is_what_was_packed(machine: Machine) -> None:
     assert machine.run(["systemd-analyze", "verify", *SERVICES], check=False).text == ""
 
 
+def test_what_mctl_oci_imports_is_gathered_in_one_file(machine: Machine) -> None:
+    code = (
+        "import sys; sys.path.append('/usr/lib/python3/dist-packages'); from mctld.oci import launch\n"
+        "launch.use(launch.GATHERED); import mctld.oci.creation as found; print(type(found.__spec__.loader).__name__)"
+    )
+    assert machine.run(["/usr/bin/python3", "-IS", "-c", code]).text == "Gathered\n"
+
+
 def test_nothing_starts_before_the_first_call(machine: Machine, deb: Path, sleeper: int) -> None:
     machine.run(["dpkg", "--purge", "mctl"], timeout=120)
     machine.install(deb)

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import json
-
 from ...errors import InvalidArgs, NotRunning
+from ...runtime import plainjson
 from .. import arguments, state, usage
 
 TYPE_CHECKING = False
@@ -22,5 +21,5 @@ def run(call: Call) -> int:
         record = entry.record()
     if not state.is_alive(record) or not record.cgroup:
         raise NotRunning(f"container {record.id!r}: container not running, or it has no cgroup")
-    print(json.dumps({"type": "stats", "id": record.id, "data": usage.read(record.cgroup)}))
+    print(plainjson.dumps({"type": "stats", "id": record.id, "data": usage.read(record.cgroup)}))
     return 0

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import json
-
 from ...errors import InvalidArgs, MctlError
+from ...runtime import plainjson
 from .. import arguments, state
 
 TYPE_CHECKING = False
@@ -26,7 +25,7 @@ def run(call: Call) -> int:
     if call.options.flag("quiet"):
         print(*(entry["id"] for entry in found), sep="\n", end="\n" if found else "")
     elif form == "json":
-        print(json.dumps(found))
+        print(plainjson.dumps(found))
     else:
         _table(found)
     return 0

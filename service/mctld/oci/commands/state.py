@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import json
-
+from ...runtime import plainjson
 from .. import state
 
 TYPE_CHECKING = False
@@ -17,5 +16,7 @@ OPTIONS: dict[str, str] = {}
 def run(call: Call) -> int:
     with state.look(call.root, call.options.identifier()) as entry:
         record = entry.record()
-        print(json.dumps(state.describe(record, state.status(entry, record)), indent=2))
+        told = state.describe(record, state.status(entry, record))
+    members = (f"  {plainjson.dumps(name)}: {plainjson.dumps(value)}" for name, value in told.items())
+    print("{\n" + ",\n".join(members) + "\n}")
     return 0
