@@ -296,11 +296,12 @@ def test_a_container_without_terminal(mctl: Mctl) -> None:
     assert b"has no terminal, and its output goes straight to the journal" in result.stderr
 
 
-def test_joining_a_run_in_the_foreground(mctl: Mctl) -> None:
+@pytest.mark.parametrize("verb", ["attach", "start -a"])
+def test_joining_a_run_in_the_foreground(mctl: Mctl, verb: str) -> None:
     script = "until [ -e /go ]; do sleep 0.1; done; echo out; echo err >&2; exit 3"
     mctl.shell(f"mctl run --name front {mctl.rootfs} sh -c '{script}' > /tmp/first 2>&1 &")
     mctl.until("mctl ps -q -f name=front -f state=running | grep .")
-    join = f"{itself('mctl attach front')} < /dev/null > /tmp/out 2> /tmp/err; echo $? > /tmp/status"
+    join = f"{itself(f'mctl {verb} front')} < /dev/null > /tmp/out 2> /tmp/err; echo $? > /tmp/status"
     mctl.shell(f"({join}) > /dev/null 2>&1 & {ATTACHED.format('pipe', 2)}; mctl exec front touch /go")
     mctl.until("[ -s /tmp/status ]")
     mctl.until("grep err /tmp/first")

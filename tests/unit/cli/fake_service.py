@@ -38,6 +38,8 @@ SIGNATURES = {
     "GetStats": "a{sv}t",
     "WaitContainer": "s",
     "Start": "t",
+    "StartAttached": "a{sv}t",
+    "Attach": "t",
     "Stop": "a{sv}t",
     "Restart": "a{sv}t",
     "Kill": "it",
@@ -90,6 +92,7 @@ class Container:
             "User": ("s", "0:0"),
             "Labels": ("a{ss}", {}),
             "AutoRemove": ("b", False),
+            "Terminal": ("b", False),
             "StopSignal": ("i", 15),
             "TimeoutStopUSec": ("t", 10_000_000),
             "MemoryMax": ("t", INFINITY),
@@ -224,6 +227,18 @@ class FakeService:
         made = self.containers[path] = Container("exec", path)
         self._start(made, command, options, attached=bool(flags))
         return "oah", (path, self._streams(made) if flags else [])
+
+    def StartAttached(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        container = self._target(message)
+        if container.properties["State"][1] == "running":
+            raise Refused("org.mctl1.Error.AlreadyRunning", "it is running already")
+        self._start(container, container.properties["Command"][1], message.body[0], attached=True)
+        return "ah", (self._streams(container),)
+
+    def Attach(self, message: Message) -> tuple[str, tuple[Any, ...]]:
+        container = self._target(message)
+        self._start(container, container.properties["Command"][1], {}, attached=True)
+        return "ah", (self._streams(container),)
 
     def Wait(self, message: Message) -> None:
         self._wait_for(self._target(message), message)

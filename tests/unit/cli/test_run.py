@@ -188,3 +188,21 @@ def test_warnings_are_told_unless_quiet(mctl: Mctl, service: FakeService) -> Non
     service.warnings = ["the directory was copied"]
     assert mctl("run", "/", "true").stderr == b"mctl: the directory was copied\n"
     assert mctl("run", "-q", "--name", "quiet", "/", "true").stderr == b""
+
+
+@pytest.mark.parametrize(("state", "member"), [("exited", "StartAttached"), ("running", "Attach")])
+def test_start_in_the_foreground(mctl: Mctl, service: FakeService, state: str, member: str) -> None:
+    """As with docker and podman, one that runs already is joined."""
+    service.add("web", State=("s", state), Command=("as", ["/bin/sh", "-c", "echo out; echo err >&2; exit 3"]))
+    result = mctl("start", "-a", "web")
+    assert (result.returncode, result.stdout, result.stderr) == (3, b"out\n", b"err\n")
+    assert member in [call[1] for call in service.calls]
+
+
+def test_input_cannot_be_given_to_one_that_runs(mctl: Mctl, service: FakeService) -> None:
+    """What would be lost without a word is refused."""
+    service.add("web", State=("s", "running"))
+    result = mctl("start", "-a", "-i", "web")
+    assert result.returncode == 1
+    assert b"web runs already, and where its input comes from was settled at its start" in result.stderr
+    assert [call[1] for call in service.calls] == ["GetAll"]
