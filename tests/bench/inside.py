@@ -11,7 +11,7 @@ from bench import load, rootfs
 from bench.command import FailedError
 from bench.figures import Report, Row
 from bench.measure import say
-from bench.measures import execution, images, journal, network, parallel, running, service, true
+from bench.measures import calls, crowd, execution, images, journal, network, parallel, running, service, true
 from bench.peers import docker, oci, ours, podman, systemd
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ MEASURES: dict[str, Callable[[Sequence[Peer], int], Iterator[Row]]] = {
     "service": service.measure,
     "parallel": parallel.measure,
     "running": running.measure,
+    "calls": calls.measure,
+    "crowd": crowd.measure,
     "images": images.measure,
     "network": network.measure,
     "journal": journal.measure,

@@ -20,7 +20,7 @@ from machine.image import DISTROS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MEASURES = ("true", "execution", "service", "parallel", "running", "images", "journal")
+MEASURES = ("true", "execution", "service", "parallel", "running", "calls", "crowd", "images", "journal")
 NETWORK = "network"  # only where it is asked for, with --peers: it takes packages that nothing else does
 
 
