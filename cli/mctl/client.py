@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .failures import FREEDESKTOP, NEEDS_PASSWORD, RESTARTED, Failure, failure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .sdbus import Bus, Reply
 
@@ -57,6 +57,7 @@ class Client:
     def __init__(self, *, ask_password: bool, failure_status: int = 1) -> None:
         self.ask_password = ask_password
         self.failure_status = failure_status
+        self.meanwhile: Callable[[], object] | None = None  # done once, while a reply is awaited
         self._connection: Bus | None = None
         self._replies: dict[int, Reply] = {}
         self._agent: Any = None
@@ -144,6 +145,9 @@ class Client:
         return self._connected().fileno()
 
     def _wait(self, serial: int) -> Reply:
+        work, self.meanwhile = self.meanwhile, None
+        if work:
+            work()
         while serial not in self._replies:
             self._receive(wait=True)
         return self._replies.pop(serial)

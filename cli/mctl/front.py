@@ -11,6 +11,8 @@ from .parser import Option
 from .stdio import Input
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from .client import Client
     from .console import Console
     from .parser import Arguments
@@ -44,17 +46,22 @@ class Front:
         if self._given:
             self._given.sent()
 
-    def attend(self, client: Client, path: str, identity: str, streams: list[int]) -> int:
-        """Serves the streams until the end of the run; the exit status."""
+    @staticmethod
+    def prepare() -> ModuleType:
+        """What attending takes: imported while the service works, it costs no time."""
         from . import relay
 
+        return relay
+
+    def attend(self, client: Client, path: str, identity: str, streams: list[int]) -> int:
+        """Serves the streams until the end of the run; the exit status."""
+        relay = self.prepare()
         how, status = self._serve(client, relay.container(path, identity, terminal=self._terminal), streams)
         return self._status(how, status, identity[:12])
 
     def attend_exec(self, client: Client, path: str, streams: list[int]) -> int:
         """The same for a command executed in a container. Its terminal is held here, and cannot be left alone."""
-        from . import relay
-
+        relay = self.prepare()
         if self._console:
             self._console.keys = None
         how, status = self._serve(client, relay.executed(path, terminal=self._terminal), streams)
@@ -64,10 +71,9 @@ class Front:
         return status if how == "exited" else 128 + status
 
     def _serve(self, client: Client, attended: Attended, streams: list[int]) -> tuple[str, int]:
-        from . import relay
-
         feed = self._given.feed if self._given else None
-        return relay.attend(client, attended, streams, feed=feed, console=self._console)
+        found: tuple[str, int] = self.prepare().attend(client, attended, streams, feed=feed, console=self._console)
+        return found
 
     def _status(self, how: str, status: int, identity: str) -> int:
         if how in ("exited", "detached"):

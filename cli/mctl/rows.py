@@ -4,13 +4,13 @@ call of libsystemd costs a microsecond. What one has is expected of the next; th
 
 from __future__ import annotations
 
-from ctypes import byref, c_char_p
 from typing import TYPE_CHECKING, Any
 
+from .native import byref, c_char_p
 from .sdbus import END, LIST, NUMBERS, checked, entered, library, read
 
 if TYPE_CHECKING:
-    from ctypes import c_void_p
+    from .native import c_void_p
 
 ROW = "a{sv}"
 BASIC = "snqiuxtd"

@@ -4,16 +4,17 @@ D-Bus library in Python takes to be imported. Values look as usual in Python; a 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-from ctypes import byref, c_char, c_char_p, c_void_p
 from typing import Any
+
+from . import native
+from .native import byref, c_char, c_char_p, c_size_t, c_uint64, c_void_p
 
 FOREVER = 2**64 - 1
 NUMBERS: dict[str, Any] = {
-    "y": ctypes.c_uint8, "b": ctypes.c_int, "n": ctypes.c_int16, "q": ctypes.c_uint16, "i": ctypes.c_int32,
-    "u": ctypes.c_uint32, "x": ctypes.c_int64, "t": ctypes.c_uint64, "d": ctypes.c_double, "h": ctypes.c_int,
+    "y": native.c_uint8, "b": native.c_int, "n": native.c_int16, "q": native.c_uint16, "i": native.c_int,
+    "u": native.c_uint32, "x": native.c_int64, "t": c_uint64, "d": native.c_double, "h": native.c_int,
 }  # fmt: skip
 STRINGS = "sog"
 ENDS = {"(": ")", "{": "}"}
@@ -21,23 +22,23 @@ STRUCTURES = {"(": b"r", "{": b"e"}  # sd_bus_message_open_container(3)
 LIST = "aa{sv}"
 END = object()  # of an array
 
-library = ctypes.CDLL("libsystemd.so.0")
+library = native.Library("libsystemd.so.0")
 library.sd_bus_message_get_signature.restype = c_char_p
-library.sd_bus_wait.argtypes = (c_void_p, ctypes.c_uint64)
+library.sd_bus_wait.argtypes = (c_void_p, c_uint64)
 for _function in (library.sd_bus_message_append_basic, library.sd_bus_message_read_basic):
     _function.argtypes = (c_void_p, c_char, c_void_p)
 for _function in (library.sd_bus_message_open_container, library.sd_bus_message_enter_container):
     _function.argtypes = (c_void_p, c_char, c_char_p)
-library.sd_bus_message_append_array.argtypes = (c_void_p, c_char, c_char_p, ctypes.c_size_t)
+library.sd_bus_message_append_array.argtypes = (c_void_p, c_char, c_char_p, c_size_t)
 
 
-class Error(ctypes.Structure):
+class Error(native.Structure):
     """sd_bus_error, of sd-bus.h."""
 
-    _fields_ = (("name", c_char_p), ("message", c_char_p), ("need_free", ctypes.c_int))
+    _fields_ = (("name", c_char_p), ("message", c_char_p), ("need_free", native.c_int))
 
 
-library.sd_bus_message_get_error.restype = ctypes.POINTER(Error)
+library.sd_bus_message_get_error.restype = c_void_p
 
 
 class Reply:
@@ -80,7 +81,7 @@ class Bus:
                 checked(library.sd_bus_message_set_allow_interactive_authorization(message, 1))
             for kind, value in zip(complete(signature), body, strict=True):
                 append(message, kind, value)
-            serial = ctypes.c_uint64()
+            serial = c_uint64()
             checked(library.sd_bus_send(self._bus, message, byref(serial)))
         finally:
             library.sd_bus_message_unref(message)
@@ -118,11 +119,11 @@ def checked(result: int) -> int:
 
 def reply(message: c_void_p) -> Reply | None:
     """None for signals, such as NameAcquired, which are not for us."""
-    serial = ctypes.c_uint64()
+    serial = c_uint64()
     if library.sd_bus_message_get_reply_cookie(message, byref(serial)) < 0:
         return None
     if library.sd_bus_message_is_method_error(message, None) > 0:
-        error = library.sd_bus_message_get_error(message).contents
+        error = Error.from_address(library.sd_bus_message_get_error(message))
         return Reply(serial.value, (), *((text or b"").decode() for text in (error.name, error.message)))
     signature = library.sd_bus_message_get_signature(message, 1).decode()
     if signature == LIST:
@@ -161,10 +162,14 @@ def read_array(message: c_void_p, kind: str) -> Any:
 
 
 def read_bytes(message: c_void_p) -> Any:
-    start, size = c_void_p(), ctypes.c_size_t()
+    start, size = c_void_p(), c_size_t()
     if not checked(library.sd_bus_message_read_array(message, c_char(b"y"), byref(start), byref(size))):
         return END
-    return ctypes.string_at(start, size.value) if size.value else b""
+    if not size.value:
+        return b""
+    import ctypes  # for who reads bytes
+
+    return ctypes.string_at(start.value or 0, size.value)
 
 
 def read_structure(message: c_void_p, kind: str) -> Any:

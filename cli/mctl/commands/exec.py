@@ -48,6 +48,7 @@ def run(arguments: Arguments, client: Client) -> int:
     front = Front(arguments, terminal=bool(arguments.get("tty")))
     name, *command = arguments.operands
     asked = asked_for(arguments) | front.options()
+    client.meanwhile = None if detached else front.prepare
     path, streams = call_on(
         client, name, Call("", CONTAINER, "Exec", "asa{sv}t", command, asked, 0 if detached else ATTACH)
     )

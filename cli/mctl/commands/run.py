@@ -40,6 +40,7 @@ VERB = Verb(
 def run(arguments: Arguments, client: Client) -> int:
     check_operands(arguments, "run")
     detached, front = bool(arguments.get("detach")), Front(arguments, terminal=bool(arguments.get("tty")))
+    client.meanwhile = None if detached else front.prepare
     with IdFile(arguments) as idfile:
         options = container_options(arguments, origin_options(arguments)) | front.options()
         if arguments.get("publish_all"):

@@ -18,6 +18,7 @@ FORBIDDEN = {
     "asyncio",
     "collections",
     "contextlib",
+    "ctypes",
     "dataclasses",
     "datetime",
     "difflib",
