@@ -51,8 +51,14 @@ def new_name(flag: str, text: str) -> str:
     """A name for a container that is to be made. Raises UsageError."""
     if not is_name(text):
         shown = text if len(text) <= 80 else text[:77] + "..."
-        raise UsageError(f"{flag} {shown!r} is not a valid name: use {NAME_RULE}")
+        raise UsageError(f"{flag} {shown!r} is not a valid name: use {NAME_RULE}{_like_it(text)}")
     return text
+
+
+def _like_it(text: str) -> str:
+    """For names that docker and podman take: this one is a host name as well."""
+    near = text.lower().replace("_", "-").replace(".", "-")
+    return f"; {near} would do" if is_name(near) else ""
 
 
 def network_path(name: str) -> str:

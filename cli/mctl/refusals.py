@@ -42,24 +42,19 @@ MAKING = {
     "--volumes-from": "give both the same volumes, as -v NAME:PATH",
     "-a": "without -d standard output and error are here; -i passes on standard input",
 }
+SIGNAL = "--stop-signal of `mctl run` says which; `mctl kill -s SIGNAL NAME` sends any"
 ALL = "`mctl {0} $(mctl ps -q)` does it, for those that do not run too with `ps -aq`"
 ADVICE = {
     "run": MAKING,
     "create": MAKING,
-    "attach": {
-        "--sig-proxy": "what is typed goes in; `mctl kill` sends signals",
-        "--latest": ONE,
-        "-l": ONE,
-    },
+    "attach": {"--sig-proxy": "what is typed goes in; `mctl kill` sends signals"},
     "exec": {
         "--detach-keys": "a session that is left ends; `mctl run -it` has a terminal to come back to",
-        "--latest": ONE,
         "--preserve-fds": "what a command may read comes by -i",
         "--privileged": "a command has its container's rights: `mctl run --privileged` gives it more",
-        "-l": ONE,
     },
     "events": {"--stream": "--until 0s ends with those that were"},
-    "inspect": {"--size": "`mctl ps -as` shows sizes", "-s": "`mctl ps -as` shows sizes", "--latest": ONE, "-l": ONE},
+    "inspect": {"--size": "`mctl ps -as` shows sizes", "-s": "`mctl ps -as` shows sizes"},
     "ps": {
         "--external": "there is nobody else's container here",
         "--noheading": "a template has no head: --format '{{.ID}} {{.Names}}'",
@@ -71,7 +66,13 @@ ADVICE = {
         "-p": "there are no pods",
         "-w": "`mctl events` tells what changes, `mctl stats` shows what runs",
     },
-    **{verb: {"--all": ALL.format(verb), "-a": ALL.format(verb)} for verb in ("pause", "restart", "stop")},
+    "logs": {
+        "--color": "nothing is coloured",
+        "--details": "`mctl logs -o json` shows all fields",
+        "--names": "one container's are shown at a time",
+    },
+    "pause": {"--all": ALL.format("pause"), "-a": ALL.format("pause")},
+    "restart": {"--all": ALL.format("restart"), "-a": ALL.format("restart"), "--signal": SIGNAL, "-s": SIGNAL},
     "start": {"--all": ALL.format("start")},
     "kill": {"--cidfile": "name the container: $(cat FILE)"},
     "rm": {
@@ -79,10 +80,24 @@ ADVICE = {
         "--link": "containers on one network find each other by name",
         "-a": "`mctl prune` removes those that have ended, `mctl rm -f $(mctl ps -aq)` all",
         "-l": "there are no links; --volumes is -v",
+        "--ignore": "with -f what is not there is no failure",
+        "--time": "`mctl stop -t SEC NAME` first",
+        "-i": "with -f what is not there is no failure",
+        "-t": "`mctl stop -t SEC NAME` first",
     },
+    "stop": {"--all": ALL.format("stop"), "-a": ALL.format("stop"), "--signal": SIGNAL, "-s": SIGNAL},
+    "wait": {"--condition": "it waits for the end, or by --ready for what --sdnotify says; `mctl events` tells all"},
 }  # fmt: skip
+LATEST = {"--latest": ONE, "-l": ONE}  # podman's
+OF_ONE = (
+    "attach", "diff", "exec", "inspect", "kill", "logs", "pause", "port", "restart", "rm", "start", "stats", "stop",
+    "top", "unpause", "wait",
+)  # fmt: skip
 
 
 def advice(verb: str, flag: str) -> str:
     """What to do instead; nothing for what nobody has."""
-    return ADVICE.get(verb, {}).get(flag, "")
+    if verb == "kill" and flag[1:].isdigit():  # as of kill(1)
+        return f"-s {flag[1:]} sends signal {flag[1:]}"
+    latest = LATEST.get(flag, "") if verb in OF_ONE else ""
+    return ADVICE.get(verb, {}).get(flag, latest)

@@ -223,3 +223,14 @@ def test_what_is_refused_with_advice_is_not_offered(verb: str, flags: dict[str, 
         with pytest.raises(UsageError) as caught:
             parse(find_verb([verb, flag, "x"]))
         assert str(caught.value) == f"{flag} is not offered: {advice}"
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [(["kill", "-9", "web"], "-s 9 sends signal 9"), (["logs", "-l"], "name the container"), (["images", "-l"], "")],
+)
+def test_advice_for_a_kind_of_flag(words: list[str], advice: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(find_verb(words))
+    expected = f"{words[1]} is not offered: {advice}" if advice else f"unknown option {words[1]}"
+    assert str(caught.value).startswith(expected)

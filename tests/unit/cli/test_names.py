@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mctl.names import escape, is_name, looks_like_id, path_of
+from mctl.failures import UsageError
+from mctl.names import escape, is_name, looks_like_id, new_name, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +66,13 @@ def test_names(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "-a", "A", "a_b", "a.b", "../x", "a\n", "é", "x" * 64])
 def test_no_names(text: str) -> None:
     assert not is_name(text)
+
+
+@pytest.mark.parametrize(("text", "near"), [("my_db", "; my-db would do"), ("Web.1", "; web-1 would do"), ("-", "")])
+def test_who_gives_a_name_as_docker_takes_it_is_told_one_that_fits(text: str, near: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        new_name("--name", text)
+    assert str(caught.value).endswith(f"beginning with a letter or digit{near}")
 
 
 @pytest.mark.parametrize(("text", "expected"), [("abcd", True), ("ABCD", True), ("0" * 32, True), ("abc", False)])
