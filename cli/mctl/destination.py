@@ -26,7 +26,7 @@ def put_archive(file: str | None, write: Callable[[int], object]) -> None:
     if os.path.exists(file) and not os.path.isfile(file):  # /dev/null, a FIFO: nothing to be replaced
         raise UsageError(f"{file!r} is no file: redirect standard output to it")
     written = f"{file}.{os.urandom(8).hex()}.part"  # that nobody has put a link in place of
-    output = opened(written)
+    output = opened(written, file)
     try:
         write(output)
         os.rename(written, file)
@@ -57,10 +57,10 @@ def unread(descriptor: int) -> bool:
     return any(events & select.POLLERR for _, events in poller.poll(0))
 
 
-def opened(path: str) -> int:
-    """A new file: what is there stays whole until the new one is."""
+def opened(path: str, wanted: str) -> int:
+    """A new file: what is `wanted`, and may be there, stays whole until the new one is."""
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"cannot write to {path!r}: {reason}") from None
+        raise UsageError(f"cannot write to {wanted!r}: {reason}") from None

@@ -64,7 +64,7 @@ __mctl_options() { # verb
         push | 'image push') echo "$common --creds --authfile --tls-verify --tls-verify=false -q --quiet" ;;
         load | 'image load') echo "$common -i --input --platform --private -q --quiet" ;;
         history | 'image history') echo "$common --no-trunc -q --quiet --json --json=short --json=pretty" ;;
-        save | 'image save') echo "$common -o --output" ;;
+        save | 'image save') echo "$common -o --output --format" ;;
         'image share') echo "$common --off" ;;
         events) echo "$common --since --until -f --filter --json --format" ;;
         logs) echo "$common -f --follow -n --tail --since --until -p --priority -g --grep -t --timestamps -o --output --raw" ;;
@@ -103,7 +103,7 @@ __mctl_takes_value() { # verb option
         ps,-f | ps,--filter | ps,--format | ps,-n | ps,--last | inspect,-f | inspect,--format | inspect,--type | top,-o) ;;
         load,--platform | 'image load',--platform | volume,-l | volume,--label) ;;
         load,-i | load,--input | 'image load',-i | 'image load',--input) ;;
-        save,-o | save,--output | 'image save',-o | 'image save',--output) ;;
+        save,-o | save,--output | save,--format | 'image save',-o | 'image save',--output | 'image save',--format) ;;
         images,--format | images,-f | images,--filter | 'image inspect',-f | 'image inspect',--format) ;;
         build,-[tfm] | build,--tag | build,--file | build,--build-arg | build,--target | build,--network | build,--label | build,--secret | build,--ssh) ;;
         build,--creds | build,--authfile | build,--memory* | build,--swap | build,--cpu* | build,--pids*) ;;
@@ -137,7 +137,8 @@ __mctl_values() { # verb option: what can stand there
         who-can,-u | who-can,--user) compgen -u -- "$cur" ;;
         stats,--format) compgen -W 'table json' -- "$cur" ;;
         ps,-n | ps,--last) ;;
-        images,-f | images,--filter) compgen -W 'dangling=true dangling=false' -- "$cur" ;;
+        images,-f | images,--filter) compgen -W 'dangling=true dangling=false reference= label=' -- "$cur" ;;
+        save,--format | 'image save',--format) compgen -W 'oci-archive docker-archive' -- "$cur" ;;
         ps,--format) compgen -W 'table json ids' -- "$cur" ;;
         ps,*) compgen -W 'state=created state=starting state=running state=paused state=stopping state=restarting state=exited state=unreadable name= id= image= label= health=healthy health=unhealthy health=starting health=none exited= network= volume= publish= before= since=' -- "$cur" ;;
         inspect,--type) compgen -W 'container image network volume' -- "$cur" ;;

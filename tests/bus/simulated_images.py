@@ -85,7 +85,8 @@ class SimulatedImages:
     def untag(self, image: Image, reference: Reference) -> None:
         self._change(replace(image, references=tuple(r for r in image.references if r != reference)))
 
-    def remove(self, image: Image, *, force: bool) -> None:
+    def remove(self, image: Image, uid: int, *, force: bool) -> None:
+        del uid
         if image.id in self.used and not force:
             raise ImageInUse("a container was made from it")
         del self.images[image.key]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..sizes import duration
 from ..supervision import retries
 from .containerfile import instructions
-from .words import Expansion, array, pairs, split
+from .words import Expansion, array, as_json, pairs, split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,7 +120,7 @@ class Stage:
         words = array(instruction.rest) or split(instruction.rest, self.escape)
         paths = [expand(word) for word in words]
         self._add("Volumes", paths)
-        self.told.append(f"VOLUME {paths}")
+        self.told.append(f"VOLUME {as_json(paths)}")
 
     def _shell(self, instruction: Instruction) -> None:
         words = array(instruction.rest)
@@ -128,7 +128,7 @@ class Stage:
             raise instruction.wrong('SHELL takes a JSON array, as ["/bin/bash", "-c"]')
         self.shell = words
         self.pending["Shell"] = ("as", words)
-        self.told.append(f"SHELL {words}")
+        self.told.append(f"SHELL {as_json(words)}")
 
     def _cmd(self, instruction: Instruction) -> None:
         self._command(instruction, "Command", "CMD")
@@ -167,7 +167,7 @@ class Stage:
     def _command(self, instruction: Instruction, key: str, word: str) -> None:
         words = self.words(instruction.rest)
         self.pending[key] = ("as", words)
-        self.told.append(f"{word} {words}")
+        self.told.append(f"{word} {as_json(words)}")
 
     def _single(self, instruction: Instruction, key: str, text: str) -> str:
         value = self.expansion()(text)

@@ -25,6 +25,10 @@ def array(text: str) -> list[str] | None:
     return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else None
 
 
+def as_json(words: list[str]) -> str:
+    return json.dumps(words, ensure_ascii=False)
+
+
 def split(text: str, escape: str) -> list[str]:
     """At white space that is not quoted; the quotes stay."""
     found: list[str] = []

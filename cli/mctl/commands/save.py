@@ -15,9 +15,22 @@ if TYPE_CHECKING:
     from ..client import Client
     from ..parser import Arguments
 
+FORMATS = ("oci-archive", "docker-archive")
+
+
+def form(flag: str, text: str) -> str:
+    """As podman's --format: what is written is both."""
+    if text not in FORMATS:
+        raise UsageError(f"{flag} {text[:80]!r} is not offered: the archive is {' and '.join(FORMATS)} at once")
+    return text
+
+
 VERB = Verb(
     usage="[OPTION...] NAME...",
-    options=(Option(("-o", "--output"), "a file in place of standard output", value="FILE"),),
+    options=(
+        Option(("-o", "--output"), "a file in place of standard output", value="FILE"),
+        Option(("--format",), "oci-archive or docker-archive, as podman's: it is always both", value="F", convert=form),
+    ),
     notes="The archive is both an OCI image layout and what `docker load`, `podman load` and skopeo read.",
 )
 

@@ -119,8 +119,7 @@ class ImageObject(Target):
         self._images.untag(self.image, reference)
 
     def remove(self, call: Call, force: bool) -> None:  # noqa: FBT001 (the contract's arguments)
-        del call
-        self._images.remove(self.image, force=force)
+        self._images.remove(self.image, call.uid, force=force)
 
     def share(self, call: Call, shared: bool) -> None:  # noqa: FBT001
         del call

@@ -21,6 +21,11 @@ POLICY = "/etc/containers/policy.json"
 STAGING = "transfer"  # its directory, in that of what is being made
 IMAGE, ARCHIVE, DIGEST = "image", "image.tar", "digest"  # in it
 _LEVEL = re.compile(r'level=(?:fatal|error) msg=("(?:[^"\\]|\\.)*"|\S+)')
+DENIED = ("authentication required", "unauthorized", "access to the resource is denied")
+_BEGINNING = re.compile(  # what people do not ask: it is said of which image this is
+    r'Error parsing image name "[^"]*": |parsing image name "[^"]*": |initializing source \S+: |'
+    r"trying to reuse blob \S+ at destination: |checking whether a blob \S+ exists in \S+: "
+)
 _TELLING = 600  # characters
 
 
@@ -73,7 +78,18 @@ def complaint(output: str) -> str:
     lines = [line for line in output.splitlines() if line.strip()]
     last = _unquoted(found[-1]) if found else lines[-1] if lines else ""
     text = "".join(c if c.isprintable() else " " for c in " ".join(last.split()))
+    while beginning := _BEGINNING.match(text):
+        text = text[beginning.end() :]
     return text if len(text) <= _TELLING else text[: _TELLING - 3] + "..."
+
+
+def advice(complaint: str, name: str, *, known: bool) -> str:
+    """What to do about it; known: a user's name and password were given for the image of that name."""
+    if any(words in complaint for words in DENIED):
+        if known:
+            return "; the user name or the password is wrong, or this user may not, or there is no such image"
+        return f"; log in by `skopeo login {name.partition('/')[0]}`, or give --creds USER"
+    return "; it has no such image, or none with this tag" if complaint.endswith("manifest unknown") else ""
 
 
 def _unquoted(text: str) -> str:

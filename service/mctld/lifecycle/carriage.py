@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SAMPLE = 0.5  # seconds between two looks at how much there is: nothing tells of a file that grows
 COMPLAINT_MAX = 64 << 10
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+NO_AUTHENTICATION = "{}"
 SECRET = ".auth.json"  # in the directory that lives as long as the machine
 
 
@@ -30,7 +31,7 @@ SECRET = ".auth.json"  # in the directory that lives as long as the machine
 class Access:
     """authentication: a containers-auth.json(5) with the one registry's, or none. verify: TLS and its certificate."""
 
-    authentication: str = field(default="{}", repr=False)
+    authentication: str = field(default=NO_AUTHENTICATION, repr=False)
     verify: bool = True
 
 
@@ -76,7 +77,8 @@ class Carriage:
             await self._finished(transfer.unit_name(identity), properties)
         except SetupFailed as error:
             why = skopeo.complaint(await asyncio.to_thread(_tail, complaints)) or str(error)
-            raise TransferFailed(f"could not {self.job.kind} {self.job.reference}: {why}") from error
+            advice = skopeo.advice(why, self.job.reference, known=self.access.authentication != NO_AUTHENTICATION)
+            raise TransferFailed(f"could not {self.job.kind} {self.job.reference}: {why}{advice}") from error
         except Refusal as error:
             raise BadImage(str(error)) from error
         finally:

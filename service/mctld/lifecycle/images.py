@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .disposal import Disposal
     from .spawners import Spawners
 
+CONTAINERS_TOLD = 5
 EXPORTS = 4, 64  # of one user, and in all: a thread each
 ROOT_UID = 0
 
@@ -62,7 +63,7 @@ class Listener(Protocol):
 
 
 class Images:
-    """`users_of`: names of the containers made from an image. `disposal` waits for the disk: it serves nobody else."""
+    """`users_of`: names and owners of its containers. `disposal` waits for the disk: it serves nobody else."""
 
     def __init__(
         self,
@@ -71,7 +72,7 @@ class Images:
         spawner: Spawners,
         filters: Filters,
         disposal: Disposal,
-        users_of: Callable[[Image], Sequence[str]],
+        users_of: Callable[[Image], Sequence[tuple[str, int]]],
         quotas: Quotas = DEFAULTS,
     ) -> None:
         self.layers = layers
@@ -192,13 +193,13 @@ class Images:
         for listener in self.listeners:
             listener.changed(changed)
 
-    def remove(self, image: Image, *, force: bool) -> None:
-        """With all its names. Layers that nobody needs any more go too."""
+    def remove(self, image: Image, uid: int, *, force: bool) -> None:
+        """For `uid`, with all its names. Layers that nobody needs any more go too."""
         containers = self._users_of(image)
         if containers and not force:
-            users = "a container was" if len(containers) == 1 else f"{len(containers)} containers were"
             raise ImageInUse(
-                f"{users} made from the image {image.display_name}: remove what was; `mctl rmi -f` leaves it its layers"
+                f"the image {image.display_name} is used by {_told(containers, uid)}: remove the container first, or "
+                "`mctl rmi -f` the image, which leaves it its layers"
             )
         self._catalog.remove(image)
         for listener in self.listeners:
@@ -366,6 +367,14 @@ class Images:
         except (OSError, Refusal) as error:
             log.warning("layer %s: %s", layer.key, error)
             return False
+
+
+def _told(containers: Sequence[tuple[str, int]], uid: int) -> str:
+    """Names of others' containers are nobody else's business."""
+    mine = [name for name, owner in containers if uid in (ROOT_UID, owner)]
+    rest = len(containers) - len(mine[:CONTAINERS_TOLD])
+    more = [] if not rest else [f"{rest} more"] if mine else ["a container of another user's"]
+    return ", ".join([*mine[:CONTAINERS_TOLD], *more])
 
 
 def _layer(key: str, found: Unpacked) -> Layer:

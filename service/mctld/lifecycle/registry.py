@@ -189,10 +189,10 @@ class Registry:
     def open_events(self, query: EventQuery, *, reader_uid: int) -> int:
         return self._machinery.logs.open_events(query, reader_uid=reader_uid)
 
-    def made_from(self, image: str) -> list[str]:
-        """Names of the containers that were made from the image of this id."""
-        roots = ((c.name, c.spec.rootfs) for c in self._by_name.values())
-        return [name for name, root in roots if isinstance(root, ImageRoot) and root.image == image]
+    def made_from(self, image: str) -> list[tuple[str, int]]:
+        """Names and owners of the containers that were made from the image of this id."""
+        roots = ((c.name, c.owner_uid, c.spec.rootfs) for c in self._by_name.values())
+        return [(name, owner) for name, owner, root in roots if isinstance(root, ImageRoot) and root.image == image]
 
     def made_with(self, volume: str) -> list[str]:
         """Names of the containers that have the volume of this id; those of its owner of which nobody knows what they

@@ -174,7 +174,7 @@ def test_whose_images_are_seen_used_and_removed(alice_may_import: Mctl) -> None:
 def test_removal_waits_for_containers(busybox: Mctl) -> None:
     busybox("create", "--name", "user", "busybox", "echo", "alive")
     refused = busybox("rmi", "busybox", check=False)
-    assert b"a container was made from the image busybox:latest" in refused.stderr
+    assert b"the image busybox:latest is used by" in refused.stderr
     busybox("rmi", "-f", "busybox")
     assert busybox("images", "-q").text == ""
     assert busybox.shell(f"ls {STORE}/layers | wc -l").text == "1\n"

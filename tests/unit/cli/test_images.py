@@ -10,12 +10,15 @@ import pytest
 
 from mctl.building.containerfile import instructions
 from mctl.building.stage import Stage
-from mctl.commands import images
+from mctl.commands import images, save
+from mctl.destination import put_archive
 from mctl.failures import UsageError
 from mctl.images import own_size, steps
 from mctl.parser import Arguments
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mctl.client import Client
 
 
@@ -55,11 +58,33 @@ def test_images_with_a_name_and_without(monkeypatch: pytest.MonkeyPatch, capfd: 
         return capfd.readouterr().out.split()
 
     assert shown() == ["2", "1"]
-    assert shown(filter=images.dangling("-f", "dangling=true")) == ["2"]
-    assert shown(filter=images.dangling("-f", "dangling=false")) == ["1"]
-    for text in ("dangling", "dangling=perhaps", "color=red", ""):
+    assert shown(filter=[images.choice("-f", "dangling=true")]) == ["2"]
+    assert shown(filter=[images.choice("-f", "dangling=false")]) == ["1"]
+    for text in ("dangling", "dangling=perhaps", "color=red", "", "reference=", "label"):
         with pytest.raises(UsageError, match="-f"):
-            images.dangling("-f", text)
+            images.choice("-f", text)
+
+
+def test_images_chosen_by_names_and_labels() -> None:
+    """As docker's and podman's patterns: with or without tag and registry."""
+    known = [
+        {**image(1, ["a"], ["0"], "docker.io/library/nginx:1.27"), "Labels": {"of": "web", "x": ""}},
+        {**image(2, ["b"], ["1"], "localhost:5000/team/web:1", "web:latest"), "Labels": {"of": "shop"}},
+        {**image(3, ["c"], ["2"]), "Labels": {}},
+    ]
+
+    def found(*texts: str) -> list[object]:
+        return [each["Id"] for each in images.chosen(known, [images.choice("-f", text) for text in texts])]
+
+    one, two, three = (each["Id"] for each in known)
+    assert found() == [one, two, three]
+    for text in ("nginx", "nginx:1.27", "ngi*", "*:1.27", "library/nginx", "docker.io/library/nginx", "docker.io/*"):
+        assert found(f"reference={text}") == [one], text
+    assert (found("reference=web"), found("reference=web:1"), found("reference=web:2")) == ([two], [two], [])
+    assert (found("label=of"), found("label=of=web"), found("label=x")) == ([one, two], [one], [one])
+    assert found("label=y") == found("label=x=y") == []
+    assert found("reference=web", "reference=nginx") == [one, two]
+    assert found("reference=web", "label=of=web", "dangling=false") == []
 
 
 def test_a_path_before_the_usual_one_where_the_base_has_none() -> None:
@@ -68,3 +93,21 @@ def test_a_path_before_the_usual_one_where_the_base_has_none() -> None:
         stage.take(each)
     assert stage.seen()["PATH"] == "/opt/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     assert stage.pending["Environment"][1] == [f"PATH={stage.seen()['PATH']}"]
+
+
+def test_a_history_has_words_as_a_containerfile_has_them() -> None:
+    stage = Stage(None, {}, {}, "\\")
+    text = 'FROM x\nSHELL ["/bin/ash", "-c"]\nVOLUME /d /e\nENTRYPOINT ["say"]\nCMD ["it\'s", "\u00e4"]\n'
+    for each in instructions(text)[0][1:]:
+        stage.take(each)
+    assert stage.told == [
+        'SHELL ["/bin/ash", "-c"]', 'VOLUME ["/d", "/e"]', 'ENTRYPOINT ["say"]', 'CMD ["it\'s", "\u00e4"]',
+    ]  # fmt: skip
+
+
+def test_an_archive_for_podmans_words(tmp_path: Path) -> None:
+    assert [save.form("--format", name) for name in save.FORMATS] == ["oci-archive", "docker-archive"]
+    with pytest.raises(UsageError, match="--format 'oci-dir' is not offered: the archive is oci-archive and docker-ar"):
+        save.form("--format", "oci-dir")
+    with pytest.raises(UsageError, match=f"cannot write to '{tmp_path}/none/file': No such file"):
+        put_archive(f"{tmp_path}/none/file", lambda _: None)

@@ -119,11 +119,11 @@ def test_what_lies_upon_something_else_is_fetched(registry: Registry) -> None:
 def test_what_goes_meanwhile_stays_for_it(registry: Registry) -> None:
     shop, first = registry.shop, registry.shop.load(ALICE, "first", BASE, PUBLIC)
     image = registry.pull(
-        ALICE, announced(BASE, PUBLIC, TOP), TOP, meanwhile=lambda: shop.images.remove(first, force=True)
+        ALICE, announced(BASE, PUBLIC, TOP), TOP, meanwhile=lambda: shop.images.remove(first, ALICE, force=True)
     )
     assert (shop.images.all(), shop.damaged(image)) == ((image,), [])
     with pytest.raises(BadImage, match="lacks the file"):  # and goes when it is not needed after all
-        registry.pull(ALICE, announced(BASE, TOP, EVIL), meanwhile=lambda: shop.images.remove(image, force=True))
+        registry.pull(ALICE, announced(BASE, TOP, EVIL), meanwhile=lambda: shop.images.remove(image, ALICE, force=True))
     assert (shop.images.all(), shop.layers.present()) == ((), set())
 
 

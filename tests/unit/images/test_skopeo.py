@@ -45,11 +45,33 @@ def test_commands() -> None:
     ("panic: something\n\n", "panic: something"),
     ("", ""),
     ('level=fatal msg="\\u001b[31mred"', "[31mred"),
+    (
+        'level=fatal msg="Error parsing image name \\"docker://localhost:5443/a:1\\": reading manifest 1 in x: denied"',
+        "reading manifest 1 in x: denied",
+    ),
+    ('level=fatal msg="initializing source docker://x/a:1: pinging x: no"', "pinging x: no"),
+    (
+        'level=fatal msg="trying to reuse blob sha256:1 at destination: '
+        'checking whether a blob sha256:1 exists in x/a: no"',
+        "no",
+    ),
     ("x" * 5000, "x" * 597 + "..."),
 ])  # fmt: skip
 def test_complaints(output: str, said: str) -> None:
     assert skopeo.complaint(output).strip() == said
     assert skopeo.complaint(output).isprintable()
+
+
+@pytest.mark.parametrize(("said", "known", "what"), [
+    ("reading manifest 1 in x/a: authentication required", False, "`skopeo login x:5000`, or give --creds USER"),
+    ("reading manifest 1 in x/a: authentication required", True, "the user name or the password is wrong"),
+    ("x: unauthorized: incorrect username or password", True, "the user name or the password is wrong"),
+    ("errors: denied: requested access to the resource is denied", False, "skopeo login"),
+    ("reading manifest 1 in x/a: manifest unknown", True, "it has no such image, or none with this tag"),
+])  # fmt: skip
+def test_what_to_do_about_them(said: str, known: bool, what: str) -> None:  # noqa: FBT001
+    assert what in skopeo.advice(said, "x:5000/team/a:1", known=known)
+    assert skopeo.advice("dial tcp [::1]:9: connect: connection refused", "x/a", known=known) == ""
 
 
 @pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")

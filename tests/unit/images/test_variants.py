@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from mctld.errors import ImageInUse
 from mctld.ids import Ids
 from mctld.image import ImageRoot
 from mctld.images.child import REPLACED, SKELETON, TREE
@@ -213,6 +214,26 @@ def test_a_removal_that_a_loss_of_power_has_undone(shop: Shop) -> None:
     assert shop.damaged(image) == [image.layers[0].diff_id]
     shop.images.recover()
     assert shop.damaged(image) == []
+
+
+def test_who_uses_an_image_is_told_to_whom_it_concerns(shop: Shop) -> None:
+    users: list[tuple[str, int]] = []
+    shop.images._users_of = lambda _: users
+    image = shop.load(ALICE, "base", BASE)
+    for uid, given, said in (
+        (ALICE, ["web"], "used by web: remove the container first, or `mctl rmi -f` the image"),
+        (BOB, ["web"], "used by a container of another user's: remove"),
+        (0, ["web", "db"], "used by web, db: remove"),
+        (ALICE, list("abcdefg"), "used by a, b, c, d, e, 2 more: remove"),
+    ):
+        users[:] = [(name, ALICE) for name in given]
+        with pytest.raises(ImageInUse, match=f"the image base:1 is {said}"):
+            shop.images.remove(image, uid, force=False)
+    users.append(("his", BOB))
+    with pytest.raises(ImageInUse, match="used by a, b, c, d, e, 3 more: remove"):
+        shop.images.remove(image, ALICE, force=False)
+    shop.images.remove(image, ALICE, force=True)
+    assert shop.images.all() == ()
 
 
 def test_a_check_that_takes_long_is_nobody_elses_wait(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
