@@ -97,6 +97,9 @@ class Feed:
             written = os.write(self._pipe, self._pending)
         except BlockingIOError:
             written = 0
+        except OSError:  # EPIPE, or EIO of a terminal: it has ended while somebody was typing
+            self._close()
+            return
         self._pending = self._pending[written:]
         if self._ended and not self._pending:
             self._close()

@@ -116,6 +116,18 @@ def test_feed_passes_on_what_is_typed(typist: Typist) -> None:
     assert os.read(typist.reading, 100) == b"hello\x00\xff"
 
 
+def test_what_is_typed_when_it_has_ended_harms_nobody(typist: Typist) -> None:
+    """The reader goes between poll(2) and the keys: the exit status is still to be told."""
+    os.write(typist.keyboard, b"too late")
+    ready = typist.poller.poll(10_000)
+    os.close(typist.reading)
+    for fd, _ in ready:
+        if fd == typist.terminal:
+            typist.feed.ready(fd, select.POLLIN)
+    assert typist.feed.fds == frozenset()
+    assert typist.turn() == 0
+
+
 def test_feed_does_not_block_on_a_container_that_does_not_read(typist: Typist) -> None:
     filled = 0
     os.set_blocking(typist.writing, False)
