@@ -58,7 +58,7 @@ __mctl_options() { # verb
         rmi | 'image rm') echo "$common -f --force" ;;
         tag | 'image tag') echo "$common" ;;
         'image inspect') echo "$common -f --format --pretty --pretty=false --json --json=short --json=pretty" ;;
-        'image check') echo "$common" ;;
+        'image check') echo "$common --repair" ;;
         'image prune') echo "$common -a --all -f --force" ;;
         pull | 'image pull') echo "$common --creds --authfile --tls-verify --tls-verify=false --platform --private -q --quiet" ;;
         push | 'image push') echo "$common --creds --authfile --tls-verify --tls-verify=false -q --quiet" ;;

@@ -312,3 +312,12 @@ def test_saved_whole_and_checked(busybox: Mctl) -> None:
     refused = busybox("save", "-o", "/srv/busybox.tar", "busybox", check=False)
     assert b"is damaged" in refused.stderr
     assert busybox.shell("ls /srv/busybox.tar*", check=False).text == ""
+    busybox("create", "--name", "user", "busybox", "true")
+    kept = busybox("image", "check", "--repair", check=False)
+    assert (kept.returncode, kept.text, b"is used by user" in kept.stderr) == (1, "py:latest: ok\n", True)
+    busybox("rm", "user")
+    repaired = busybox("image", "check", "--repair").text
+    assert sorted(repaired.splitlines()) == ["busybox:latest: removed; bring it in again", "py:latest: ok"]
+    assert busybox("images", "--format", "{{.Repository}}").text == "py\n"
+    busybox("import", "--busybox")
+    assert busybox("run", "--rm", "busybox", "echo", "whole").text == "whole\n"

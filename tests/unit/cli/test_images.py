@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from mctl.building.containerfile import instructions
 from mctl.building.stage import Stage
-from mctl.commands import images, save
+from mctl.commands import image_check, images, save
 from mctl.destination import put_archive
 from mctl.failures import UsageError
 from mctl.images import own_size, steps
@@ -111,3 +112,14 @@ def test_an_archive_for_podmans_words(tmp_path: Path) -> None:
         save.form("--format", "oci-dir")
     with pytest.raises(UsageError, match=f"cannot write to '{tmp_path}/none/file': No such file"):
         put_archive(f"{tmp_path}/none/file", lambda _: None)
+
+
+def test_each_image_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that are called alike only one is found by the name, one's own."""
+    alike = [image(1, [], ["0"], "web:1", owner=1000), image(2, [], ["1"], "web:1"), image(3, [], ["2"])]
+    wrapped = [{key: ("", value) for key, value in each.items()} for each in alike]
+    client = cast("Client", SimpleNamespace(manager=lambda *_: [wrapped]))
+    monkeypatch.setattr("os.getuid", lambda: 0)
+    assert sorted(image_check.names(client)) == ["sha256:1", "sha256:3", "web:1"]
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    assert sorted(image_check.names(client)) == ["sha256:2", "sha256:3", "web:1"]
