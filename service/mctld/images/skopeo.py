@@ -87,7 +87,7 @@ def advice(complaint: str, name: str, *, known: bool) -> str:
     """What to do about it; known: a user's name and password were given for the image of that name."""
     if any(words in complaint for words in DENIED):
         if known:
-            return "; the user name or the password is wrong, or this user may not, or there is no such image"
+            return "; check the user name, the password, whether this user may, and the name of the image"
         return f"; log in by `skopeo login {name.partition('/')[0]}`, or give --creds USER"
     return "; it has no such image, or none with this tag" if complaint.endswith("manifest unknown") else ""
 

@@ -64,8 +64,8 @@ def test_complaints(output: str, said: str) -> None:
 
 @pytest.mark.parametrize(("said", "known", "what"), [
     ("reading manifest 1 in x/a: authentication required", False, "`skopeo login x:5000`, or give --creds USER"),
-    ("reading manifest 1 in x/a: authentication required", True, "the user name or the password is wrong"),
-    ("x: unauthorized: incorrect username or password", True, "the user name or the password is wrong"),
+    ("reading manifest 1 in x/a: authentication required", True, "check the user name, the password, "),
+    ("x: unauthorized: incorrect username or password", True, "check the user name, the password, "),
     ("errors: denied: requested access to the resource is denied", False, "skopeo login"),
     ("reading manifest 1 in x/a: manifest unknown", True, "it has no such image, or none with this tag"),
 ])  # fmt: skip
