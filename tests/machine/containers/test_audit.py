@@ -5,10 +5,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from .conftest import Mctl
 
 ID = "MESSAGE_ID=e46a1f3c08d24b0f9a5c7be2d1f60a93"
+
+
+@pytest.fixture(autouse=True)
+def nothing_told_yet(mctl: Mctl) -> None:
+    """What was refused in the minute before, to whichever test, would count."""
+    mctl.shell("systemctl restart mctld")
 
 
 def record(mctl: Mctl, container: str) -> list[dict[str, Any]]:
