@@ -186,6 +186,9 @@ class SimulatedTransfers:
         self.jobs[identity] = SimulatedJob(identity, kind, reference, owner_uid)
         return self.jobs[identity]
 
+    def is_signed(self, reference: Reference) -> bool:
+        return reference.registry == "docker.io"
+
     def get(self, identity: str) -> SimulatedJob | None:
         return self.jobs.get(identity)
 

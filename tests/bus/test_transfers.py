@@ -59,9 +59,10 @@ async def test_what_a_rule_and_a_person_are_told(house: House) -> None:
     house.polkit.decide = lambda _: YES
     await pull(house, ALICE, "docker.io/nginx", VerifyTLS=Variant("b", False))  # noqa: FBT003
     (asked,) = house.polkit.asked
-    assert {key: asked.details[key] for key in ("image", "verb", "owner", "shared", "registry", "tls_verify")} == {
+    told = ("image", "verb", "owner", "shared", "registry", "tls_verify", "signed")
+    assert {key: asked.details[key] for key in told} == {
         "image": "docker.io/library/nginx:latest", "verb": "pull", "owner": "1000", "shared": "no",
-        "registry": "docker.io", "tls_verify": "no",
+        "registry": "docker.io", "tls_verify": "no", "signed": "yes",
     }  # fmt: skip
     house.polkit.asked.clear()
     house.registry.images.add("web", ALICE)

@@ -81,6 +81,7 @@ class TransferManager(Target):
         platform = Platform.parse(values["Platform"]) if "Platform" in values else host_platform()
         access, shared = _access(call, reference, values), call.uid == 0 and not values.get("Private", False)
         details = {"image": str(reference), "owner": str(call.uid), "shared": "yes" if shared else "no"}
+        details["signed"] = "yes" if self._transfers.is_signed(reference) else "no"
         return Question(
             (method.action,),
             (reference, platform, access, shared),

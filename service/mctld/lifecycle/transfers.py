@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..bounds import shown
 from ..errors import InvalidArgs, LimitsExceeded
-from ..images import skopeo
+from ..images import policy, skopeo
 from ..images.blobs import KEPT_SECONDS
 from ..images.shelf import Shelf
 from ..reference import check_digest
@@ -59,6 +59,9 @@ class Transfers:
 
     def all(self) -> tuple[Job, ...]:
         return tuple(self._jobs.values())
+
+    def is_signed(self, reference: Reference) -> bool:
+        return policy.is_signed(reference)
 
     def pull(self, reference: Reference, uid: int, platform: Platform, access: Access, *, shared: bool) -> Job:
         """Who asks for what is under way already waits for the same. What is called by a digest never changes; but that

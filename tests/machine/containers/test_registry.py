@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import STORE, settled
+from .conftest import RELOAD, STORE, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +36,16 @@ http: {{addr: "127.0.0.1:5443", tls: {{certificate: {PLACE}/cert, key: {PLACE}/k
 auth: {{htpasswd: {{realm: test, path: {PLACE}/htpasswd}}}}
 X
 {SERVE}
+"""
+SIGNED_POLICY = {
+    "default": [{"type": "insecureAcceptAnything"}],
+    "transports": {"docker": {REGISTRY: [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/none"}]}},
+}
+SIGNED_RULE = """
+polkit.addRule(function(action, subject) {
+    if (action.id == "org.mctl1.images" && subject.user == "alice" && action.lookup("signed") == "yes")
+        return polkit.Result.YES;
+});
 """
 HOSTILE = "127.0.0.1:5001"
 WAIT = "for i in $(seq 300); do (exec 3<>/dev/tcp/{}) 2> /dev/null && exit 0; sleep 0.1; done; exit 1"
@@ -170,6 +180,20 @@ def test_the_policy_of_the_host_decides(registry: Mctl) -> None:
     assert b"skopeo(1), which is not installed" in without.stderr
     assert b"is rejected by policy" in refused.stderr
     assert b"/etc/containers/policy.json is missing" in missing.stderr
+    nothing_left(registry)
+
+
+def test_a_rule_may_ask_for_signatures(registry: Mctl) -> None:
+    """polkit's answer depends on what the host's policy says of the name; the policy itself is skopeo's to enforce."""
+    policy, rule = "/etc/containers/policy.json", "/etc/polkit-1/rules.d/50-mctl-signed.rules"
+    registry.machine.run(["sh", "-c", f"cat > {rule}; {RELOAD}"], input=SIGNED_RULE)
+    asked = ["pull", "--no-ask-password", "--creds", "alice", BOX]
+    unsigned = registry(*asked, user="alice", stdin=PASSWORD, check=False)
+    registry.machine.run(["sh", "-c", f"cp {policy} /srv/policy; cat > {policy}"], input=json.dumps(SIGNED_POLICY))
+    signed = registry(*asked, user="alice", stdin=PASSWORD, check=False)
+    registry.shell(f"mv /srv/policy {policy}; rm {rule}; {RELOAD}")
+    assert (unsigned.returncode, b"this needs a password" in unsigned.stderr) == (1, True)
+    assert (signed.returncode, b"could not pull" in signed.stderr) == (1, True)
     nothing_left(registry)
 
 
