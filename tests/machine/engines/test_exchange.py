@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from machine.containers.test_registry import PASSWORD, WAIT
+from machine.containers.test_registry import PLACE as PLACE_OF_OTHERS
+from machine.containers.test_registry import REGISTRY as SECURE
+from machine.containers.test_registry import SET_UP as SET_UP_OF_OTHERS
+
 from .machine import IMAGE
 
 if TYPE_CHECKING:
@@ -39,6 +44,8 @@ podman image exists localhost/busybox || podman load -q -i {IMAGE}
 podman build -q --network none --ulimit nofile=1000:1000 --ulimit nproc=1000:1000 -t built .
 for i in $(seq 100); do podman push -q --tls-verify=false built {BUILT} && break; sleep 0.1; done
 """
+PLACE, UNIT = "/srv/secure", "test-secure"
+SET_UP_SECURE = SET_UP_OF_OTHERS.replace(PLACE_OF_OTHERS, PLACE).replace("test-registry", UNIT)
 SEEN = ["7", "kept", "link", "same", "podman"]
 DOCKER = f"""
 cd /srv/registry; systemctl start docker.service; docker load -q -i {IMAGE}
@@ -72,6 +79,31 @@ def test_there_and_back_again(built: Engines) -> None:
     layers = json.loads(built.run(["podman", "image", "inspect", BACK]).stdout)[0]["RootFS"]["Layers"]
     assert layers == json.loads(built.run(["mctl", "image", "inspect", BACK]).stdout)["Layers"]
     built.run(["sh", "-ec", f"mctl rm changed; mctl rmi {BACK} {BUILT}; podman rmi {BACK}"])
+
+
+def test_there_and_back_again_with_tls_and_a_login(built: Engines) -> None:
+    """Of a registry that wants both, by one file of logins for all three."""
+    file, there, back = f"{PLACE}/auth", f"{SECURE}/team/built:1", f"{SECURE}/team/back:1"
+    built.run(["sh", "-c", SET_UP_SECURE])
+    built.run(["bash", "-c", WAIT.format("127.0.0.1/5443")])
+    password = PASSWORD.decode().strip()
+    login = f"printf %s '{password}' | skopeo login --authfile {file} -u alice --password-stdin {SECURE}"
+    try:
+        built.run(["bash", "-ec", f"{login}; podman push -q --authfile {file} built {there}"], timeout=120)
+        refused = built.run(["mctl", "pull", there], check=False)
+        assert (refused.returncode, b"log in by `skopeo login" in refused.stderr) == (1, True)
+        for argv in (
+            ["pull", "--authfile", file, there],
+            ["run", "--name", "changed", "-u", "0", there, "sh", "-c", "echo mine > mine"],
+            ["commit", "-c", "USER 7:8", "-c", 'CMD ["sh", "-c", "id -u; ls"]', "changed", back],
+            ["push", "--authfile", file, back],
+        ):  # fmt: skip
+            built.run(["mctl", *argv], timeout=120)
+        run = ["podman", "run", "--rm", "--network", "none", "--authfile", file, back]
+        assert built.run(run, timeout=120).text.split() == ["7", "kept", "link", "mine", "same"]
+    finally:
+        built.run(["sh", "-c", f"mctl rm changed; mctl rmi {there} {back}; podman rmi {there} {back}"], check=False)
+        built.run(["sh", "-c", f"systemctl stop {UNIT}; rm -r {PLACE} /etc/containers/certs.d"])
 
 
 @pytest.mark.parametrize("form", ["oci-archive", "docker-archive"])
