@@ -118,6 +118,7 @@ def test_nobody_waits_for_its_answer_and_its_connection_is_ended(
 
 def test_all_are_closed_where_no_descriptor_is_left(tmp_path: Path) -> None:
     held = [os.open(tmp_path, os.O_PATH), os.open("/dev/null", os.O_RDONLY)]
+    filesystem._seen.cache_clear()
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))  # none is given any more
     try:
@@ -154,9 +155,12 @@ def test_what_is_the_kernels_own_is_known(make: object, known: str | None) -> No
 def test_structures_are_read_where_the_kernel_writes_them(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     descriptor = os.open(tmp_path / "x", os.O_RDONLY)
-    mode, device = filesystem._status(descriptor)
+    mode, device, mount = filesystem._status(descriptor)
     status = os.fstat(descriptor)
     assert (mode, device) == (status.st_mode, (os.major(status.st_dev), os.minor(status.st_dev)))
     assert filesystem.connection(descriptor) == (None if device[0] else device[1])
+    other = os.open("/proc/version", os.O_RDONLY)
+    assert filesystem._status(other)[2] != mount or not mount
+    os.close(other)
     os.close(descriptor)
     assert struct.calcsize("=HII") == 10

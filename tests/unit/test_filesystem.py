@@ -29,6 +29,7 @@ def fd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 def kind(fd: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> str | None:
     (tmp_path / "mountinfo").write_bytes("".join(f"{line}\n" for line in lines).encode())
     monkeypatch.setattr(filesystem, "_MOUNTS", str(tmp_path / "mountinfo"))
+    filesystem._seen.cache_clear()
     return filesystem.kind(fd)
 
 
@@ -47,6 +48,19 @@ def test_a_mount_is_known_by_its_number(fd: int, tmp_path: Path, monkeypatch: py
     found = kind(fd, tmp_path, monkeypatch, *others, line(HERE, "0:60", "fuse.sshfs"), line(79, number_of(fd), "ext4"))
     assert found == "fuse.sshfs"
     assert kind(fd, tmp_path, monkeypatch, line(HERE, "0:60", "fuse")) == "fuse"  # as the first line
+
+
+def test_the_list_is_read_once_for_a_mount(fd: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be long, and a start asks of the same descriptor three times."""
+    if not filesystem._status(fd)[2]:
+        pytest.skip("this kernel has no number for a mount that is its alone (Linux 6.8)")
+    assert kind(fd, tmp_path, monkeypatch, line(HERE, "0:60", "xfs")) == "xfs"
+    (tmp_path / "mountinfo").write_text(line(HERE, "0:61", "fuse") + "\n")
+    again = os.open(tmp_path / "mountinfo", os.O_RDONLY)
+    other = os.open("/proc/self", os.O_RDONLY)
+    assert [filesystem.kind(each) for each in (fd, again, other)] == ["xfs", "xfs", "fuse"]
+    os.close(again)
+    os.close(other)
 
 
 def test_one_of_another_namespace_by_its_superblocks(fd: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

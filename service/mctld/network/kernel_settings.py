@@ -7,11 +7,13 @@ settings do, and put back from there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 
 _NET = "/proc/sys/net"
+_LONGEST = 4096  # bytes of a value
 FORWARDING = ("ipv4/ip_forward", "ipv6/conf/all/forwarding")
 LOCAL = re.compile(r"/(all|default|lo|mctl[^/]*)/")
 
@@ -25,15 +27,22 @@ def has_ipv6() -> bool:
 def read(name: str) -> str | None:
     """None where the kernel has no such setting, as without IPv6."""
     try:
-        with open(f"{_NET}/{name}", encoding="ascii") as file:
-            return file.read().strip()
+        file = os.open(f"{_NET}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    try:
+        return os.read(file, _LONGEST).decode("ascii").strip()
+    finally:
+        os.close(file)
 
 
 def write(name: str, value: str) -> None:
-    with open(f"{_NET}/{name}", "w", encoding="ascii") as file:
-        file.write(value)
+    """Raises FileNotFoundError where the kernel has no such setting."""
+    file = os.open(f"{_NET}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(file, value.encode("ascii"))
+    finally:
+        os.close(file)
 
 
 def rely_on_ours(interface: str) -> None:
@@ -43,7 +52,7 @@ def rely_on_ours(interface: str) -> None:
     would keep the link-local address, and with it neighbour discovery for others, waiting for seconds.
     """
     for name in ("accept_ra", "accept_dad"):
-        if read(f"ipv6/conf/{interface}/{name}") is not None:
+        with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
             write(f"ipv6/conf/{interface}/{name}", "0")
 
 
