@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The option of run and create that gives a device of the host."""
+"""The options of run, create and update that give a device of the host, and take one away."""
 
 from __future__ import annotations
 
@@ -32,11 +32,24 @@ def device(flag: str, text: str) -> Device:
     return source, target, permissions
 
 
+def place(flag: str, text: str) -> str:
+    if not text.startswith("/dev/"):
+        raise UsageError(f"{flag} {text!r} is not the path of a device inside, as /dev/fuse")
+    return text
+
+
 OPTIONS = (Option(("--device",), "a device of the host", value="DEV[:P][:rwm]", convert=device, repeat=True),)
+CHANGES = (*OPTIONS, Option(("--device-rm",), "take a device away", value="PATH", convert=place, repeat=True))
+
+
+def device_changes(arguments: Arguments) -> dict[str, tuple[str, Any]]:
+    """For Update."""
+    taken = arguments.get("device_rm", [])
+    return device_options(arguments) | ({"TakenDevices": ("as", list(taken))} if taken else {})
 
 
 def device_options(arguments: Arguments) -> dict[str, tuple[str, Any]]:
-    """Devices for CreateContainer; for a directory, all that lie in it."""
+    """Devices for CreateContainer and Update; for a directory, all that lie in it."""
     found = [each for given in arguments.get("device", []) for each in nodes(*given)]
     if len(found) > DEVICES_MAX:
         raise UsageError(f"--device: {len(found)} devices are too many, the most is {DEVICES_MAX}")

@@ -88,13 +88,14 @@ def score(flag: str, text: str) -> int:
     return whole(flag, text, -1000, 1000)
 
 
+ULIMIT = Option(("--ulimit",), "a resource limit, as nofile=1024:4096", value="N=S[:H]", convert=limit, repeat=True)
 OPTIONS = (
     Option(("--cap-add",), "give a capability, ALL for all", value="CAP", convert=capability, repeat=True),
     Option(("--cap-drop",), "take a capability, ALL for all", value="CAP", convert=capability, repeat=True),
     Option(("--security-opt",), "strict, seccomp=FILE and others", value="OPT", convert=security, repeat=True),
     Option(("--privileged",), "all capabilities, no filter, nothing hidden"),
     Option(("--userns",), "auto, host, or the first id", value="MODE", convert=user_namespace),
-    Option(("--ulimit",), "a resource limit, as nofile=1024:4096", value="N=S[:H]", convert=limit, repeat=True),
+    ULIMIT,
     Option(("--sysctl",), "a kernel parameter of its namespaces", value="K=V", convert=pair, repeat=True),
     Option(("--oom-score-adj",), "-1000 to 1000", value="N", convert=score),
     Option(("--init",), "a reaper (tini) as its first process"),
@@ -120,10 +121,15 @@ def wall_options(arguments: Arguments) -> dict[str, tuple[str, Any]]:
         added, unmask = [EVERYTHING], [EVERYTHING]
     lists = {"AddCapabilities": added, "DropCapabilities": dropped, "Unmask": unmask}
     found |= {key: ("as", value) for key, value in lists.items() if value}
-    if "ulimit" in arguments.options:
-        found["Rlimits"] = ("a{s(tt)}", {name: tuple(pair) for name, pair in arguments.options["ulimit"]})
+    found |= resource_limits(arguments)
     if "sysctl" in arguments.options:
         found["Sysctls"] = ("a{ss}", dict(arguments.options["sysctl"]))
     plain = {"userns": ("UserNamespace", "s"), "oom_score_adj": ("OOMScoreAdjust", "i"), "init": ("Init", "b")}
     found |= {bus: (kind, arguments.options[key]) for key, (bus, kind) in plain.items() if key in arguments.options}
     return found
+
+
+def resource_limits(arguments: Arguments) -> dict[str, tuple[str, Any]]:
+    """For CreateContainer and Update."""
+    given = arguments.get("ulimit", [])
+    return {"Rlimits": ("a{s(tt)}", {name: tuple(pair) for name, pair in given})} if given else {}

@@ -42,7 +42,7 @@ __mctl_options() { # verb
         diff) echo "$common --json --json=short --json=pretty" ;;
         top) echo "$common -o -a -e -f -u -x --json --json=short --json=pretty" ;;
         stats) echo "$common -a --all --no-stream --interval --format --json --json=short --json=pretty" ;;
-        update) echo "$common $limits --restart" ;;
+        update) echo "$common $limits --ulimit --device --device-rm --restart" ;;
         pause | freeze | unpause | thaw | enable | disable) echo "$common" ;;
         ps | list | ls) echo "$common -a --all -q --quiet -f --filter -n --last -l --latest --format --no-trunc -s --size --json --json=short --json=pretty" ;;
         prune) echo "$common -v --volumes -f --force" ;;
@@ -122,7 +122,7 @@ __mctl_values() { # verb option: what can stand there
         build,-f | build,--file | run,--env-file | run,--label-file | run,--cidfile | exec,--env-file | export,-o | export,--output) compgen -f -- "$cur" ;;
         run,-e | run,--env | exec,-e | exec,--env) compgen -e -- "$cur" ;;
         run,-v | run,--volume) compgen -f -- "$cur"; compgen -W "$(mctl --no-ask-password volume ls -q 2>/dev/null)" -- "$cur" ;;
-        run,--device) compgen -f -- "$cur" ;;
+        run,--device | update,--device) compgen -f -- "$cur" ;;
         run,--pull) compgen -W 'missing always never' -- "$cur" ;;
         run,--authfile | pull,--authfile | push,--authfile | load,-i | load,--input) compgen -f -- "$cur" ;;
         load,--platform | pull,--platform | run,--platform) compgen -W 'linux/amd64 linux/arm64' -- "$cur" ;;

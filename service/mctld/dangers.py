@@ -7,10 +7,12 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from .image import ImageRoot
+from .security import RLIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from .device import Device
     from .security import Security
     from .spec import Spec
 
@@ -22,9 +24,28 @@ def dangers(spec: Spec) -> tuple[str, ...]:
     return (*_security(spec.security), *known, *_network(spec), *_name_servers(spec), *_host_files(spec))
 
 
+def gained(
+    spec: Spec | None, rlimits: Iterable[tuple[str, int, int]], devices: Iterable[Device]
+) -> tuple[str, ...]:
+    """What of these takes that consent: all but what `spec`, which somebody has allowed, has already. None: all."""
+    limits = spec.security.resource_limits if spec else RLIMITS
+    more = tuple(limit for limit in rlimits if limit[2] > max(limits[limit[0]][1], RLIMITS[limit[0]][1]))
+    had = spec.devices if spec else ()
+    new = [device for device in devices if not any(device.is_no_more_than(other) for other in had)]
+    return (*_resource_limits(more), *map(_device, new))
+
+
+def _device(device: Device) -> str:
+    return f"the device {device.path}" + ("" if "w" in device.permissions else " (read-only)")
+
+
+def _resource_limits(limits: Iterable[tuple[str, int, int]]) -> Iterator[str]:
+    for name, _, hard in limits:
+        yield f"a resource limit {name} of {hard}"
+
+
 def _host_files(spec: Spec) -> Iterator[str]:
-    for device in spec.devices:
-        yield f"the device {device.path}" + ("" if "w" in device.permissions else " (read-only)")
+    yield from map(_device, spec.devices)
     if not isinstance(spec.rootfs, ImageRoot) and spec.rootfs.owner is None:
         yield f"files of other users in {spec.rootfs.path}"
     for bind in spec.binds:
@@ -67,5 +88,4 @@ def _security(security: Security) -> Iterator[str]:
         yield "set-user-ID programs that become the host's root"
     if security.oom_score_adjust < 0:
         yield "protection from the OOM killer"
-    for name, _, hard in security.raised_limits:
-        yield f"a resource limit {name} of {hard}"
+    yield from _resource_limits(security.raised_limits)

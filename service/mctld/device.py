@@ -49,6 +49,11 @@ class Device:
     def _parts(self) -> list[str]:
         return self.target.split("/")
 
+    def is_no_more_than(self, other: Device) -> bool:
+        """Whether whoever has the other one can do all that with it already."""
+        same = (self.major, self.minor, self.block) == (other.major, other.minor, other.block)
+        return same and set(self.permissions) <= set(other.permissions)
+
     @property
     def node(self) -> str:
         """By its numbers, as PID 1 takes it without looking at any file."""

@@ -76,7 +76,7 @@ VERSION = len(_MIGRATIONS)
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a container is. Only limits, ports and the restart policy in its spec ever change.
+    """What a container is. Only limits, devices, ports, networks and the restart policy in its spec change.
 
     reserved: the first of the 65,536 ids that nobody else gets while it exists; it uses them unless it shares the
     host's. fault: why its stored description cannot be read; then `spec` only stands in for it.

@@ -9,7 +9,7 @@ import os
 import socket
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bus.simulated_copies import SimulatedCopies
 from bus.simulated_execs import SimulatedExecs
@@ -17,15 +17,16 @@ from bus.simulated_images import SimulatedImages, SimulatedTransfers
 from bus.simulated_volumes import SimulatedVolumes
 from mctld.errors import AlreadyRunning, InvalidArgs, NameTaken, NoSuchNetwork, NoTerminal, NotRunning
 from mctld.lifecycle.events import Events, Exit
+from mctld.lifecycle.limits import difference
 from mctld.networking import DEFAULT, Network
 from mctld.process import Process
-from mctld.runtime.cgroup import differences
 from mctld.spec import Rootfs, Spec
 from mctld.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from mctld.change import Change
     from mctld.credential import Credentials
     from mctld.draft import Draft
     from mctld.image import Image
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from mctld.networking import Fixed, Lease
     from mctld.ports import Port
     from mctld.reference import Reference
-    from mctld.restart import RestartPolicy
     from mctld.usage import Usage
     from mctld.volume import Volume
 
@@ -177,12 +177,9 @@ class SimulatedContainer:
     async def thaw(self) -> None:
         self.done.append(("thaw",))
 
-    async def update(self, changes: Mapping[str, Any], policy: RestartPolicy | None, /) -> None:
-        before = self.spec
-        self.spec = replace(before, limits=before.limits.changed(changes), restart=policy or before.restart)
-        policies = ["RestartPolicy"] if self.spec.restart != before.restart else []
-        changed = [*differences(before.limits, self.spec.limits), *policies]
-        self.registry.events.changed(self, *changed)  # type: ignore[arg-type]
+    async def update(self, change: Change, /) -> None:
+        before, self.spec = self.spec, change.of(self.spec)
+        self.registry.events.changed(self, *difference(before, self.spec))  # type: ignore[arg-type]
 
     async def remove(self, *, force: bool) -> None:
         self.done.append(("remove", force))

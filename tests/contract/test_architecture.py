@@ -17,9 +17,9 @@ MAX_LINES, MAX_FUNCTION = 400, 40
 SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 SPECIFICATION = {
-    "activation", "bounds", "capability", "conf", "configuration", "cpuset", "credential", "dangers", "device",
-    "disk", "draft", "encoding", "errors", "execution", "health", "hidden", "image", "journal_settings", "limits",
-    "machine", "macvlan", "mounts",
+    "activation", "bounds", "capability", "change", "conf", "configuration", "cpuset", "credential", "dangers",
+    "device", "disk", "draft", "encoding", "errors", "execution", "health", "hidden", "image", "journal_settings",
+    "limits", "machine", "macvlan", "mounts",
     "network_settings", "networking", "platform", "ports", "process", "quotas", "reach", "reference", "restart",
     "security", "spec", "state", "unreadable", "usage", "volume",
 }  # fmt: skip
@@ -63,7 +63,8 @@ FLOORS: dict[str, set[str]] = {  # what a floor may import besides itself
         "ports", "restart", "security", "volume",
     },
     "execution": {"errors", "spec"},
-    "dangers": {"capability", "image", "mounts", "networking", "security", "spec"},
+    "dangers": {"capability", "device", "image", "mounts", "networking", "security", "spec"},
+    "change": {"bounds", "dangers", "device", "errors", "restart", "security", "spec"},
     "encoding": {
         "activation", "device", "health", "image", "limits", "mounts", "networking", "restart", "security", "spec",
         "volume",

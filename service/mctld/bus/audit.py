@@ -23,6 +23,7 @@ from .question import (
     LIST,
     NETWORKS,
     PUBLISH_PRIVILEGED,
+    UPDATE_PRIVILEGED,
     Question,
 )
 
@@ -40,7 +41,12 @@ WINDOW = 60.0  # seconds
 REFUSALS_MAX = 32  # of one user in that time, told one by one
 NAMES_MAX = 16  # of what was asked for, told with a count
 
-_PRIVILEGED = frozenset({CREATE_PRIVILEGED, EXEC_PRIVILEGED, PUBLISH_PRIVILEGED, NETWORKS, IMAGES_ADMIN, DAEMON_ADMIN})
+_PRIVILEGED = frozenset(
+    {
+        CREATE_PRIVILEGED, EXEC_PRIVILEGED, PUBLISH_PRIVILEGED, UPDATE_PRIVILEGED, NETWORKS, IMAGES_ADMIN,
+        DAEMON_ADMIN,
+    }
+)  # fmt: skip
 _LOOKING = frozenset({INSPECT, LIST})
 _NEW = ("container", "network", "volume", "image")  # details that name what is to be made
 

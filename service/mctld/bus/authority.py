@@ -32,6 +32,7 @@ from .question import (
     PUBLIC,
     PUBLISH_PRIVILEGED,
     SET_LIMITS,
+    UPDATE_PRIVILEGED,
 )
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ RULES: Mapping[str, Rule | None] = {
     MANAGE_UNITS: Rule("org.mctl1.manage-units-own", "org.mctl1.manage-units", "deciding the start at boot of"),
     LOGS: Rule("org.mctl1.logs-own", "org.mctl1.logs", "reading the output of"),
     SET_LIMITS: Rule("org.mctl1.set-limits-own", "org.mctl1.set-limits", "changing the limits of"),
+    UPDATE_PRIVILEGED: Rule("org.mctl1.create-privileged", "org.mctl1.create-privileged", "changing the limits of"),
     CREATE: Rule("org.mctl1.create"),
     CREATE_PRIVILEGED: Rule("org.mctl1.create-privileged"),
     ATTACH: Rule("org.mctl1.attach-own", "org.mctl1.attach", "attaching to"),

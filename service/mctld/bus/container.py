@@ -6,23 +6,24 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..dangers import dangers
 from ..errors import AccessDenied, UnknownObject
 from ..image import ImageRoot
 from ..networking import check_network_name
-from . import ability, content, copies, entry, openings, options, processes, renaming
+from . import ability, content, copies, entry, openings, options, processes, renaming, updating
 from .paths import container_path, exec_path, image_path
 from .properties import ContainerProperties
 from .publication import publishing
 from .question import ATTACH, IMAGES, INSPECT, Question
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from dbus_next.signature import Variant
 
+    from ..change import Change
     from ..execution import Execution
     from ..lifecycle.committing import Configure
     from ..lifecycle.copies import Arrival
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from ..networking import Fixed
     from ..ports import Port
     from ..reference import Reference
-    from ..restart import RestartPolicy
     from ..spec import Spec
     from .codec import Encoded
     from .contract import Interface, Method, Property
@@ -82,17 +82,6 @@ def container_details(container: Container) -> dict[str, str]:
     return {"id": container.id, "owner": str(container.owner_uid), **spec_details(container.spec)}
 
 
-def limit_details(given: Mapping[str, Variant]) -> dict[str, str]:
-    """Limits as asked for; a rule may say how much is too much."""
-    return {f"limits.{key}": _limit_text(variant.value) for key, variant in given.items()}
-
-
-def _limit_text(value: object) -> str:
-    if isinstance(value, dict):
-        return ",".join(f"{path}:{rate}" for path, rate in sorted(value.items()))
-    return str(value)
-
-
 class ContainerObject(ContainerProperties):
     """Also stands for a path at which there is no container: only who is authorized learns that."""
 
@@ -105,9 +94,11 @@ class ContainerObject(ContainerProperties):
         *,
         subscribe: Callable[[Call], Awaitable[None]] | None = None,
         judge: ability.Judge | None = None,
+        look: updating.Look | None = None,
     ) -> None:
         super().__init__(container_path(name), interfaces)
         self._judge = judge
+        self._look = look
         self._registry = registry
         self._name = name
         self._subscribe = subscribe
@@ -133,6 +124,13 @@ class ContainerObject(ContainerProperties):
             lambda: self._registry.get(self._name),
         )
 
+    def question(self, call: Call, method: Method, args: Sequence[object]) -> Question | Awaitable[Question]:
+        match method.name, args:
+            case "Update", [dict(given), int(flags)] if method.interface == INTERFACE:
+                assert self._look is not None  # objects that serve calls have one
+                return updating.question(self.ask(call, (), (), "update"), call, given, flags, self._look)
+        return super().question(call, method, args)
+
     def ask_own(self, call: Call, method: Method, args: Sequence[object]) -> Question:
         match method.name, args:
             case "Exec", [list(command), dict(given), int(flags)]:
@@ -154,8 +152,6 @@ class ContainerObject(ContainerProperties):
         verb, checked = self._checked(call, method, args)
         question = self.ask(call, _actions(method), checked, verb)
         match method.name, args:
-            case "Update", [dict(given), _]:
-                return replace(question, details={**question.details, **limit_details(given)})
             case "Connect" | "Disconnect", [str(network), *_]:
                 return replace(question, details={**question.details, "network": network})
             case "Publish", _:
@@ -196,9 +192,6 @@ class ContainerObject(ContainerProperties):
             case "Freeze" | "Thaw" | "Enable" | "Disable" | "GetProcesses", [int(flags)]:
                 options.check_flags(flags, {})
                 return method.handler.replace("_", " "), ()
-            case "Update", [dict(given), int(flags)]:
-                options.check_flags(flags, {})
-                return "update", options.update(options.parse(given, options.UPDATE))
             case "Connect", [str(network), dict(given), int(flags)]:
                 options.check_flags(flags, {})
                 return "connect", (check_network_name(network), *options.connection(given))
@@ -322,8 +315,8 @@ class ContainerObject(ContainerProperties):
     async def thaw(self, call: Call) -> None:
         await self.container.thaw()
 
-    async def update(self, call: Call, changes: Mapping[str, Any], policy: RestartPolicy | None) -> None:
-        await self.container.update(changes, policy)
+    async def update(self, call: Call, change: Change) -> None:
+        await self.container.update(change)
 
     async def connect(self, call: Call, network: str, wanted: Fixed, aliases: tuple[str, ...]) -> None:
         (found,) = self._registry.networks.find([network], call.uid)

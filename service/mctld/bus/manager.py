@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
     from ..credential import Credentials
+    from ..device import Device
     from ..draft import Draft
     from ..image import ImageRoot
     from ..lifecycle.events import Exit
@@ -258,6 +259,9 @@ class Manager(ImageManager):
             f"{verb} a container from the {origin} $(image){granted}",
             details={"container": spec.name, "owner": str(call.uid), **details},
         )
+
+    async def look_at_devices(self, call: Call, given: Sequence[tuple[int, str, str]]) -> tuple[Device, ...]:
+        return (await self._opened(call, {"Devices": given})).devices
 
     async def _opened(self, call: Call, values: Mapping[str, Any]) -> Opened:
         """By copies: the message's descriptors are closed as soon as its caller gives up."""

@@ -177,7 +177,10 @@ class Objects:
                 images = self._registry.images
                 return ImageObject(images, self._image, name, subscribe=self._manager.subscribe)
             subscribe = self._manager.subscribe
-            return ContainerObject(self._registry, self._container, name, subscribe=subscribe, judge=self._judge)
+            return ContainerObject(
+                self._registry, self._container, name,
+                subscribe=subscribe, judge=self._judge, look=self._manager.look_at_devices,
+            )  # fmt: skip
         return Nothing(path, self._basic)
 
 

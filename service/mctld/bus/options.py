@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .. import machine, reach, security
 from ..activation import Activation
 from ..bounds import check_range, shown
+from ..change import Change
 from ..errors import InvalidArgs
 from ..execution import Execution
 from ..health import HealthCheck
@@ -52,7 +53,7 @@ _PLAIN = {
     "Machine": "b",
 }  # fmt: skip
 _SECURITY = {"Seccomp": "s", "NoNewPrivileges": "b", "UserNamespace": "s", "OOMScoreAdjust": "i"}
-UPDATE = {**LIMITS, "RestartPolicy": "s"}
+UPDATE = {**LIMITS, "RestartPolicy": "s", "Rlimits": "a{s(tt)}", "Devices": "a(hss)", "TakenDevices": "as"}
 _HEALTH = {
     "HealthCommand": "as", "HealthIntervalUSec": "t", "HealthTimeoutUSec": "t", "HealthRetries": "u",
     "HealthStartPeriodUSec": "t", "HealthOnFailure": "s",
@@ -293,17 +294,25 @@ def _security(values: Mapping[str, Any]) -> Security:
         capabilities=security.keep_set(added, dropped),
         ambient=security.named(name for name in added if name.upper() != security.EVERYTHING),
         unmask=tuple(values.get("Unmask", ())),
-        rlimits=tuple(sorted((name.upper(), soft, hard) for name, (soft, hard) in values.get("Rlimits", {}).items())),
+        rlimits=_rlimits(values),
         sysctls=tuple(sorted(values.get("Sysctls", {}).items())),
         **plain,
     )
 
 
-def update(values: Mapping[str, Any]) -> tuple[dict[str, Any], RestartPolicy | None]:
-    """Fields of Limits, and a policy if there is another, from parsed UPDATE options."""
-    if not values:
-        raise InvalidArgs(f"there is nothing to change: name one of {', '.join(sorted(UPDATE))}")
-    return limit_changes(values), RestartPolicy.parse(values["RestartPolicy"]) if "RestartPolicy" in values else None
+def _rlimits(values: Mapping[str, Any]) -> tuple[tuple[str, int, int], ...]:
+    return tuple(sorted((name.upper(), soft, hard) for name, (soft, hard) in values.get("Rlimits", {}).items()))
+
+
+def change(values: Mapping[str, Any], devices: Sequence[Device] = ()) -> Change:
+    """From parsed UPDATE options; `devices` are what the descriptors of those hold, in order."""
+    return Change(
+        limits=limit_changes(values),
+        restart=RestartPolicy.parse(values["RestartPolicy"]) if "RestartPolicy" in values else None,
+        rlimits=_rlimits(values),
+        devices=tuple(devices),
+        taken=tuple(values.get("TakenDevices", ())),
+    )
 
 
 def limit_changes(values: Mapping[str, Any]) -> dict[str, Any]:

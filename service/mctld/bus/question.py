@@ -17,6 +17,7 @@ MANAGE = "org.mctl1.manage"
 MANAGE_UNITS = "org.mctl1.manage-units"
 LOGS = "org.mctl1.logs"
 SET_LIMITS = "org.mctl1.set-limits"
+UPDATE_PRIVILEGED = "org.mctl1.update-privileged"
 LIST = "org.mctl1.list"
 CREATE = "org.mctl1.create"
 CREATE_PRIVILEGED = "org.mctl1.create-privileged"
@@ -34,7 +35,7 @@ DAEMON_ADMIN = "org.mctl1.daemon-admin"
 CHANGING = frozenset(
     {
         MANAGE, SET_LIMITS, CREATE, CREATE_PRIVILEGED, EXEC, EXEC_PRIVILEGED, NETWORKS, PUBLISH_PRIVILEGED,
-        MANAGE_IMAGE, IMAGES_ADMIN, MANAGE_UNITS, DAEMON_ADMIN,
+        MANAGE_IMAGE, IMAGES_ADMIN, MANAGE_UNITS, DAEMON_ADMIN, UPDATE_PRIVILEGED,
     }
 )  # fmt: skip
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import signal
 
 import _prctl  # python-prctl's part in C: mctl-oci pays with each command for what is around it
@@ -17,6 +18,8 @@ _close_range = call(436, "close_range", ctypes.c_uint, ctypes.c_uint, ctypes.c_u
 _setns = function("setns", Int, Int)  # os.setns came with Python 3.12
 _unshare = function("unshare", Int)
 _keyctl = call(c.SYS_KEYCTL, "keyctl", Int, Pointer)
+_setfsuid = function("setfsuid", ctypes.c_uint)
+_setfsgid = function("setfsgid", ctypes.c_uint)
 _sethostname = function("sethostname", Bytes, Size)
 _setdomainname = function("setdomainname", Bytes, Size)
 _capget = function("capget", Pointer, Pointer)
@@ -27,6 +30,7 @@ _personality = function("personality", ULong)
 _seccomp = call(c.SYS_SECCOMP, "seccomp", ctypes.c_uint, ctypes.c_uint, Pointer)
 _control = function("prctl", Int, ULong, ULong, ULong, ULong)  # what python-prctl does not know
 
+NO_ID = 2**32 - 1  # which changes nothing
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
@@ -218,6 +222,17 @@ def keep_capabilities() -> None:
 def end_with_parent() -> None:
     """The thread that is our parent: SIGKILL, when it ends."""
     _prctl.prctl(_prctl.PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
+def set_filesystem_ids(number: int) -> None:
+    """User and group by which this thread's access to files is judged, and which own what it makes: setfsuid(2).
+
+    No longer root's, if they were, are then the capabilities to pass over modes of files.
+    """
+    for change in (_setfsgid, _setfsuid):
+        change(number)
+        if change(NO_ID) & NO_ID != number:  # they say what it was, and nothing of failures
+            raise OSError(errno.EPERM, "setfsuid", str(number))
 
 
 def forbid_new_privileges() -> None:

@@ -13,6 +13,7 @@ BPF_PROG_ATTACH = 8
 BPF_PROG_QUERY = 16
 INGRESS, EGRESS, DEVICE, BIND4, BIND6 = 0, 1, 6, 8, 9  # BPF_CGROUP_*, linux/bpf.h
 BPF_F_ALLOW_MULTI = 2
+ATTACHED_MAX = 64  # BPF_CGROUP_MAX_PROGS, kernel/bpf/cgroup.c
 INSTRUCTION = 8  # bytes
 
 
@@ -29,14 +30,17 @@ class _Query(ctypes.Structure):
     )
 
 
-def count(cgroup: int, kind: int) -> int | None:
-    """How many of a kind are attached to the open cgroup directory; None where the call's number is not known."""
+def attached(cgroup: int, kind: int) -> tuple[int, ...] | None:
+    """The ids of those of a kind at the open cgroup directory, which no others will have; None where the call's number
+    is not known.
+    """
     number = BPF.get(os.uname().machine)
     if number is None:
         return None
-    query = _Query(target_fd=cgroup, attach_type=kind)
+    room = (ctypes.c_uint32 * ATTACHED_MAX)()
+    query = _Query(target_fd=cgroup, attach_type=kind, prog_ids=ctypes.addressof(room), prog_cnt=ATTACHED_MAX)
     call(number, "bpf", Int, Pointer, ULong)(BPF_PROG_QUERY, ctypes.addressof(query), ctypes.sizeof(query))
-    return int(query.prog_cnt)
+    return tuple(room[: query.prog_cnt])
 
 
 class _Attach(ctypes.Structure):

@@ -6,25 +6,26 @@ from __future__ import annotations
 import contextlib
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import AlreadyRunning, InvalidArgs, SetupFailed
-from ..runtime import cgroup, processes
+from ..runtime import processes
 from ..runtime.planner import NO_WINDOW
 from ..state import State
 from . import activation, attachment, bootunit, changes, comeback, committing, freezer, limits
+from .limits import difference
 from .place import in_scope
 from .running import Running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from ..change import Change
     from ..image import Image
     from ..networking import Fixed, Network
     from ..ports import Port
     from ..process import Process
     from ..reference import Reference
-    from ..restart import RestartPolicy
     from ..store import Record, Run
     from .committing import Configure
     from .events import Exit
@@ -126,22 +127,24 @@ class Container(Running):
             self._look_at_freezer()
             freezer.refuse_to_stay_frozen(self)
 
-    async def update(self, changes: Mapping[str, Any], policy: RestartPolicy | None = None) -> None:
-        """`changes` are fields of Limits. In force when it returns; where it fails, all is as before."""
+    async def update(self, change: Change) -> None:
+        """In force when it returns; where it fails, all is as before."""
         async with self._lock:
             self._refuse_if_gone()
             self._refuse_if_unreadable()
-            before = self.spec
-            after = replace(before, limits=before.limits.changed(changes), restart=policy or before.restart)
+            before, after = self.spec, change.of(self.spec)
             place = self.place if self.state.is_active else None
-            self.record = await limits.change(self._machinery, self.record, after, place)
-            await bootunit.renew(self._machinery, self.record)
-            changed = list(cgroup.differences(before.limits, after.limits))
-            if before.restart != after.restart:
-                changed.append("RestartPolicy")
-                if self.state is State.RESTARTING and not comeback.may_follow(after.restart, self._run):
-                    self._wait_no_more()
-            self._machinery.events.changed(self, *changed)
+            with self.lent() as process:
+                self.record = await limits.change(self._machinery, self.record, after, place, process)
+            try:
+                if place:
+                    await limits.follow_up(self._machinery, self.record, before, place)
+                await bootunit.renew(self._machinery, self.record)
+            finally:
+                self._machinery.events.changed(self, *difference(before, after))
+            unwanted = before.restart != after.restart and not comeback.may_follow(after.restart, self._run)
+            if unwanted and self.state is State.RESTARTING:
+                self._wait_no_more()
 
     async def publish(self, *, added: Sequence[Port] = (), removed: Sequence[Port] = ()) -> None:
         """In force when it returns, without a restart; where it fails, all is as before."""

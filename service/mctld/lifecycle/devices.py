@@ -1,15 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which devices a container may open: rules of its cgroup, where its user namespace is not wall enough."""
+"""Which devices a container may open: rules of its cgroup, where its user namespace is not wall enough; and, while it
+runs, the nodes that lead to them."""
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from ..runtime import rules
-from ..systemd import scope
+from ..errors import SetupFailed
+from ..runtime import plugging, rules
+from ..systemd import overrides, scope
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..device import Device
+    from ..runtime.plugging import Node
     from ..spec import Spec
+    from ..store import Record
+    from .machinery import Machinery
+    from .place import Place
 
 
 def are_ruled(spec: Spec) -> bool:
@@ -27,3 +38,55 @@ def properties(spec: Spec) -> list[list[Any]]:
 def check(spec: Spec, control_group: str) -> None:
     if are_ruled(spec):
         rules.check(control_group)
+
+
+async def change_rules(machinery: Machinery, place: Place, devices: Sequence[Device]) -> None:
+    """They stay until its end also where no device is left: PID 1 takes none away from a cgroup that is there."""
+    before = rules.of_devices(place.control_group)
+    with overrides.withdrawn(place.unit):
+        await machinery.systemd.set_properties(place.unit, scope.changed_device_properties(devices))
+    rules.check_renewed(place.control_group, before)
+
+
+async def plug(machinery: Machinery, record: Record, wanted: Spec, process: int) -> list[Node]:
+    """The nodes in its /dev are those that are wanted; what comes back is what plug_back() puts there again.
+
+    process: a pidfd of the first one.
+    """
+    before, after = record.spec.devices, wanted.devices
+    gone = [device for device in before if device not in after]
+    new = [device for device in after if device not in before]
+    owner = record.uid_shift
+
+    def work() -> list[Node]:
+        nodes = machinery.staging.device_nodes(new, owner) if new else []
+        try:
+            return plugging.change(first, owner, gone, list(zip(new, nodes, strict=True)))
+        finally:
+            for node in nodes:
+                os.close(node)
+
+    lent = ExitStack()
+    first = os.dup(process)
+    lent.callback(os.close, first)
+    try:
+        return await machinery.lanes.run(record.owner_uid, work, lent, close)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        raise SetupFailed(f"change the devices in /dev{where}", error.strerror or error) from error
+
+
+async def plug_back(machinery: Machinery, record: Record, wanted: Spec, process: int, gone: list[Node]) -> None:
+    """As before plug(), which had made `gone` of it."""
+    before, after = record.spec.devices, wanted.devices
+    new = [device for device in after if device not in before]
+    lent = ExitStack()
+    first = os.dup(process)
+    lent.callback(os.close, first)
+    shift = record.uid_shift
+    close(await machinery.lanes.run(record.owner_uid, lambda: plugging.change(first, shift, new, gone), lent, close))
+
+
+def close(nodes: Sequence[Node]) -> None:
+    for _, node in nodes:
+        os.close(node)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import NotRunning, Paused, SetupFailed, SpawnerUnavailable
 from ..runtime import planner
-from . import terminal
+from . import limits, terminal
 from .place import control_group_of
 from .readiness import readable
 from .resources import open_filter
@@ -79,6 +79,7 @@ async def _enter(
         on_failure.callback(_abandon, machinery, made, stage)
         stage.begin(plan, {"container": first, **filters, **stdio.payload})
         await _executed(stage, plan)
+        await limits.follow_up(machinery, container.record, spec, container.place)
         on_failure.pop_all()
         master = stage.take(terminal.NAME)
         return Entered(stage.pid, stage.pidfd, stdio.watchers if master is None else (master,))

@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import contextlib
+from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING
 
 from ..errors import AlreadyRunning, MctlError, SetupFailed
 from ..runtime import cgroup, enforcement, hugepages, rules
+from ..runtime.rlimits import RunningLimits
 from ..systemd import overrides, scope
+from . import devices
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from ..limits import Limits
     from ..spec import Spec
     from ..store import Record
@@ -34,38 +39,89 @@ def add(control_group: str, limits: Limits) -> None:
     hugepages.limit(cgroup.HIERARCHY, control_group, limits.huge_tlb_max)
 
 
-async def change(machinery: Machinery, record: Record, wanted: Spec, place: Place | None) -> Record:
-    """The record with `wanted` for its spec; its limits are in force where it runs, if it does. If anything fails
-    nothing has changed."""
+async def change(
+    machinery: Machinery, record: Record, wanted: Spec, place: Place | None, process: int | None = None
+) -> Record:
+    """The record with `wanted` for its spec; its limits and devices are in force where it runs, if it does. If
+    anything fails nothing has changed. process: a pidfd of the first one."""
     before, after = record.spec.limits, wanted.limits
-    enforced = place if after != before else None
     cgroup.check(after, machinery.controllers)
-    if enforced and not set(before.socket_bind_deny) <= set(after.socket_bind_deny):
+    if place and not set(before.socket_bind_deny) <= set(after.socket_bind_deny):
         # systemd 252 and 257 install the new program beside the old one, which stays for as long as the cgroup does
         raise AlreadyRunning("SocketBindDeny can only grow while a container runs: stop it to take ports back from it")
-    if enforced:
-        await _enforce(machinery, enforced, before, after)
-    try:
-        return machinery.store.amend(record, wanted)
-    except MctlError:
-        if enforced:
-            await _apply(machinery, enforced, after, before)
-        raise
+    with ExitStack() as taken:
+        async with AsyncExitStack() as undo:
+            if place:
+                await _enforce(machinery, record, wanted, place, process, undo, taken)
+            amended = machinery.store.amend(record, wanted)
+            undo.pop_all()
+    return amended
 
 
-async def _enforce(machinery: Machinery, place: Place, before: Limits, after: Limits) -> None:
+def difference(before: Spec, after: Spec) -> list[str]:
+    """Names of what has changed, as the bus has them."""
+    others = {
+        "RestartPolicy": before.restart != after.restart,
+        "Rlimits": before.security.rlimits != after.security.rlimits,
+        "Devices": before.devices != after.devices,
+    }
+    return cgroup.differences(before.limits, after.limits) + [name for name, changed in others.items() if changed]
+
+
+async def follow_up(machinery: Machinery, record: Record, before: Spec, place: Place) -> None:
+    """Of what has been executed while the limits of all others were changed, with those that were stored then."""
+    if wanted := _resource_limits(before, record.spec):
+        await _limit(machinery, record, RunningLimits(place.control_group, wanted).apply)
+
+
+async def _enforce(
+    machinery: Machinery,
+    record: Record,
+    wanted: Spec,
+    place: Place,
+    process: int | None,
+    undo: AsyncExitStack,
+    taken: ExitStack,
+) -> None:
+    """`undo` makes it as it was, with what `taken` closes in the end."""
+    before = record.spec
     try:
-        await _apply(machinery, place, before, after)
-        enforcement.check(place.control_group, after)
-        rules.check_reach(place.control_group, after)
+        if before.limits != wanted.limits:
+            undo.push_async_callback(_perhaps, _apply, machinery, place, wanted.limits, before.limits)
+            await _apply(machinery, place, before.limits, wanted.limits)
+            enforcement.check(place.control_group, wanted.limits)
+            rules.check_reach(place.control_group, wanted.limits)
+        if before.devices != wanted.devices and process is not None:
+            undo.push_async_callback(_perhaps, devices.change_rules, machinery, place, before.devices)
+            await devices.change_rules(machinery, place, wanted.devices)
+            gone = await devices.plug(machinery, record, wanted, process)
+            taken.callback(devices.close, gone)
+            undo.push_async_callback(_perhaps, devices.plug_back, machinery, record, wanted, process, gone)
+        if changed := _resource_limits(before, wanted):
+            running = RunningLimits(place.control_group, changed)
+            undo.push_async_callback(_perhaps, _limit, machinery, record, running.undo)
+            await _limit(machinery, record, running.apply)
     except (MctlError, OSError) as error:
         if getattr(error, "name", "") == GONE or not enforcement.exists(place.control_group):
             return  # it has just ended: the next start begins with what the store will say
-        with contextlib.suppress(MctlError, OSError):
-            await _apply(machinery, place, after, before)
         if isinstance(error, SetupFailed):
             raise
         raise SetupFailed(f"change the limits of {place.unit}", error) from error
+
+
+async def _perhaps(work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    """It may just have ended, or be what has failed."""
+    with contextlib.suppress(MctlError, OSError):
+        await work(*arguments)
+
+
+def _resource_limits(before: Spec, after: Spec) -> dict[str, tuple[int, int]]:
+    had = before.security.resource_limits
+    return {name: pair for name, pair in after.security.resource_limits.items() if pair != had[name]}
+
+
+async def _limit(machinery: Machinery, record: Record, work: Callable[[], None]) -> None:
+    await machinery.looking.run(record.owner_uid, work, ExitStack(), lambda _: None)
 
 
 async def _apply(machinery: Machinery, place: Place, before: Limits, after: Limits) -> None:

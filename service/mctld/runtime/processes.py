@@ -23,7 +23,7 @@ GONE = (errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EOPNOTSUPP)
 def read(control_group: str) -> list[Process]:
     """At most PROCESSES_MAX of them. May take long where a process is stuck: not for the event loop."""
     found = []
-    for pid in _pids(f"{HIERARCHY}{control_group}")[:PROCESSES_MAX]:
+    for pid in pids(control_group, PROCESSES_MAX)[:PROCESSES_MAX]:
         try:
             found.append(_process(pid, control_group))
         except OSError as error:
@@ -32,16 +32,28 @@ def read(control_group: str) -> list[Process]:
     return sorted((each for each in found if each), key=lambda each: each.inner_pid)
 
 
-def _pids(directory: str) -> list[int]:
+def began(pid: int, control_group: str) -> str | None:
+    """When, in ticks since the boot, as proc_pid_stat(5) writes it. None: the number is another's by now."""
+    opened = os.open(f"{PROC}/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if not cgroup.holds(control_group, _text(opened, "cgroup")):
+            return None
+        return _stat(_text(opened, "stat"))[1][19]
+    finally:
+        os.close(opened)
+
+
+def pids(control_group: str, most: int | None = None) -> list[int]:
+    """Of those in it and below. most: from how many on it looks no further."""
     found: list[int] = []
-    for where, _, _ in os.walk(directory):
+    for where, _, _ in os.walk(f"{HIERARCHY}{control_group}"):
         try:
             with open(f"{where}/cgroup.procs", encoding="ascii") as file:
                 found += map(int, file)
         except OSError as error:
             if error.errno not in GONE:
                 raise
-        if len(found) > PROCESSES_MAX:
+        if most is not None and len(found) > most:
             break
     return found
 

@@ -80,6 +80,12 @@ def device_properties(devices: Sequence[Device]) -> list[list[Any]]:
     return [["DevicePolicy", Variant("s", "strict")], ["DeviceAllow", Variant("a(ss)", rules)]]
 
 
+def changed_device_properties(devices: Sequence[Device]) -> list[list[Any]]:
+    """Of a unit that has others, or none: assignments add up, and an empty one takes back those before it."""
+    policy, rules = device_properties(devices)
+    return [policy, ["DeviceAllow", Variant("a(ss)", [])], rules]
+
+
 def limit_properties(limits: Limits) -> list[list[Any]]:
     """What a new scope needs to be told; what is not limited is left to the slice."""
     return [*changed_properties(Limits(), limits), ["TasksMax", Variant("t", limits.tasks_max)]]

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Resource limits of processes that run, prlimit(2): of all that a container has, and those they make meanwhile."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+from typing import TYPE_CHECKING
+
+from ..errors import SetupFailed
+from ..security import RLIMIT_INFINITY
+from . import processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    Pair = tuple[int, int]  # soft and hard
+    Identity = tuple[int, str]  # pid and when it began: the kernel gives numbers to others later
+
+CLEAN = 2  # passes in a row that find nothing to do: a child takes the limits a moment before its cgroup shows it
+PASSES = 50
+
+
+class RunningLimits:
+    """`wanted` by name, for a container's processes, none of which is in `own`, the service's namespace of PIDs."""
+
+    def __init__(self, control_group: str, wanted: Mapping[str, Pair]) -> None:
+        self._control_group = control_group
+        self._wanted = wanted
+        self._before: dict[Identity, dict[str, Pair]] = {}
+        self._own = os.stat("/proc/self/ns/pid").st_ino
+
+    def apply(self) -> None:
+        """Each process once: what it makes of its limits later is its own affair, as ever. Slow."""
+        clean = 0
+        beyond = False
+        for _ in range(PASSES):
+            different = [found for found in map(self._limit, self._pids()) if found]
+            beyond = any(self._is_beyond(found) for found in different)
+            clean = 0 if different else clean + 1
+            if clean == CLEAN:
+                return
+        if beyond:  # else they have only given up more than was asked of them
+            raise SetupFailed("limit the processes", "new ones are made faster than they can be limited: stop it first")
+
+    def undo(self) -> None:
+        """Each of them has again what it had."""
+        for identity, before in self._before.items():
+            self._change(identity[0], before, identity)
+
+    def _pids(self) -> Iterable[int]:
+        return processes.pids(self._control_group)
+
+    def _limit(self, pid: int) -> dict[str, Pair]:
+        """What it had, if that was something else; empty if nothing had to be done, or it has gone."""
+        changed = self._change(pid, self._wanted)
+        if changed is None:
+            return {}
+        identity, had = changed
+        self._before[identity] = had
+        return {name: pair for name, pair in had.items() if pair != self._wanted[name]}
+
+    def _change(
+        self, pid: int, wanted: Mapping[str, Pair], only: Identity | None = None
+    ) -> tuple[Identity, dict[str, Pair]] | None:
+        """None where it is done already, is no process of the container's or no more the one that is meant.
+
+        The number is the process's for as long as it has not been reaped, of which its pidfd tells afterwards too.
+        """
+        try:
+            process = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return None
+        try:
+            identity = self._identity(pid)
+            if identity is None or (identity in self._before if only is None else identity != only):
+                return None
+            signal.pidfd_send_signal(process, 0)
+            had = {name: _exchange(pid, name, pair) for name, pair in wanted.items()}
+            signal.pidfd_send_signal(process, 0)
+            return identity, had
+        except OSError as error:
+            if error.errno in processes.GONE:
+                return None
+            raise
+        finally:
+            os.close(process)
+
+    def _identity(self, pid: int) -> Identity | None:
+        if os.stat(f"/proc/{pid}/ns/pid").st_ino == self._own:  # whatever it does there: it is the host's
+            return None
+        began = processes.began(pid, self._control_group)
+        return None if began is None else (pid, began)
+
+    def _is_beyond(self, found: Mapping[str, Pair]) -> bool:
+        return any(soft > self._wanted[name][0] or hard > self._wanted[name][1] for name, (soft, hard) in found.items())
+
+
+def _exchange(pid: int, name: str, pair: Pair) -> Pair:
+    number = getattr(resource, f"RLIMIT_{name}")
+    try:
+        had = resource.prlimit(pid, number, (_counted(pair[0]), _counted(pair[1])))
+    except PermissionError as error:
+        raise SetupFailed(f"set the limit {name} to {pair[1]}", f"{error.strerror}; {_why(name)}") from error
+    return _told(had[0]), _told(had[1])
+
+
+def _why(name: str) -> str:
+    if name == "NOFILE":
+        with open("/proc/sys/fs/nr_open", encoding="ascii") as file:
+            return f"the most that this kernel allows is fs.nr_open, {file.read().strip()}"
+    return os.strerror(errno.EPERM)
+
+
+def _counted(value: int) -> int:
+    return resource.RLIM_INFINITY if value == RLIMIT_INFINITY else value
+
+
+def _told(value: int) -> int:
+    return RLIMIT_INFINITY if value == resource.RLIM_INFINITY else value

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What changes of a container that runs, beside its cgroup's limits: its processes' own, and its devices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .conftest import Mctl
+
+HOST = ["--userns", "host"]
+HERE = "/sys/fs/cgroup/mctl.slice/mctl-u0.slice/mctl-web.scope"
+OPEN = "(: < /dev/given/full) 2> /dev/null && echo r; (: > /dev/given/full) 2> /dev/null && echo w; true"
+
+
+@pytest.fixture(params=[[], HOST], ids=["own-ids", "hosts-ids"])
+def web(mctl: Mctl, request: pytest.FixtureRequest) -> Iterator[Mctl]:
+    """A container with three processes, none of them asked for any limit."""
+    mctl.run("sh", "-c", "sleep 1000 & sleep 1001", options=["-d", "--name", "web", *request.param])
+    mctl.until(f"[ $(wc -l < {HERE}/cgroup.procs) = 3 ]")
+    yield mctl
+    mctl("rm", "-f", "web")
+
+
+def inside(mctl: Mctl, script: str, *options: str) -> str:
+    return mctl("exec", *options, "web", "sh", "-c", script).text
+
+
+def limits(mctl: Mctl, kind: str) -> list[str]:
+    """Of each process in the scope and below, one line for those that have the same."""
+    each = f"for p in $(cat {HERE}/cgroup.procs); do grep '{kind}' /proc/$p/limits 2> /dev/null; done"
+    return mctl.shell(f"{each} | sort -u | tr -s ' '").text.splitlines()
+
+
+def test_every_process_has_the_new_limits(web: Mctl) -> None:
+    before = web.shell("cat /proc/1/limits /proc/self/limits").text
+    web("update", "--ulimit", "nofile=77:99", "--ulimit", "core=0", "web")
+    assert limits(web, "open files") == ["Max open files 77 99 files "]
+    assert limits(web, "core file") == ["Max core file size 0 0 bytes "]
+    assert inside(web, "ulimit -n; ulimit -Hn; ulimit -Hc") == "77\n99\n0\n"
+    assert web.shell("cat /proc/1/limits /proc/self/limits").text == before
+    web("update", "--ulimit", "nofile=200:2000000", "--pids", "100", "web", check=False)
+    found = web.properties("web")["Rlimits"]
+    assert found["CORE"] == [0, 0]
+    web("update", "--ulimit", "nofile=200:300", "web")  # a hard limit goes up again
+    assert limits(web, "open files") == ["Max open files 200 300 files "]
+    web("stop", "-t", "0", "web")
+    web("start", "web")
+    assert inside(web, "ulimit -n; ulimit -Hn; ulimit -Hc") == "200\n300\n0\n"
+
+
+def test_limits_that_the_kernel_does_not_have_change_nothing(web: Mctl) -> None:
+    before = web.properties("web")
+    most = int(web.shell("cat /proc/sys/fs/nr_open").text)
+    asked = ["--ulimit", "core=0", "--ulimit", f"nofile=5:{most + 1}"]
+    refused = web("update", *asked, "--device", "/dev/full:/dev/given/full", "web", check=False)
+    assert refused.returncode == 1
+    assert f"fs.nr_open, {most}" in refused.stderr.decode()
+    assert web.properties("web") == before
+    assert "unlimited" in limits(web, "core file")[0]
+    assert inside(web, "ls /dev/given 2>&1 || echo none").endswith("none\n")
+    assert inside(web, OPEN) == ""
+
+
+def test_processes_that_fork_are_not_missed(mctl: Mctl) -> None:
+    """Generations of short-lived children: none that is there afterwards has what the first one had."""
+    script = "b() { sleep 0.05; b & }; i=0; while [ $i -lt 20 ]; do b & i=$((i+1)); done; sleep 1000"
+    mctl.run("sh", "-c", script, options=["-d", "--name", "web"])
+    mctl.until(f"[ $(wc -l < {HERE}/cgroup.procs) -gt 20 ]")
+    for number in range(100, 110):
+        mctl("update", "--ulimit", f"nofile={number}:{number}", "web")
+        found = {line for _ in range(3) for line in limits(mctl, "open files")}
+        assert found == {f"Max open files {number} {number} files "}
+    mctl("rm", "-f", "web")
+
+
+def test_a_device_comes_changes_and_goes(web: Mctl) -> None:
+    assert inside(web, OPEN) == ""
+    web("update", "--device", "/dev/full:/dev/given/full", "web")
+    assert inside(web, "stat -c '%F %t:%T %a %u' /dev/given/full; ls -ld /dev/given | cut -c 1-10").splitlines() == [
+        "character special file 1:7 666 0", "drwxr-xr-x",
+    ]  # fmt: skip
+    assert inside(web, OPEN) == "r\nw\n"
+    assert inside(web, OPEN, "-u", "1000") == "r\nw\n"
+    web("update", "--device", "/dev/full:/dev/given/full:r", "web")
+    assert inside(web, f"chmod 666 /dev/given/full; {OPEN}") == "r\n"  # it is the rule that counts
+    assert web.properties("web")["Devices"] == [["/dev/full", "/dev/given/full", "r"]]
+    web("stop", "-t", "0", "web")
+    web("start", "web")
+    assert inside(web, OPEN) == "r\n"
+    web("update", "--device", "/dev/zero:/dev/given/zero", "web")
+    web("update", "--device-rm", "/dev/given/full", "web")
+    assert inside(web, "ls /dev/given; head -c 2 /dev/given/zero | wc -c") == "zero\n2\n"
+    web("update", "--device-rm", "/dev/given/zero", "web")
+    assert inside(web, "ls -d /dev/given || echo none; head -c 1 /dev/zero | wc -c; echo > /dev/null") == "none\n1\n"
+    web("stop", "-t", "0", "web")
+    web("start", "web")
+    assert inside(web, OPEN) == ""
+
+
+def test_rules_change_with_the_node(mctl: Mctl) -> None:
+    """A node of the container's own making opens only while the device is given."""
+    mctl.run("sleep", "1000", options=["-d", "--name", "web", *HOST, "--cap-add", "MKNOD"])
+    look = "head -c 1 /tmp/mine 2> /dev/null | wc -c"
+    mctl("update", "--device", "/dev/zero:/dev/other:rwm", "web")
+    assert inside(mctl, f"mknod /tmp/mine c 1 5; mknod /tmp/not c 1 1 2> /dev/null || echo no; {look}") == "no\n1\n"
+    mem = "/dev/kmsg:/dev/message:r"
+    mctl("update", "--device", mem, "--device-rm", "/dev/other", "web")
+    assert inside(mctl, "(: < /dev/message) && echo open; (: > /dev/message) 2> /dev/null || echo no") == "open\nno\n"
+    assert inside(mctl, "mknod /tmp/again c 1 5 2> /dev/null || echo no") == "no\n"
+    mctl.shell("systemctl daemon-reload")
+    assert inside(mctl, "(: < /dev/message) && echo open; (: > /dev/message) 2> /dev/null || echo no") == "open\nno\n"
+    mctl("update", "--device-rm", "/dev/message", "web")
+    mctl.shell("systemctl daemon-reload")
+    assert inside(mctl, "mknod /tmp/m c 1 11 2> /dev/null || echo no") == "no\n"
+    mctl("rm", "-f", "web")
+
+
+def test_a_paused_one_is_given_devices_and_limits_too(mctl: Mctl) -> None:
+    mctl.run("sleep", "1000", options=["-d", "--name", "web"])
+    mctl("pause", "web")
+    mctl("update", "--device", "/dev/full:/dev/given/full", "--ulimit", "nofile=77:99", "web")
+    assert mctl.properties("web")["State"] == "paused"
+    mctl("unpause", "web")
+    assert inside(mctl, OPEN) == "r\nw\n"
+    assert limits(mctl, "open files") == ["Max open files 77 99 files "]
+    mctl("rm", "-f", "web")
+
+
+TRAPS = ["ln -s /tmp /dev/given", "touch /dev/given", "mkdir /dev/given; touch /dev/given/full"]
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_what_the_container_has_put_there_leads_nowhere(mctl: Mctl, trap: str) -> None:
+    mctl.run("sleep", "1000", options=["-d", "--name", "web"])
+    inside(mctl, trap)
+    refused = mctl("update", "--device", "/dev/full:/dev/given/full", "--ulimit", "nofile=7:9", "web", check=False)
+    assert refused.returncode == 1
+    assert "/dev/given/full" in refused.stderr.decode()
+    assert inside(mctl, "ls -A /tmp; ulimit -n") == "1024\n"
+    assert mctl.properties("web")["Devices"] == []
+    mctl("update", "--device", "/dev/full:/dev/other", "web")
+    inside(mctl, "mkdir /dev/there; mv /dev/other /dev/there/ 2> /dev/null || : > /dev/other || true")
+    mctl("update", "--device-rm", "/dev/other", "web")
+    assert "other" not in inside(mctl, "ls /dev")
+    mctl("rm", "-f", "web")
+
+
+def test_a_service_too(mctl: Mctl) -> None:
+    mctl("create", "--name", "web", mctl.rootfs, "sleep", "1000")
+    mctl("enable", "web")
+    mctl.shell("systemctl start mctl@web.service")
+    mctl("update", "--device", "/dev/full:/dev/given/full:r", "--ulimit", "nofile=77:99", "web")
+    assert inside(mctl, f"chmod 666 /dev/given/full; {OPEN} ulimit -Hn") == "r\n99\n"
+    assert mctl.shell("ls /run/systemd/system.control 2> /dev/null").text == ""
+    mctl.shell("systemctl restart mctl@web.service")
+    assert inside(mctl, f"chmod 666 /dev/given/full; {OPEN} ulimit -Hn") == "r\n99\n"
+    mctl("update", "--device-rm", "/dev/given/full", "web")
+    assert inside(mctl, OPEN) == ""
+    mctl("rm", "-f", "web")
+
+
+def test_who_is_not_root_needs_consent_for_more(mctl: Mctl, alice_may_create: None) -> None:
+    mctl("run", "-d", "--name", "hers", "/srv/alice", "sleep", "1000", user="alice")
+    mctl("update", "--ulimit", "nofile=77:99", "hers", user="alice")
+    for option in (["--device", "/dev/full:/dev/x"], ["--ulimit", "nofile=1:1000000"], ["--ulimit", "nice=1:1"]):
+        refused = mctl("update", *option, "hers", user="alice", check=False)
+        assert refused.returncode == 1
+        assert "org.mctl1.create-privileged" in refused.stderr.decode()
+    assert mctl("exec", "hers", "sh", "-c", "ulimit -Hn; ls /dev/x || true", user="alice").text == "99\n"
