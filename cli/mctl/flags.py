@@ -26,8 +26,8 @@ FLAGS = {
     "OOMScoreAdjust": "--oom-score-adj", "filter Properties": "--format",
     "filter States": "--filter state", "ReadOnly": "--read-only", "RestartPolicy": "--restart",
     "SdNotify": "--sdnotify", "SearchDomains": "--dns-search", "ShmSize": "--shm-size",
-    "SocketBindDeny": "--no-bind", "StopSignal": "--stop-signal", "Subnet6": "--subnet", "TasksMax": "--pids",
-    "TimeoutStopUSec": "--stop-timeout", "TimeoutUSec": "--timeout", "UserNamespace": "--userns",
+    "SocketBindDeny": "--no-bind", "StopSignal": "--stop-signal", "Subnet6": "--subnet",
+    "TakenDevices": "--device-rm", "TasksMax": "--pids", "TimeoutStopUSec": "--stop-timeout", "TimeoutUSec": "--timeout", "UserNamespace": "--userns",
     "WorkingDirectory": "--workdir",
 }  # fmt: skip
 # These could be words; but a sentence of the service's begins with a small letter, and so does all that follows.

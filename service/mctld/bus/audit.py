@@ -142,7 +142,8 @@ class Audit:
     def _write(self, call: Call, question: Question, verdict: str, action: str) -> None:
         who = origin.of(call.pid, call.uid)
         what = _object(question)
-        dangers = presentable(question.details.get("dangers", "")) if question.container is None else ""
+        new = "dangers" if question.container is None else "gained"  # of a change
+        dangers = presentable(question.details.get(new, ""))
         command = presentable(question.said.get("command", ""))
         fields = {
             "MCTL_CALLER_PID": str(call.pid or ""),

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import AlreadyRunning, InvalidArgs, SetupFailed
+from ..errors import AlreadyRunning, InvalidArgs, Paused, SetupFailed
 from ..runtime import processes
 from ..runtime.planner import NO_WINDOW
 from ..state import State
@@ -133,6 +133,9 @@ class Container(Running):
             self._refuse_if_gone()
             self._refuse_if_unreadable()
             before, after = self.spec, change.of(self.spec)
+            if self.state is State.PAUSED and limits.need_pid_1(before, after):
+                what = f"container {self.name!r} is paused, and PID 1 changes neither limits nor rules of a frozen unit"
+                raise Paused(f"{what}: `mctl unpause {self.name}` first")
             place = self.place if self.state.is_active else None
             with self.lent() as process:
                 self.record = await limits.change(self._machinery, self.record, after, place, process)

@@ -72,8 +72,7 @@ async def plug(machinery: Machinery, record: Record, wanted: Spec, process: int)
     try:
         return await machinery.lanes.run(record.owner_uid, work, lent, close)
     except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        raise SetupFailed(f"change the devices in /dev{where}", error.strerror or error) from error
+        raise SetupFailed(f"change {error.filename or '/dev'} in the container", error.strerror or error) from error
 
 
 async def plug_back(machinery: Machinery, record: Record, wanted: Spec, process: int, gone: list[Node]) -> None:

@@ -68,6 +68,12 @@ def difference(before: Spec, after: Spec) -> list[str]:
     return cgroup.differences(before.limits, after.limits) + [name for name, changed in others.items() if changed]
 
 
+def need_pid_1(before: Spec, after: Spec) -> bool:
+    """Whether the unit's cgroup changes: unit_update_cgroup() of systemd 252 and 257, cgroup.c, refuses where it is
+    frozen, says so in the journal alone, and comes back to it at the next change after the thaw."""
+    return bool(scope.changed_properties(before.limits, after.limits)) or before.devices != after.devices
+
+
 async def follow_up(machinery: Machinery, record: Record, before: Spec, place: Place) -> None:
     """Of what has been executed while the limits of all others were changed, with those that were stored then."""
     if wanted := _resource_limits(before, record.spec):

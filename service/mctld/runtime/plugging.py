@@ -58,7 +58,10 @@ def _change(place: int, gone: Sequence[Device], new: Sequence[Node]) -> list[Nod
         for device in gone:
             taken += _take(place, device)
         for device, node in new:
-            _show(place, device, node)
+            try:
+                _show(place, device, node)
+            except OSError as error:
+                raise OSError(error.errno, os.strerror(error.errno or 0), device.target) from error
             shown.append(device)
     except BaseException:
         for device in reversed(shown):
@@ -83,8 +86,6 @@ def _show(place: int, device: Device, node: int) -> None:
         except BaseException:
             os.unlink(name, dir_fd=parent)
             raise
-    except FileExistsError as error:
-        raise OSError(errno.EEXIST, "the container has something else there", device.target) from error
     finally:
         os.close(parent)
 

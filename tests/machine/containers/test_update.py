@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 HOST = ["--userns", "host"]
 HERE = "/sys/fs/cgroup/mctl.slice/mctl-u0.slice/mctl-web.scope"
-OPEN = "(: < /dev/given/full) 2> /dev/null && echo r; (: > /dev/given/full) 2> /dev/null && echo w; true"
+OPEN = "(: < /dev/given/fuse) 2> /dev/null && echo r; (: > /dev/given/fuse) 2> /dev/null && echo w; true;"
+MINE = "(: < /dev/mine) 2> /dev/null && printf r; (: > /dev/mine) 2> /dev/null && printf w; echo"
 
 
 @pytest.fixture(params=[[], HOST], ids=["own-ids", "hosts-ids"])
 def web(mctl: Mctl, request: pytest.FixtureRequest) -> Iterator[Mctl]:
     """A container with three processes, none of them asked for any limit."""
-    mctl.run("sh", "-c", "sleep 1000 & sleep 1001", options=["-d", "--name", "web", *request.param])
+    mctl.run("sh", "-c", "sleep 1000 & sleep 1001; true", options=["-d", "--name", "web", *request.param])
     mctl.until(f"[ $(wc -l < {HERE}/cgroup.procs) = 3 ]")
     yield mctl
     mctl("rm", "-f", "web")
@@ -57,7 +58,7 @@ def test_limits_that_the_kernel_does_not_have_change_nothing(web: Mctl) -> None:
     before = web.properties("web")
     most = int(web.shell("cat /proc/sys/fs/nr_open").text)
     asked = ["--ulimit", "core=0", "--ulimit", f"nofile=5:{most + 1}"]
-    refused = web("update", *asked, "--device", "/dev/full:/dev/given/full", "web", check=False)
+    refused = web("update", *asked, "--device", "/dev/fuse:/dev/given/fuse", "web", check=False)
     assert refused.returncode == 1
     assert f"fs.nr_open, {most}" in refused.stderr.decode()
     assert web.properties("web") == before
@@ -80,20 +81,20 @@ def test_processes_that_fork_are_not_missed(mctl: Mctl) -> None:
 
 def test_a_device_comes_changes_and_goes(web: Mctl) -> None:
     assert inside(web, OPEN) == ""
-    web("update", "--device", "/dev/full:/dev/given/full", "web")
-    assert inside(web, "stat -c '%F %t:%T %a %u' /dev/given/full; ls -ld /dev/given | cut -c 1-10").splitlines() == [
-        "character special file 1:7 666 0", "drwxr-xr-x",
+    web("update", "--device", "/dev/fuse:/dev/given/fuse", "web")
+    assert inside(web, "stat -c '%F %t:%T %a %u' /dev/given/fuse; ls -ld /dev/given | cut -c 1-10").splitlines() == [
+        "character special file a:e5 666 0", "drwxr-xr-x",
     ]  # fmt: skip
     assert inside(web, OPEN) == "r\nw\n"
     assert inside(web, OPEN, "-u", "1000") == "r\nw\n"
-    web("update", "--device", "/dev/full:/dev/given/full:r", "web")
-    assert inside(web, f"chmod 666 /dev/given/full; {OPEN}") == "r\n"  # it is the rule that counts
-    assert web.properties("web")["Devices"] == [["/dev/full", "/dev/given/full", "r"]]
+    web("update", "--device", "/dev/fuse:/dev/given/fuse:r", "web")
+    assert inside(web, f"chmod 666 /dev/given/fuse; {OPEN}") == "r\n"  # it is the rule that counts
+    assert web.properties("web")["Devices"] == [["/dev/fuse", "/dev/given/fuse", "r"]]
     web("stop", "-t", "0", "web")
     web("start", "web")
     assert inside(web, OPEN) == "r\n"
     web("update", "--device", "/dev/zero:/dev/given/zero", "web")
-    web("update", "--device-rm", "/dev/given/full", "web")
+    web("update", "--device-rm", "/dev/given/fuse", "web")
     assert inside(web, "ls /dev/given; head -c 2 /dev/given/zero | wc -c") == "zero\n2\n"
     web("update", "--device-rm", "/dev/given/zero", "web")
     assert inside(web, "ls -d /dev/given || echo none; head -c 1 /dev/zero | wc -c; echo > /dev/null") == "none\n1\n"
@@ -103,47 +104,49 @@ def test_a_device_comes_changes_and_goes(web: Mctl) -> None:
 
 
 def test_rules_change_with_the_node(mctl: Mctl) -> None:
-    """A node of the container's own making opens only while the device is given."""
+    """What the container makes of its right to make nodes it keeps: they open only while the device is given."""
     mctl.run("sleep", "1000", options=["-d", "--name", "web", *HOST, "--cap-add", "MKNOD"])
-    look = "head -c 1 /tmp/mine 2> /dev/null | wc -c"
-    mctl("update", "--device", "/dev/zero:/dev/other:rwm", "web")
-    assert inside(mctl, f"mknod /tmp/mine c 1 5; mknod /tmp/not c 1 1 2> /dev/null || echo no; {look}") == "no\n1\n"
-    mem = "/dev/kmsg:/dev/message:r"
-    mctl("update", "--device", mem, "--device-rm", "/dev/other", "web")
-    assert inside(mctl, "(: < /dev/message) && echo open; (: > /dev/message) 2> /dev/null || echo no") == "open\nno\n"
-    assert inside(mctl, "mknod /tmp/again c 1 5 2> /dev/null || echo no") == "no\n"
-    mctl.shell("systemctl daemon-reload")
-    assert inside(mctl, "(: < /dev/message) && echo open; (: > /dev/message) 2> /dev/null || echo no") == "open\nno\n"
-    mctl("update", "--device-rm", "/dev/message", "web")
-    mctl.shell("systemctl daemon-reload")
-    assert inside(mctl, "mknod /tmp/m c 1 11 2> /dev/null || echo no") == "no\n"
-    mctl("rm", "-f", "web")
+    mctl("update", "--device", "/dev/fuse:/dev/given/fuse:rwm", "web")
+    make = "mknod -m 666 /dev/mine c 10 229; mknod /dev/m c 1 1 2> /dev/null || echo no"
+    assert inside(mctl, f"{make}; {MINE}") == "no\nrw\n"
+    for reload in ("true", "systemctl daemon-reload"):
+        mctl("update", "--device", "/dev/fuse:/dev/given/fuse:w", "web")
+        mctl.shell(reload)
+        assert inside(mctl, f"mknod /dev/again c 10 229 2> /dev/null || echo no; {MINE}") == "no\nw\n"
+        mctl("update", "--device-rm", "/dev/given/fuse", "web")
+        mctl.shell(reload)
+        assert inside(mctl, f"mknod /dev/again c 10 229 2> /dev/null || echo no; {MINE}") == "no\n\n"
+        mctl("update", "--device", "/dev/fuse:/dev/given/fuse:r", "web")
+        assert inside(mctl, f"mknod /dev/again c 10 229 2> /dev/null || echo no; {MINE}") == "no\nr\n"
 
 
-def test_a_paused_one_is_given_devices_and_limits_too(mctl: Mctl) -> None:
+def test_a_paused_one_takes_what_needs_no_pid_1(mctl: Mctl) -> None:
     mctl.run("sleep", "1000", options=["-d", "--name", "web"])
     mctl("pause", "web")
-    mctl("update", "--device", "/dev/full:/dev/given/full", "--ulimit", "nofile=77:99", "web")
-    assert mctl.properties("web")["State"] == "paused"
+    refused = mctl("update", "--device", "/dev/fuse:/dev/given/fuse", "--ulimit", "nofile=7:9", "web", check=False)
+    assert "is paused" in refused.stderr.decode()
+    mctl("update", "--ulimit", "nofile=77:99", "web")
+    found = mctl.properties("web")
+    assert (found["State"], found["Devices"], found["Rlimits"]["NOFILE"]) == ("paused", [], [77, 99])
     mctl("unpause", "web")
-    assert inside(mctl, OPEN) == "r\nw\n"
     assert limits(mctl, "open files") == ["Max open files 77 99 files "]
-    mctl("rm", "-f", "web")
+    mctl("update", "--device", "/dev/fuse:/dev/given/fuse", "web")
+    assert inside(mctl, OPEN) == "r\nw\n"
 
 
-TRAPS = ["ln -s /tmp /dev/given", "touch /dev/given", "mkdir /dev/given; touch /dev/given/full"]
+TRAPS = ["ln -s /tmp /dev/given", "touch /dev/given", "mkdir /dev/given; touch /dev/given/fuse"]
 
 
 @pytest.mark.parametrize("trap", TRAPS)
 def test_what_the_container_has_put_there_leads_nowhere(mctl: Mctl, trap: str) -> None:
     mctl.run("sleep", "1000", options=["-d", "--name", "web"])
     inside(mctl, trap)
-    refused = mctl("update", "--device", "/dev/full:/dev/given/full", "--ulimit", "nofile=7:9", "web", check=False)
+    refused = mctl("update", "--device", "/dev/fuse:/dev/given/fuse", "--ulimit", "nofile=7:9", "web", check=False)
     assert refused.returncode == 1
-    assert "/dev/given/full" in refused.stderr.decode()
+    assert "/dev/given/fuse" in refused.stderr.decode()
     assert inside(mctl, "ls -A /tmp; ulimit -n") == "1024\n"
     assert mctl.properties("web")["Devices"] == []
-    mctl("update", "--device", "/dev/full:/dev/other", "web")
+    mctl("update", "--device", "/dev/fuse:/dev/other", "web")
     inside(mctl, "mkdir /dev/there; mv /dev/other /dev/there/ 2> /dev/null || : > /dev/other || true")
     mctl("update", "--device-rm", "/dev/other", "web")
     assert "other" not in inside(mctl, "ls /dev")
@@ -154,12 +157,12 @@ def test_a_service_too(mctl: Mctl) -> None:
     mctl("create", "--name", "web", mctl.rootfs, "sleep", "1000")
     mctl("enable", "web")
     mctl.shell("systemctl start mctl@web.service")
-    mctl("update", "--device", "/dev/full:/dev/given/full:r", "--ulimit", "nofile=77:99", "web")
-    assert inside(mctl, f"chmod 666 /dev/given/full; {OPEN} ulimit -Hn") == "r\n99\n"
+    mctl("update", "--device", "/dev/fuse:/dev/given/fuse:r", "--ulimit", "nofile=77:99", "web")
+    assert inside(mctl, f"chmod 666 /dev/given/fuse; {OPEN} ulimit -Hn") == "r\n99\n"
     assert mctl.shell("ls /run/systemd/system.control 2> /dev/null").text == ""
     mctl.shell("systemctl restart mctl@web.service")
-    assert inside(mctl, f"chmod 666 /dev/given/full; {OPEN} ulimit -Hn") == "r\n99\n"
-    mctl("update", "--device-rm", "/dev/given/full", "web")
+    assert inside(mctl, f"chmod 666 /dev/given/fuse; {OPEN} ulimit -Hn") == "r\n99\n"
+    mctl("update", "--device-rm", "/dev/given/fuse", "web")
     assert inside(mctl, OPEN) == ""
     mctl("rm", "-f", "web")
 
@@ -167,7 +170,7 @@ def test_a_service_too(mctl: Mctl) -> None:
 def test_who_is_not_root_needs_consent_for_more(mctl: Mctl, alice_may_create: None) -> None:
     mctl("run", "-d", "--name", "hers", "/srv/alice", "sleep", "1000", user="alice")
     mctl("update", "--ulimit", "nofile=77:99", "hers", user="alice")
-    for option in (["--device", "/dev/full:/dev/x"], ["--ulimit", "nofile=1:1000000"], ["--ulimit", "nice=1:1"]):
+    for option in (["--device", "/dev/fuse:/dev/x"], ["--ulimit", "nofile=1:1000000"], ["--ulimit", "nice=1:1"]):
         refused = mctl("update", *option, "hers", user="alice", check=False)
         assert refused.returncode == 1
         assert "org.mctl1.create-privileged" in refused.stderr.decode()
