@@ -27,8 +27,8 @@ FLAGS = {
     "filter States": "--filter state", "ReadOnly": "--read-only", "RestartPolicy": "--restart",
     "SdNotify": "--sdnotify", "SearchDomains": "--dns-search", "ShmSize": "--shm-size",
     "SocketBindDeny": "--no-bind", "StopSignal": "--stop-signal", "Subnet6": "--subnet",
-    "TakenDevices": "--device-rm", "TasksMax": "--pids", "TimeoutStopUSec": "--stop-timeout", "TimeoutUSec": "--timeout", "UserNamespace": "--userns",
-    "WorkingDirectory": "--workdir",
+    "TakenDevices": "--device-rm", "TasksMax": "--pids", "TimeoutStopUSec": "--stop-timeout",
+    "TimeoutUSec": "--timeout", "UserNamespace": "--userns", "WorkingDirectory": "--workdir",
 }  # fmt: skip
 # These could be words; but a sentence of the service's begins with a small letter, and so does all that follows.
 WORDS = {
