@@ -25,7 +25,7 @@ class Change:
     """What is not named stays.
 
     limits: fields of Limits. devices: given, or, where one is at that place inside, in its stead. taken: places inside
-    of devices to be taken away. consented: by an administrator, also to what the container has not had.
+    of devices to be taken away. consented: what it has not had and an administrator has agreed to, in gained()'s words.
     """
 
     limits: Mapping[str, Any] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Change:
     rlimits: tuple[tuple[str, int, int], ...] = ()
     devices: tuple[Device, ...] = ()
     taken: tuple[str, ...] = ()
-    consented: bool = False
+    consented: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         Security(rlimits=self.rlimits)
@@ -44,8 +44,8 @@ class Change:
 
     def of(self, spec: Spec) -> Spec:
         """The whole, valid, or an error. Judged anew: what it had when the question was asked it may have no more."""
-        more = gained(spec, self.rlimits, self.devices)
-        if more and not self.consented:
+        more = [each for each in gained(spec, self.rlimits, self.devices) if each not in self.consented]
+        if more:
             raise AccessDenied(f"container {spec.name!r} has {'; '.join(more)} no more: ask again")
         return replace(
             spec,

@@ -214,3 +214,28 @@ async def test_what_was_taken_away_while_somebody_was_asked_is_not_given_again(h
     house.polkit.answer(YES)
     assert "no more: ask again" in await waiting
     assert web.spec.devices == ()
+
+
+async def test_consent_is_to_what_was_named(house: House) -> None:
+    """An administrator agrees to a limit; a device that was hers, and so not in the question, was taken meanwhile."""
+    alice = await house.client(ALICE)
+    web = house.registry.add("web", ALICE, devices=(NULL,))
+    house.polkit.decide = lambda _: None
+    both = {**device("/dev/x", "r"), **limit(NICE=(1, 1))}
+    waiting = asyncio.create_task(update(alice, both, "/dev/null", interactive=True))
+    await asyncio.wait_for(house.polkit.prompt(), 30)
+    house.polkit.answer(YES)
+    await asyncio.wait_for(house.polkit.prompt(), 30)
+    assert house.polkit.asked[-1].details["gained"] == "a resource limit NICE of 1"
+    web.spec = replace(web.spec, devices=())
+    house.polkit.answer(YES)
+    assert "/dev/null (read-only) no more: ask again" in await waiting
+    assert web.spec.devices == ()
+
+
+async def test_root_gives_what_it_likes(house: House) -> None:
+    root = await house.client(ROOT_UID)
+    web = house.registry.add("web", ALICE)
+    assert await update(root, {**device("/dev/x"), **limit(NICE=(1, 1))}, "/dev/null") == ""
+    assert web.spec.devices == (NULL,)
+    assert web.spec.security.rlimits == (("NICE", 1, 1),)

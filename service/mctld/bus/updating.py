@@ -41,12 +41,16 @@ async def question(about: Question, call: Call, given: Mapping[str, Variant], fl
     return replace(
         about,
         actions=(SET_LIMITS, UPDATE_PRIVILEGED) if more else (SET_LIMITS,),
-        args=(replace(change, consented=bool(more) or call.uid == 0),),
+        args=(replace(change, consented=_all(change) if call.uid == 0 else more),),
         effect=about.effect + so_that,
         details={**about.details, **_limits(values), **_devices(change), **words},
         said=words,
         blind_effect="update the container $(container)" + so_that,
     )
+
+
+def _all(change: Change) -> tuple[str, ...]:
+    return gained(None, change.rlimits, change.devices)
 
 
 def _known(about: Question, call: Call) -> Spec | None:

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
 import resource
 import signal
 from typing import TYPE_CHECKING
 
-from ..errors import SetupFailed
+from ..errors import MctlError, SetupFailed
 from ..security import RLIMIT_INFINITY
 from . import processes
 
@@ -47,8 +47,9 @@ class RunningLimits:
 
     def undo(self) -> None:
         """Each of them has again what it had."""
-        for identity, before in self._before.items():
-            self._change(identity[0], before, identity)
+        for identity, before in list(self._before.items()):
+            with contextlib.suppress(MctlError, OSError):  # the others still can
+                self._change(identity[0], before, identity)
 
     def _pids(self) -> Iterable[int]:
         return processes.pids(self._control_group)
@@ -58,8 +59,7 @@ class RunningLimits:
         changed = self._change(pid, self._wanted)
         if changed is None:
             return {}
-        identity, had = changed
-        self._before[identity] = had
+        _, had = changed
         return {name: pair for name, pair in had.items() if pair != self._wanted[name]}
 
     def _change(
@@ -78,7 +78,11 @@ class RunningLimits:
             if identity is None or (identity in self._before if only is None else identity != only):
                 return None
             signal.pidfd_send_signal(process, 0)
-            had = {name: _exchange(pid, name, pair) for name, pair in wanted.items()}
+            had: dict[str, Pair] = {}
+            if only is None:
+                self._before[identity] = had  # from now on, for undo(): the second limit may fail after the first
+            for name, pair in wanted.items():
+                had[name] = _exchange(pid, name, pair)
             signal.pidfd_send_signal(process, 0)
             return identity, had
         except OSError as error:
@@ -103,15 +107,17 @@ def _exchange(pid: int, name: str, pair: Pair) -> Pair:
     try:
         had = resource.prlimit(pid, number, (_counted(pair[0]), _counted(pair[1])))
     except PermissionError as error:
-        raise SetupFailed(f"set the limit {name} to {pair[1]}", f"{error.strerror}; {_why(name)}") from error
+        raise SetupFailed(f"set the limit {name} to {pair[1]}", f"{error.strerror}; {_why(name, pair[1])}") from error
     return _told(had[0]), _told(had[1])
 
 
-def _why(name: str) -> str:
+def _why(name: str, hard: int) -> str:
     if name == "NOFILE":
         with open("/proc/sys/fs/nr_open", encoding="ascii") as file:
-            return f"the most that this kernel allows is fs.nr_open, {file.read().strip()}"
-    return os.strerror(errno.EPERM)
+            most = int(file.read())
+        if hard > most:
+            return f"the most that this kernel allows is fs.nr_open, {most}"
+    return "to raise a hard limit takes CAP_SYS_RESOURCE, which the service has not got from this host"
 
 
 def _counted(value: int) -> int:
