@@ -7,6 +7,7 @@ import contextlib
 import os
 import resource
 import signal
+import time
 from typing import TYPE_CHECKING
 
 from ..errors import MctlError, SetupFailed
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 CLEAN = 2  # passes in a row that find nothing to do: a child takes the limits a moment before its cgroup shows it
 PASSES = 50
+FORK_SECONDS = 0.02  # what a fork(2) under way may take, on a busy host, until its child is seen
 
 
 class RunningLimits:
@@ -42,6 +44,8 @@ class RunningLimits:
             clean = 0 if different else clean + 1
             if clean == CLEAN:
                 return
+            if clean:
+                time.sleep(FORK_SECONDS)
         if beyond:  # else they have only given up more than was asked of them
             raise SetupFailed("limit the processes", "new ones are made faster than they can be limited: stop it first")
 

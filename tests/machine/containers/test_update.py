@@ -76,10 +76,10 @@ def test_limits_that_the_kernel_does_not_have_change_nothing(web: Mctl) -> None:
 
 def test_processes_that_fork_are_not_missed(mctl: Mctl) -> None:
     """Generations of short-lived children: none that is there afterwards has what the first one had."""
-    script = "b() { sleep 0.05; b & }; i=0; while [ $i -lt 20 ]; do b & i=$((i+1)); done; sleep 1000"
+    script = "b() { sleep 0.05; b & }; i=0; while [ $i -lt 4 ]; do b & i=$((i+1)); done; sleep 1000"
     mctl.run("sh", "-c", script, options=["-d", "--name", "web"])
-    mctl.until(f"[ $(wc -l < {HERE}/cgroup.procs) -gt 20 ]")
-    for number in range(110, 100, -1):
+    mctl.until(f"[ $(wc -l < {HERE}/cgroup.procs) -gt 4 ]")
+    for number in range(105, 100, -1):
         mctl("update", "--ulimit", f"nofile={number}:{number}", "web")
         found = {line for _ in range(3) for line in limits(mctl, "open files")}
         assert found == {f"Max open files {number} {number} files "}
