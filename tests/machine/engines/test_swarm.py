@@ -85,7 +85,7 @@ def test_tasks_reach_each_other_over_the_machines(swarm: Swarm) -> None:
           "hostname > /index.html; exec httpd -f -p 80 -h /")  # fmt: skip
     swarm.becomes("pair", Counter(one=1, two=1))
     addresses = "nslookup tasks.pair | sed -n 's/^Address: \\(10[.0-9]*\\)$/\\1/p'"
-    names = f"for address in $({addresses}); do wget -T 5 -qO- http://$address/; done"
+    names = f"for address in $({addresses}); do timeout 5 wget -qO- http://$address/; done"
     asked = f"until [ $({{ {names}; }} | sort -u | wc -l) = 2 ]; do sleep 1; done"
     for machine in swarm.machines.values():
         machine.run(["sh", "-ec", 'docker exec $(docker ps -q) sh -c "$0"', asked], timeout=SECONDS)
