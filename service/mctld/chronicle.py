@@ -18,6 +18,10 @@ import socket
 import struct
 import threading
 from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SOCKET = "/run/systemd/journal/socket"
 ENTRIES_MAX = 4_096
@@ -128,12 +132,13 @@ class Chronicle:
             journal.sendmsg([b""], rights, 0, self._path)
 
 
-def encode(fields: dict[str, str | int]) -> bytes:
+def encode(fields: Mapping[str, str | int | bytes]) -> bytes:
     """KEY=value lines; a value with a newline goes with its length."""
-    return b"".join(_field(key.encode(), str(value).encode(errors="replace")) for key, value in fields.items())
+    return b"".join(_field(key.encode(), value) for key, value in fields.items())
 
 
-def _field(key: bytes, value: bytes) -> bytes:
+def _field(key: bytes, given: str | int | bytes) -> bytes:
+    value = given if isinstance(given, bytes) else str(given).encode(errors="replace")
     if b"\n" in value:
         return key + b"\n" + struct.pack("<Q", len(value)) + value + b"\n"
     return key + b"=" + value + b"\n"

@@ -10,9 +10,11 @@ import socket
 
 import pytest
 
+from mctld.lifecycle.epilogue import Epilogue
 from mctld.lifecycle.events import Exit
 from mctld.lifecycle.logs import EventQuery, LogQuery, arguments, event_arguments, labels
 from mctld.lifecycle.relay import Relay
+from mctld.lifecycle.stream import JournalStream
 from mctld.lifecycle.supervise import describe, judge
 from mctld.lifecycle.tasks import Tasks
 from mctld.lifecycle.watcher import Watcher
@@ -86,7 +88,8 @@ def relayed(data: bytes, *, watch: bool) -> tuple[bytes, bytes]:
         source, written = os.pipe()
         watched, watcher = os.pipe()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        relay = Relay("stdout", source, Watcher(watcher), ours, (os.getpid(), os.getuid(), os.getgid()))
+        once = JournalStream(ours.dup, lambda: Epilogue({}), ours)
+        relay = Relay("stdout", source, Watcher(watcher), once, (os.getpid(), os.getuid(), os.getgid()))
         if not watch:
             os.close(watched)
         task = asyncio.ensure_future(relay.run())

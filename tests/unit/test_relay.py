@@ -9,13 +9,30 @@ import os
 import signal
 import socket
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
+from mctld.lifecycle import epilogue, stream
+from mctld.lifecycle.epilogue import LINE_MAX, Epilogue
 from mctld.lifecycle.relay import Relay
+from mctld.lifecycle.stream import JournalStream
 from mctld.runtime.glass import Glass
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
 OURSELVES = (os.getpid(), os.getuid(), os.getgid())
+
+
+def never() -> Epilogue:
+    raise AssertionError("its first process is there")
+
+
+def once(journal: socket.socket) -> JournalStream:
+    """It cannot be opened anew."""
+    return JournalStream(journal.dup, never, journal)
 
 
 def test_what_is_looked_at_is_still_there() -> None:
@@ -60,7 +77,7 @@ def test_packets_arrive_whole_where_the_journal_takes_them_in_pieces() -> None:
 
     async def relayed() -> bytes:
         reading = asyncio.ensure_future(asyncio.to_thread(_all_of, theirs))
-        await Relay("stdout", source, None, ours, OURSELVES).run()
+        await Relay("stdout", source, None, once(ours), OURSELVES).run()
         return await reading
 
     with theirs:
@@ -78,7 +95,7 @@ def test_who_kills_the_service_loses_no_byte() -> None:
     pid = os.fork()
     if pid == 0:
         try:
-            asyncio.run(Relay("stdout", source, None, ours, (os.getpid(), os.getuid(), os.getgid())).run())
+            asyncio.run(Relay("stdout", source, None, once(ours), (os.getpid(), os.getuid(), os.getgid())).run())
         finally:
             os._exit(1)
     ours.close()
@@ -94,13 +111,110 @@ def test_who_kills_the_service_loses_no_byte() -> None:
     assert got + asyncio.run(_read_by_another(source)) == data
 
 
-def test_without_a_journal_the_payload_is_not_held_up() -> None:
+def test_what_is_printed_while_there_is_no_journal_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes away with its sockets, as by systemctl stop; then it refuses; then it is stuck; then it is back."""
+    monkeypatch.setattr(stream, "RETRY", 0.01)
     source, written = os.pipe()
     ours, theirs = socket.socketpair()
-    theirs.close()
-    os.write(written, b"x" * 60_000)
-    os.close(written)
-    asyncio.run(asyncio.wait_for(Relay("stdout", source, None, ours, OURSELVES).run(), 20))
+    again, back = socket.socketpair()
+    answers: list[OSError | socket.socket] = [ConnectionRefusedError(), FileNotFoundError(), BlockingIOError(), again]
+
+    def make() -> socket.socket:
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    async def run() -> bytes:
+        journal = JournalStream(make, never, ours)
+        running = asyncio.ensure_future(Relay("stdout", source, None, journal, OURSELVES).run())
+        os.write(written, b"before ")
+        assert await asyncio.to_thread(theirs.recv, 100) == b"before "
+        theirs.close()
+        os.write(written, b"meanwhile")
+        os.close(written)
+        found = await asyncio.to_thread(_all_of, back)
+        await running
+        return found
+
+    with back:
+        assert asyncio.run(asyncio.wait_for(run(), 20)) == b"meanwhile"
+    assert answers == []
+
+
+def test_who_is_found_again_needs_no_journal_until_there_is_a_line() -> None:
+    source, written = os.pipe()
+    ours, theirs = socket.socketpair()
+    asked = []
+
+    def make() -> socket.socket:
+        asked.append(True)
+        return ours
+
+    async def run() -> bytes:
+        running = asyncio.ensure_future(Relay("stdout", source, None, JournalStream(make, never), OURSELVES).run())
+        await asyncio.sleep(0)
+        assert asked == []
+        os.write(written, b"line")
+        os.close(written)
+        await running
+        return theirs.recv(100)
+
+    with theirs:
+        assert asyncio.run(asyncio.wait_for(run(), 20)) == b"line"
+
+
+@pytest.fixture
+def entries(tmp_path: Path) -> Iterator[socket.socket]:
+    """What journald would hear of entries."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        listening.settimeout(20)
+        yield listening
+
+
+def test_what_is_left_when_the_first_process_was_reaped_goes_as_entries(entries: socket.socket) -> None:
+    """Its pid cannot be named any more, or is another's: no line may go under that."""
+    long = b"x" * (LINE_MAX + 1)
+    gone = os.fork()
+    if gone == 0:
+        os._exit(0)
+    os.waitpid(gone, 0)
+    ours, theirs = socket.socketpair()
+    fields: dict[str, str | int] = {"CONTAINER_NAME": "web", "PRIORITY": 6}
+    for reaped in (True, False):
+        source, written = os.pipe()
+        os.write(written, b"one\n\x00two\n" + long + b"\nlast")
+        os.close(written)
+        made = JournalStream(ours.dup, lambda: Epilogue(fields, entries.getsockname()))
+        relay = Relay("stdout", source, None, made, (gone, 0, 0) if reaped else OURSELVES)
+        if not reaped:
+            relay.part()
+        asyncio.run(asyncio.wait_for(relay.run(), 20))
+        told = [entries.recv(1 << 20) for _ in range(5)]
+        head = b"CONTAINER_NAME=web\nPRIORITY=6\nMESSAGE="
+        assert told == [head + line + b"\n" for line in (b"one", b"\x00two", long[:-1], b"x", b"last")]
+    with theirs, ours:
+        theirs.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(100)
+
+
+def test_entries_wait_for_a_journal_too(entries: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(epilogue, "RETRY", 0.01)
+    place = entries.getsockname()
+    os.rename(place, f"{place}.away")
+
+    async def run() -> None:
+        made = Epilogue({}, place)
+        sending = asyncio.ensure_future(made.send(b"line\n"))
+        await asyncio.sleep(0.05)
+        os.rename(f"{place}.away", place)
+        await sending
+        made.close()
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+    assert entries.recv(100) == b"MESSAGE=line\n"
 
 
 def _packets(*packets: bytes) -> tuple[int, int]:
@@ -121,7 +235,7 @@ async def _read_by_another(source: int) -> bytes:
     ours, theirs = socket.socketpair()
     with theirs:
         reading = asyncio.ensure_future(asyncio.to_thread(_all_of, theirs))
-        await Relay("stdout", source, None, ours, OURSELVES).run()
+        await Relay("stdout", source, None, once(ours), OURSELVES).run()
         return await reading
 
 

@@ -14,6 +14,8 @@ from mctld.errors import LimitsExceeded, NotRunning
 from mctld.lifecycle import keeping
 from mctld.lifecycle import terminal as terminal_module
 from mctld.lifecycle import watcher as watcher_module
+from mctld.lifecycle.epilogue import Epilogue
+from mctld.lifecycle.stream import JournalStream
 from mctld.lifecycle.tasks import Tasks
 from mctld.lifecycle.terminal import CLIENTS_MAX, Terminal
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 SECONDS = 20
 MUCH = b"y" * 3_000_000
+
+OURSELVES = (os.getpid(), os.getuid(), os.getgid())
 
 
 class Store:
@@ -56,7 +60,8 @@ class Session:
         self.tasks = Tasks()
         ours, journal = socket.socketpair()
         self.journal = asyncio.ensure_future(asyncio.to_thread(read_all, journal))
-        self.terminal = Terminal(kept(), master, ours, (os.getpid(), os.getuid(), os.getgid()), self.tasks)
+        stream = JournalStream(ours.dup, lambda: Epilogue({}), ours)
+        self.terminal = Terminal(kept(), master, stream, OURSELVES, self.tasks)
         self.running = self.tasks.start(self.terminal.run(), "run")
 
     def attach(self) -> socket.socket:
@@ -195,7 +200,7 @@ def test_a_restart_of_the_service_keeps_the_connection(store: Store) -> None:
 
         ours, journal = socket.socketpair()
         found = kept()
-        second = Terminal(found, master, ours, (os.getpid(), os.getuid(), os.getgid()), Tasks())
+        second = Terminal(found, master, JournalStream(ours.dup, lambda: Epilogue({}), ours), OURSELVES, Tasks())
         second.readmit(found.claim({name: os.dup(fd) for name, fd in store.kept.items()}))
         running = asyncio.ensure_future(second.run())
         await heard(client, b"meanwhile")

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from .. import chronicle
 from ..errors import MctlError, SetupFailed
 from ..systemd import journal, namespace
 
@@ -91,6 +92,9 @@ class Journals:
             except (FileNotFoundError, ConnectionRefusedError) as error:  # somebody has stopped it since
                 log.warning("Lines of %s go to the host's journal: %s: %s", unit, namespace.name(owner), error.strerror)
         return journal.open_stream(identifier, unit, priority)
+
+    def socket_for_entries(self, owner: int) -> str:
+        return namespace.entry_socket(owner) if owner in self._up else chronicle.SOCKET
 
     def read_by(self, owner: int) -> list[str]:
         """Arguments of journalctl(1) with which it finds all lines of the owner's: settings may have changed."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 READERS_PER_USER = 32
 CHOICE = "mctl.log-labels"
+EPILOGUE = "mctld.service"  # of what was printed last, in our own words (epilogue.py)
 FIELD_MAX = 64  # characters of the name of a field, sd_journal_print(3)
 EVENT_FIELDS = (
     "MESSAGE", "MESSAGE_ID", "PRIORITY", "MCTL_EVENT", "MCTL_CONTAINER_NAME", "MCTL_CONTAINER_ID", "MCTL_OWNER_UID",
@@ -137,7 +138,8 @@ class LogReaders:
     def _command(self, query: LogQuery, container: Supervised) -> list[str]:
         """Of all that it may have run in, from wherever its lines have gone."""
         where = self._journals.read_by(container.owner_uid)
-        return [*arguments(query, container.id), *where, *(f"_SYSTEMD_UNIT={u}" for u in units(container.record))]
+        where += [f"_SYSTEMD_UNIT={unit}" for unit in (*units(container.record), EPILOGUE)]
+        return [*arguments(query, container.id), *where]
 
     def _open(self, command: list[str], reader_uid: int, left: Callable[[], None] = lambda: None) -> int:
         """Each is a process of root's, so nobody may have many."""

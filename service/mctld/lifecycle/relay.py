@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
-import struct
 from typing import TYPE_CHECKING
 
 from ..runtime.glass import Glass
@@ -21,12 +19,11 @@ from .readiness import readable, writable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from .stream import JournalStream
     from .tasks import Tasks
     from .watcher import Watcher
 
 CHUNK = 64 << 10
-SCM_CREDENTIALS = 2  # linux/socket.h; Python's socket module has it from 3.13 on
-
 DRAIN_TIMEOUT = 5.0  # seconds for attached output whose writing end has left the container
 
 log = logging.getLogger(__name__)
@@ -41,18 +38,22 @@ class Relay:
     """
 
     def __init__(
-        self, name: str, source: int, watcher: Watcher | None, journal: socket.socket, credentials: tuple[int, int, int]
+        self, name: str, source: int, watcher: Watcher | None, journal: JournalStream, credentials: tuple[int, int, int]
     ) -> None:
         self.name = name
         self.source = source
         self._watchers = [] if watcher is None else [watcher]
-        self._journal: socket.socket | None = journal
-        self._credentials = struct.pack("3i", *credentials)
+        self._journal: JournalStream | None = journal
+        self._credentials = credentials
         os.set_blocking(source, False)
-        journal.settimeout(0)
         self._intake = asyncio.Lock()
         self._rest = b""
         self._ended = False
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more will come out of it."""
+        return self._ended
 
     @property
     def watched(self) -> int:
@@ -89,6 +90,8 @@ class Relay:
             chunk = b"" if self._ended else await self._read()
             self._ended = not chunk
             await self._tell_journal(chunk)
+            if self._ended and self._journal is not None:
+                await self._journal.finish()
             return chunk
 
     async def _read(self) -> bytes:
@@ -119,33 +122,25 @@ class Relay:
             watcher.dismiss()
 
     async def _tell_journal(self, chunk: bytes) -> None:
-        """As the container's first process, so that journald finds the scope and with it the fields.
-
-        That process stays a zombie until we have done, hence its pid can be named; unix(7), SCM_CREDENTIALS.
-        """
-        ancillary = [(socket.SOL_SOCKET, SCM_CREDENTIALS, self._credentials)]
         rest = memoryview(chunk)
         while rest:
             try:
-                sent = len(rest) if self._journal is None else self._journal.sendmsg([rest], ancillary)
-            except BlockingIOError:
-                await self._room()
-                continue
+                sent = len(rest) if self._journal is None else await self._journal.send(rest, self._credentials)
             except OSError as error:
                 self._forget_journal(error)
                 continue
             self._take(sent)
             rest = rest[sent:]
 
-    async def _room(self) -> None:
-        """Until the journal takes more."""
-        assert self._journal is not None
-        await writable(self._journal.fileno())
+    def part(self) -> None:
+        """The first process is about to be reaped: nothing goes under its pid any more."""
+        if self._journal is not None:
+            self._journal.part()
 
     def _forget_journal(self, error: OSError) -> None:
-        """The payload is not held up for a journal that is gone."""
+        """Those who watch go on."""
         assert self._journal is not None
-        log.warning("attached output no longer reaches the journal: %s", error)
+        log.warning("output does not reach the journal any more: %s", error)
         self._journal.close()
         self._journal = None
 

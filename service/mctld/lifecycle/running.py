@@ -266,12 +266,17 @@ class Running(Announcing):
 
     async def _pump(self, relay: Relay) -> None:
         await relay.run()
-        self.kept.drop(relay.name)
+        if all(other is relay or other.name != relay.name for other in self._relays):  # of the next run
+            self.kept.drop(relay.name)
 
     def _release(self) -> None:
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self.kept.drop(lastword.KEPT)
+        for relay in self._relays:
+            relay.part()
+            if not relay.is_over:
+                self.kept.drop(relay.name)
         self._pidfd, self._relays = -1, []
 
     # The small change

@@ -14,7 +14,9 @@ from ..errors import ADVICE, SetupFailed
 from ..image import ImageRoot
 from ..systemd import journal
 from . import outlet
+from .epilogue import Epilogue
 from .relay import Relay
+from .stream import JournalStream
 from .terminal import CLIENT, NAME, Terminal
 from .watcher import Watcher
 
@@ -36,7 +38,7 @@ class Stdio:
 
     payload: dict[str, int]
     watchers: tuple[int, ...] = ()  # reading ends for the one who watches
-    _sources: list[tuple[str, int, int | None, socket.socket]] = field(default_factory=list)
+    _sources: list[tuple[str, int, int | None, JournalStream]] = field(default_factory=list)
     _owned: ExitStack = field(default_factory=ExitStack)
 
     def own(self, stream: socket.socket) -> socket.socket:
@@ -73,7 +75,7 @@ class Stdio:
 class TerminalStdio:
     """In place of Stdio: nothing goes in, since the terminal is made inside; its master comes back from there."""
 
-    def __init__(self, stream: socket.socket, tasks: Tasks, kept: Kept, *, attach: bool) -> None:
+    def __init__(self, stream: JournalStream, tasks: Tasks, kept: Kept, *, attach: bool) -> None:
         self.payload: dict[str, int] = {}
         self.watchers: tuple[int, ...] = ()  # the client's end of a socket for both directions
         self._kept = kept
@@ -124,6 +126,15 @@ class Lines:
     def open(self, priority: int) -> socket.socket:
         return self.journals.open(self.record.owner_uid, self.record.spec.name, self.unit, priority)
 
+    def stream(self, priority: int, stream: socket.socket | None = None) -> JournalStream:
+        """For what passes through the service."""
+        return JournalStream(lambda: self.open(priority), lambda: self._epilogue(priority), stream)
+
+    def _epilogue(self, priority: int) -> Epilogue:
+        fields: dict[str, str | int] = {**journal.published_fields(self.unit), "PRIORITY": priority}
+        fields |= {"SYSLOG_IDENTIFIER": self.record.spec.name, "OBJECT_SYSTEMD_UNIT": self.unit}
+        return Epilogue(fields, self.journals.socket_for_entries(self.record.owner_uid))
+
 
 def open_for_start(
     lines: Lines, tasks: Tasks, directory: str, stdin: int | None, kept: Kept, *, attach: bool
@@ -131,7 +142,8 @@ def open_for_start(
     """directory: of the container's own files."""
     try:
         if lines.record.spec.terminal:
-            return TerminalStdio(lines.open(journal.STDOUT_PRIORITY), tasks, kept, attach=attach)
+            priority = journal.STDOUT_PRIORITY
+            return TerminalStdio(lines.stream(priority, lines.open(priority)), tasks, kept, attach=attach)
         return _open_stdio(lines, directory, stdin=stdin, attach=attach)
     except OSError as error:
         if error.errno in disk.OF_A_DISK:
@@ -149,8 +161,8 @@ def _open_stdio(lines: Lines, directory: str, *, stdin: int | None, attach: bool
         for name, priority in STREAMS:
             stream = made.own(lines.open(priority))
             if relayed:
-                ends = outlet.make(directory, name, lines.record.uid_shift)
-                made.payload[name] = _relay(made, name, ends, stream, watched=attach)
+                copy = lines.stream(priority, stream.dup())
+                made.payload[name] = _relay(made, lines, directory, name, copy, watched=attach)
             else:
                 made.payload[name] = stream.fileno()
     except OSError:
@@ -191,20 +203,20 @@ def _pipe(made: Stdio) -> int:
     return written
 
 
-def _relay(made: Stdio, name: str, ends: tuple[int, int], stream: socket.socket, *, watched: bool) -> int:
-    """The payload's end."""
-    source, written = ends
-    made.own_descriptor(written)
+def _relay(made: Stdio, lines: Lines, directory: str, name: str, stream: JournalStream, *, watched: bool) -> int:
+    """The payload's end. Takes the stream over."""
     with ExitStack() as on_failure:
+        on_failure.callback(stream.close)
+        source, written = outlet.make(directory, name, lines.record.uid_shift)
+        made.own_descriptor(written)
         on_failure.callback(os.close, source)
         watcher = None
         if watched:
             reading, watcher = os.pipe2(os.O_CLOEXEC)
             on_failure.callback(os.close, reading)
             on_failure.callback(os.close, watcher)
-        copy = stream.dup()
         on_failure.pop_all()
-    made._sources.append((name, source, watcher, copy))
+    made._sources.append((name, source, watcher, stream))
     if watched:
         made.watchers += (reading,)
     return written
@@ -215,7 +227,8 @@ def resume(
 ) -> list[Relay]:
     """Relays of an earlier instance of the service. Watchers of pipes are lost: the journal is what remains.
 
-    What PID 1 does not have any more, since somebody has stopped the service, is found by its name.
+    What PID 1 does not have any more, since somebody has stopped the service, is found by its name. There may be no
+    journal now: the first line looks for it.
     """
     credentials = (pid, container.uid_shift, container.uid_shift)
     lines = Lines(journals, container.record, container.unit)
@@ -223,9 +236,9 @@ def resume(
     for name, priority in STREAMS:
         source = kept[name] if name in kept else outlet.find(directory, name)
         if source is not None:
-            found.append(Relay(name, source, None, lines.open(priority), credentials))
+            found.append(Relay(name, source, None, lines.stream(priority), credentials))
     if NAME in kept:
-        terminal = Terminal(container.kept, kept[NAME], lines.open(journal.STDOUT_PRIORITY), credentials, tasks)
+        terminal = Terminal(container.kept, kept[NAME], lines.stream(journal.STDOUT_PRIORITY), credentials, tasks)
         terminal.readmit({name: descriptor for name, descriptor in kept.items() if name.startswith(CLIENT)})
         found.append(terminal)
     return found

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .keeping import Kept
+    from .stream import JournalStream
     from .tasks import Tasks
 
 NAME = "terminal"
@@ -65,7 +66,7 @@ class Terminal(Relay):
     """Owns the master and its clients. `tasks` end with the service."""
 
     def __init__(
-        self, kept: Kept, master: int, journal: socket.socket, credentials: tuple[int, int, int], tasks: Tasks
+        self, kept: Kept, master: int, journal: JournalStream, credentials: tuple[int, int, int], tasks: Tasks
     ) -> None:
         super().__init__(NAME, master, None, journal, credentials)
         self._kept = kept

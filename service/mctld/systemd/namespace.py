@@ -53,6 +53,10 @@ def stream_socket(owner: int) -> str:
     return f"{directory(owner)}/stdout"
 
 
+def entry_socket(owner: int) -> str:
+    return f"{directory(owner)}/socket"
+
+
 def varlink_socket(owner: int) -> str:
     return f"{directory(owner)}/io.systemd.journal"
 
