@@ -157,8 +157,9 @@ def test_who_is_found_again_needs_no_journal_until_there_is_a_line() -> None:
         assert asked == []
         os.write(written, b"line")
         os.close(written)
+        found = await asyncio.to_thread(_all_of, theirs)
         await running
-        return theirs.recv(100)
+        return found
 
     with theirs:
         assert asyncio.run(asyncio.wait_for(run(), 20)) == b"line"
@@ -198,6 +199,59 @@ def test_what_is_left_when_the_first_process_was_reaped_goes_as_entries(entries:
         theirs.settimeout(0)
         with pytest.raises(BlockingIOError):
             theirs.recv(100)
+
+
+def test_nothing_is_put_into_a_stream_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """journald was stopped, and PID 1 has the other end."""
+    monkeypatch.setattr(stream, "RETRY", 0.01)
+    source, written = os.pipe()
+    os.write(written, b"line")
+    os.close(written)
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(0)
+    away = True
+
+    def look() -> None:
+        if away:
+            raise ConnectionRefusedError
+
+    async def run() -> bytes:
+        nonlocal away
+        made = JournalStream(ours.dup, never, ours, look)
+        running = asyncio.ensure_future(Relay("stdout", source, None, made, OURSELVES).run())
+        await asyncio.sleep(0.05)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(100)
+        away = False
+        theirs.settimeout(None)
+        found = await asyncio.to_thread(_all_of, theirs)
+        await running
+        return found
+
+    with theirs:
+        assert asyncio.run(asyncio.wait_for(run(), 20)) == b"line"
+
+
+def test_a_stream_stays_open_until_it_was_read() -> None:
+    """Else PID 1, which has the other end while journald is away, drops it with what is in it."""
+    source, written = os.pipe()
+    os.write(written, b"line")
+    os.close(written)
+    ours, theirs = socket.socketpair()
+
+    async def run() -> None:
+        relay = Relay("stdout", source, None, once(ours), OURSELVES)
+        running = asyncio.ensure_future(relay.run())
+        while not relay.is_over:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.1)
+        assert not running.done()
+        assert theirs.recv(100) == b"line"
+        await running
+        assert theirs.recv(100) == b""
+
+    with theirs:
+        asyncio.run(asyncio.wait_for(run(), 20))
 
 
 def test_entries_wait_for_a_journal_too(entries: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:

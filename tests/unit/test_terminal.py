@@ -209,9 +209,10 @@ def test_a_restart_of_the_service_keeps_the_connection(store: Store) -> None:
         assert len(store.kept) == 2  # under a name of its own
         os.close(session.inside)
         await second.settle()
+        await asyncio.to_thread(read_all, journal)
         await running
         assert not store.kept
-        for connection in (client, another, journal):
+        for connection in (client, another):
             connection.close()
 
     conducted(act)

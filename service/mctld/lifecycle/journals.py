@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from typing import TYPE_CHECKING
 
 from .. import chronicle
@@ -16,7 +17,6 @@ from ..errors import MctlError, SetupFailed
 from ..systemd import journal, namespace
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterable
 
     from ..journal_settings import JournalSettings, Wish
@@ -51,6 +51,7 @@ class Journals:
         self._up: set[int] = set()
         self._leaving: set[int] = set()
         self._told: dict[int, str] = {}  # why there is none
+        self._probe = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)  # to connect one tells nobody
 
     async def restore(self, owners: Iterable[int]) -> None:
         """After a start of the service. owners: of all containers."""
@@ -92,6 +93,10 @@ class Journals:
             except (FileNotFoundError, ConnectionRefusedError) as error:  # somebody has stopped it since
                 log.warning("Lines of %s go to the host's journal: %s: %s", unit, namespace.name(owner), error.strerror)
         return journal.open_stream(identifier, unit, priority)
+
+    def look_for(self, owner: int) -> Callable[[], None]:
+        """Raises OSError where the host's journal is stopped with its sockets. A namespace's comes back by itself."""
+        return lambda: None if owner in self._up else self._probe.connect(chronicle.SOCKET)
 
     def socket_for_entries(self, owner: int) -> str:
         return namespace.entry_socket(owner) if owner in self._up else chronicle.SOCKET

@@ -75,6 +75,8 @@ class Relay:
                 await asyncio.sleep(0)  # one who writes without end must not keep the service from all else
             await self._tell_watchers(self._rest)
             await self._dismiss()
+            if self._journal is not None:
+                await self._journal.taken()
         finally:
             self._ended = True
             self._close()

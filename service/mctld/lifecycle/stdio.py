@@ -128,7 +128,8 @@ class Lines:
 
     def stream(self, priority: int, stream: socket.socket | None = None) -> JournalStream:
         """For what passes through the service."""
-        return JournalStream(lambda: self.open(priority), lambda: self._epilogue(priority), stream)
+        look = self.journals.look_for(self.record.owner_uid)
+        return JournalStream(lambda: self.open(priority), lambda: self._epilogue(priority), stream, look)
 
     def _epilogue(self, priority: int) -> Epilogue:
         fields: dict[str, str | int] = {**journal.published_fields(self.unit), "PRIORITY": priority}

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A stream of the journal's for what passes through the service: opened anew when it is broken, and waited for.
 
-journald's restarts break no stream, since PID 1 keeps them. To stop it, with its sockets, does: until it is back what a
-payload prints stays in its pipe, and nobody else is held up.
+journald's restarts break no stream, since PID 1 keeps them. To stop it, with its sockets, does before systemd 254; then
+they are kept, but what is in them goes with whoever has written it. So until journald is back what a payload prints
+stays in its pipe, and nobody else is held up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import logging
 import socket
 import struct
+import termios
 from typing import TYPE_CHECKING
 
 from .readiness import writable
@@ -22,14 +25,15 @@ if TYPE_CHECKING:
     from .epilogue import Epilogue
 
 SCM_CREDENTIALS = 2  # linux/socket.h; Python's socket module has it from 3.13 on
-RETRY = 1.0  # seconds
+RETRY, SHORTEST = 1.0, 0.01  # seconds
 BROKEN = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 
 log = logging.getLogger(__name__)
 
 
 class JournalStream:
-    """make: opens one, or raises OSError. stream: one that is open already; else the first line opens it.
+    """make: opens one, or raises OSError. stream: one that is open already; else the first line opens it. look: raises
+    OSError where there is no journal now, though the stream is open.
 
     Lines go under the credentials of the container's first process, so that journald finds its unit and with it the
     fields. That is a zombie until we have done, hence its pid can be named, unless PID 1 is its parent; then, and when
@@ -37,10 +41,15 @@ class JournalStream:
     """
 
     def __init__(
-        self, make: Callable[[], socket.socket], afterwards: Callable[[], Epilogue], stream: socket.socket | None = None
+        self,
+        make: Callable[[], socket.socket],
+        afterwards: Callable[[], Epilogue],
+        stream: socket.socket | None = None,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
         self._make = make
         self._afterwards = afterwards
+        self._look = look
         self._epilogue: Epilogue | None = None
         self._stream: socket.socket | None = None
         self._told = False
@@ -52,6 +61,7 @@ class JournalStream:
         ancillary = [(socket.SOL_SOCKET, SCM_CREDENTIALS, struct.pack("3i", *credentials))]
         while self._epilogue is None:
             try:
+                self._look()
                 stream = self._stream or self._use(self._make())
             except OSError as error:  # BlockingIOError: journald is stuck, and many wait for it
                 await self._wait(error)
@@ -78,6 +88,16 @@ class JournalStream:
         if self._epilogue is not None:
             await self._epilogue.finish()
 
+    async def taken(self) -> None:
+        """Returns when journald has read all of it, or never will.
+
+        While journald is away PID 1 has the other end, and drops it with what is unread as soon as this one is closed.
+        """
+        pause = SHORTEST
+        while self._stream is not None and _unread(self._stream):
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, RETRY)
+
     def part(self) -> None:
         """The first process is about to be reaped, or was: its pid may be another's."""
         if self._epilogue is None:
@@ -103,3 +123,8 @@ class JournalStream:
             log.warning("output waits for the journal: %s", error)
             self._told = True
         await asyncio.sleep(RETRY)
+
+
+def _unread(stream: socket.socket) -> bool:
+    """SIOCOUTQ, unix(7), which is TIOCOUTQ: what the other end has not read. A stream that is broken has nothing."""
+    return any(fcntl.ioctl(stream, termios.TIOCOUTQ, bytes(4)))
