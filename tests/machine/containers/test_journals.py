@@ -183,23 +183,30 @@ def test_it_goes_with_the_last_container_and_leaves_what_was_printed(apart: Mctl
     assert apart("logs", "three", user="alice").text == "three\n"
 
 
-@pytest.mark.allow_journal(r"(mctld|mctl-spawner)\.service: .*", r"the name server does not .*")
+@pytest.mark.allow_journal(r"(mctld|mctl-spawner)\.service: .*", r"mctl@.*", r"the name server does not .*")
 def test_a_shutdown_and_a_boot_lose_nothing(apart: Mctl) -> None:
-    """It is stopped after those who print there, and is back before them."""
-    script = "trap 'echo closing; sleep 2; echo closed; exit 0' TERM; echo open; while :; do sleep 0.1; done"
+    """It is stopped after those who print there, and is back before them. A client in the foreground, which is ended as
+    well, passes its signal on: that is one more."""
+    end = 'trap "" TERM; echo closing; sleep 2; echo closed; exit 0'
+    script = f"trap '{end}' TERM; echo open; while :; do sleep 0.1; done"
     hers(apart, script, "-d", "--name", "direct", "--stop-timeout", "60", "--restart", "always")
+    apart("create", "--name", "enabled", "--stop-timeout", "60", "/srv/alice", "sh", "-c", script, user="alice")
+    apart("enable", "enabled", user="alice")
+    apart("start", "enabled", user="alice")
     apart.machine.run(["sh", "-c", "cat > /srv/alice/script"], input=script)
     attached = "mctl run --no-ask-password --name passed --stop-timeout 60 /srv/alice sh /script"
     apart.shell(f"su alice -c '{attached}' > /dev/null 2>&1 < /dev/null &")
-    for name in ("direct", "passed"):
+    for name in ("direct", "enabled", "passed"):
         until(apart, f"mctl logs {name} 2>/dev/null | grep -q open")
     apart.machine.reboot()  # type: ignore[attr-defined]
-    until(apart, "[ $(mctl logs direct | grep -c open) = 2 ]")
-    assert [entry["MESSAGE"] for entry in entries(apart, "CONTAINER_NAME=direct")] == [
-        "open", "closing", "closed", "open",
-    ]  # fmt: skip
+    for name in ("direct", "enabled"):
+        until(apart, f"[ $(mctl logs {name} | grep -c open) = 2 ]")
+        assert [entry["MESSAGE"] for entry in entries(apart, f"CONTAINER_NAME={name}")] == [
+            "open", "closing", "closed", "open",
+        ]  # fmt: skip
     assert apart("logs", "passed", user="alice").text.split() == ["open", "closing", "closed"]
-    apart("rm", "-f", "direct", user="alice")
+    assert "closed" in apart.shell(f"journalctl {HERS} -q -o cat -u mctl@enabled").text
+    apart("rm", "-f", "direct", "enabled", user="alice")
     apart.shell("rm /srv/alice/script")
 
 
@@ -207,6 +214,27 @@ def test_nobody_else_prints_there(apart: Mctl) -> None:
     hers(apart, "echo one", "--name", "one")
     modes = apart.shell(f"cd /run/systemd/journal.{NAME}; stat -c %a stdout socket dev-log io.systemd.journal").text
     assert modes.split() == ["600"] * 4
+
+
+@pytest.mark.qemu  # its clock is its own
+@pytest.mark.siege  # what else runs in the machine may take its time to get over it
+@pytest.mark.allow_journal(r"[Tt]ime (jumped|stepped)|clock")
+def test_lines_are_forgotten_after_their_time(apart: Mctl) -> None:
+    set_to(apart, "[Journal alice]\nNamespacePerOwner=yes\nMaxRetentionSec=1h\n")
+    apart.run("echo", "root's", options=["--name", "spared"])
+    hers(apart, "echo old", "--name", "past")
+    hers(apart, "until [ -e /go ]; do sleep 0.1; done; echo new", "-d", "--name", "present")
+    apart.shell("date -s '+30 min'")
+    try:
+        hers(apart, "echo young", "--name", "between")
+        assert [entry["MESSAGE"] for entry in entries(apart, "CONTAINER_OWNER_UID=1000")] == ["old", "young"]
+        apart.shell("date -s '+45 min'")
+        apart("exec", "present", "touch", "/go")
+        ended(apart, "present")
+        assert [entry["MESSAGE"] for entry in entries(apart, "CONTAINER_OWNER_UID=1000")] == ["young", "new"]
+        assert [entry["MESSAGE"] for entry in apart.journal("CONTAINER_NAME=spared")] == ["root's"]
+    finally:
+        apart.shell("date -s '-75 min'")
 
 
 @pytest.mark.allow_journal(r"User 1000: Its output goes to the host's journal: the namespace mctl-1000 cannot be had")
