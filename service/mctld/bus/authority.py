@@ -8,11 +8,12 @@ import itertools
 import logging
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from dbus_next.signature import Variant
 
 from ..errors import AccessDenied, InteractiveAuthorizationRequired, MctlError
+from .polkit import Polkit
 from .question import (
     ATTACH,
     CREATE,
@@ -36,14 +37,12 @@ from .question import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
+    from .polkit import Bus
     from .question import Call, Question
     from .turns import Turns
 
-POLKIT = "org.freedesktop.PolicyKit1"
-POLKIT_PATH = "/org/freedesktop/PolicyKit1/Authority"
-POLKIT_INTERFACE = "org.freedesktop.PolicyKit1.Authority"
 ALLOW_USER_INTERACTION = 1
 PROMPT_SECONDS = 120
 ANSWER_SECONDS = 25
@@ -106,15 +105,6 @@ class Judgement:
     action: str = ""  # of polkit, where it was asked
 
 
-class Bus(Protocol):
-    async def call(
-        self, destination: str, path: str, interface: str, member: str, signature: str = "", body: Sequence[object] = ()
-    ) -> list[Any]: ...
-    def send(
-        self, destination: str, path: str, interface: str, member: str, signature: str = "", body: Sequence[object] = ()
-    ) -> None: ...
-
-
 def printable(value: str) -> str:
     """Without what could dress up a password prompt (control, bidi). Whole: rules must not judge by a beginning."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value)
@@ -130,7 +120,7 @@ class Authority:
 
     def __init__(self, bus: Bus, note: Callable[[Call, Question, str, Judgement], None], turns: Turns) -> None:
         """`note` is told of each judgement that something follows from, with the annotation that was judged by."""
-        self._bus = bus
+        self._polkit = Polkit(bus)
         self._note = note
         self._turns = turns
         self._lines: dict[int, asyncio.Semaphore] = {}
@@ -223,19 +213,10 @@ class Authority:
 
     async def _put(self, body: list[object], cancellation: str) -> list[Any]:
         try:
-            return await self._bus.call(
-                POLKIT, POLKIT_PATH, POLKIT_INTERFACE, "CheckAuthorization", "(sa{sv})sa{ss}us", body
-            )
+            return await self._polkit.check(body)
         except asyncio.CancelledError:
-            self._give_up(cancellation)
+            self._polkit.cancel(cancellation)
             raise
-
-    def _give_up(self, cancellation: str) -> None:
-        """The prompt disappears from the person's screen."""
-        try:
-            self._bus.send(POLKIT, POLKIT_PATH, POLKIT_INTERFACE, "CancelCheckAuthorization", "s", [cancellation])
-        except MctlError as error:  # the bus is gone, and the prompt with it
-            log.debug("cannot cancel %s: %s", cancellation, error)
 
 
 def _verdict(answer: list[Any]) -> Verdict:

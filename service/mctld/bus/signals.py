@@ -12,11 +12,11 @@ from . import container as bus_container
 from . import exec as bus_exec
 from . import manager
 from . import network as bus_network
-from .authority import POLKIT, POLKIT_INTERFACE, POLKIT_PATH
 from .container import ContainerObject
 from .exec import ExecObject
 from .network import NetworkObject
 from .paths import ROOT, container_path, exec_path, network_path
+from .polkit import POLKIT, POLKIT_INTERFACE, POLKIT_PATH
 from .standard import OBJECT_MANAGER, PROPERTIES
 
 if TYPE_CHECKING:
