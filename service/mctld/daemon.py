@@ -30,6 +30,7 @@ from .lifecycle.logs import LogReaders
 from .lifecycle.machinery import Machinery
 from .lifecycle.naming import Naming
 from .lifecycle.networks import Networks
+from .lifecycle.readers import Readers
 from .lifecycle.recovery import recover
 from .lifecycle.registry import Registry
 from .lifecycle.restarts import Restarts
@@ -64,7 +65,6 @@ async def serve(settings: Settings, reporting: Reporting) -> None:
     filters, disposal, layers = Filters(settings.filters), Disposal(), Layers(settings.images, store.settle)
     spawner, retirement = Spawners(settings, systemd, tasks), Retirement(lambda unit: registry.uses_unit(unit))
     journals = Journals(settings.journal, systemd, retirement, relays, lambda uid: registry.has_any_of(uid))
-    images = Images(store, layers, spawner, filters, Disposal(), lambda i: registry.made_from(i.id), quotas)
     machinery = Machinery(
         settings=settings,
         store=store,
@@ -78,11 +78,12 @@ async def serve(settings: Settings, reporting: Reporting) -> None:
         logs=LogReaders(Followers(retirement, systemd, relays), journals),
         disposal=disposal,
         networks=networks,
-        images=images,
+        images=Images(store, layers, spawner, filters, Disposal(), lambda i: registry.made_from(i.id), quotas),
         volumes=Volumes(settings.volumes, disposal, lambda volume: registry.made_with(volume), quotas.volumes),
         events=events,
         tasks=tasks,
         relays=relays,
+        readers=Readers(systemd, relays),
         restarts=Restarts(tasks),
         sharing=Sharing(lambda: registry.all(), networks, tasks),
         last_capability=capabilities.last(),
@@ -90,7 +91,7 @@ async def serve(settings: Settings, reporting: Reporting) -> None:
     )
     registry, checkup = Registry(machinery), Checkup(machinery, connection)
     await machinery.systemd.open(registry.stop_requested, registry.job_made, machinery.logs.followers.job_over)
-    await asyncio.to_thread(images.recover)
+    await asyncio.to_thread(machinery.images.recover)
     await recover(machinery, registry)
     door = await open_door(connection, registry, checkup, settings.contract_directory, reporting, settings.quotas)
     _ready(registry)
@@ -132,6 +133,7 @@ async def _stop(door: Door, registry: Registry, machinery: Machinery, connection
         await asyncio.wait_for(registry.stop_hearing(), STOP_TIMEOUT)
     await machinery.relays.finish(0)
     await machinery.tasks.finish(STOP_TIMEOUT)
+    machinery.readers.close()
     machinery.watch.close()
     machinery.spawner.close()
     machinery.staging.close()

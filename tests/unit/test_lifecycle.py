@@ -17,9 +17,10 @@ from mctld.lifecycle.relay import Relay
 from mctld.lifecycle.stream import JournalStream
 from mctld.lifecycle.supervise import describe, judge
 from mctld.lifecycle.tasks import Tasks
-from mctld.lifecycle.watcher import Watcher
+from mctld.lifecycle.watcher import Watcher, watcher_pair
 from mctld.runtime.launch import Status
 from mctld.state import State
+from unit.reading import reading
 
 EXITED = "5cf9f2a3c8a64fd1a2a0ee34ba8aa9b1"
 
@@ -86,20 +87,23 @@ def relayed(data: bytes, *, watch: bool) -> tuple[bytes, bytes]:
 
     async def run() -> tuple[bytes, bytes]:
         source, written = os.pipe()
-        watched, watcher = os.pipe()
+        watcher, watching = watcher_pair()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        once = JournalStream(ours.dup, lambda: Epilogue({}), ours)
-        relay = Relay("stdout", source, Watcher(watcher), once, (os.getpid(), os.getuid(), os.getgid()))
-        if not watch:
-            os.close(watched)
-        task = asyncio.ensure_future(relay.run())
-        wrote = asyncio.ensure_future(asyncio.to_thread(_write, written, data))
-        seen = asyncio.ensure_future(asyncio.to_thread(_read, watched)) if watch else None
-        journal = await asyncio.to_thread(_read, theirs.detach())
-        await asyncio.gather(task, wrote)
-        return (await seen if seen else b""), journal
+        async with reading() as crew:
+            held = crew.hold(source, "a pipe")
+            once = JournalStream(ours.dup, lambda: Epilogue({}), ours)
+            ourselves = (os.getpid(), os.getuid(), os.getgid())
+            relay = Relay("stdout", held, Watcher(watcher.detach()), once, ourselves)
+            if not watch:
+                watching.close()
+            task = asyncio.ensure_future(relay.run())
+            wrote = asyncio.ensure_future(asyncio.to_thread(_write, written, data))
+            seen = asyncio.ensure_future(asyncio.to_thread(_read, watching.detach())) if watch else None
+            journal = await asyncio.to_thread(_read, theirs.detach())
+            await asyncio.gather(task, wrote)
+            return (await seen if seen else b""), journal
 
-    return asyncio.run(asyncio.wait_for(run(), 20))
+    return asyncio.run(asyncio.wait_for(run(), 60))
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -18,6 +18,7 @@ from mctld.lifecycle.epilogue import LINE_MAX, Epilogue
 from mctld.lifecycle.relay import Relay
 from mctld.lifecycle.stream import JournalStream
 from mctld.runtime.glass import Glass
+from unit.reading import Begun, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,9 +77,9 @@ def test_packets_arrive_whole_where_the_journal_takes_them_in_pieces() -> None:
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
     async def relayed() -> bytes:
-        reading = asyncio.ensure_future(asyncio.to_thread(_all_of, theirs))
-        await Relay("stdout", source, None, once(ours), OURSELVES).run()
-        return await reading
+        found = asyncio.ensure_future(asyncio.to_thread(_all_of, theirs))
+        await _relay(source, once(ours))
+        return await found
 
     with theirs:
         assert asyncio.run(relayed()) == b"".join(bytes([letter]) * 4000 for letter in range(10))
@@ -92,18 +93,22 @@ def test_who_kills_the_service_loses_no_byte() -> None:
     data = os.urandom(60_000)
     os.write(written, data)
     os.close(written)
+    last, reader = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            asyncio.run(Relay("stdout", source, None, once(ours), (os.getpid(), os.getuid(), os.getgid())).run())
+            asyncio.run(_relay(os.dup(source), once(ours), Begun([reader])))
         finally:
             os._exit(1)
     ours.close()
+    os.close(reader)
     got = theirs.recv(1000)
     while _state(pid) != "S":
         time.sleep(0.01)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+    os.read(last, 1)  # its reader has ended as well
+    os.close(last)
     while more := theirs.recv(1 << 20):
         got += more
     theirs.close()
@@ -127,7 +132,7 @@ def test_what_is_printed_while_there_is_no_journal_waits_for_it(monkeypatch: pyt
 
     async def run() -> bytes:
         journal = JournalStream(make, never, ours)
-        running = asyncio.ensure_future(Relay("stdout", source, None, journal, OURSELVES).run())
+        running = asyncio.ensure_future(_relay(source, journal))
         os.write(written, b"before ")
         assert await asyncio.to_thread(theirs.recv, 100) == b"before "
         theirs.close()
@@ -138,7 +143,7 @@ def test_what_is_printed_while_there_is_no_journal_waits_for_it(monkeypatch: pyt
         return found
 
     with back:
-        assert asyncio.run(asyncio.wait_for(run(), 20)) == b"meanwhile"
+        assert asyncio.run(asyncio.wait_for(run(), 60)) == b"meanwhile"
     assert answers == []
 
 
@@ -152,7 +157,7 @@ def test_who_is_found_again_needs_no_journal_until_there_is_a_line() -> None:
         return ours
 
     async def run() -> bytes:
-        running = asyncio.ensure_future(Relay("stdout", source, None, JournalStream(make, never), OURSELVES).run())
+        running = asyncio.ensure_future(_relay(source, JournalStream(make, never)))
         await asyncio.sleep(0)
         assert asked == []
         os.write(written, b"line")
@@ -162,7 +167,7 @@ def test_who_is_found_again_needs_no_journal_until_there_is_a_line() -> None:
         return found
 
     with theirs:
-        assert asyncio.run(asyncio.wait_for(run(), 20)) == b"line"
+        assert asyncio.run(asyncio.wait_for(run(), 60)) == b"line"
 
 
 @pytest.fixture
@@ -188,10 +193,9 @@ def test_what_is_left_when_the_first_process_was_reaped_goes_as_entries(entries:
         os.write(written, b"one\n\x00two\n" + long + b"\nlast")
         os.close(written)
         made = JournalStream(ours.dup, lambda: Epilogue(fields, entries.getsockname()))
-        relay = Relay("stdout", source, None, made, (gone, 0, 0) if reaped else OURSELVES)
         if not reaped:
-            relay.part()
-        asyncio.run(asyncio.wait_for(relay.run(), 20))
+            made.part()
+        asyncio.run(asyncio.wait_for(_relay(source, made, credentials=(gone, 0, 0) if reaped else OURSELVES), 60))
         told = [entries.recv(1 << 20) for _ in range(5)]
         head = b"CONTAINER_NAME=web\nPRIORITY=6\nMESSAGE="
         assert told == [head + line + b"\n" for line in (b"one", b"\x00two", long[:-1], b"x", b"last")]
@@ -218,7 +222,7 @@ def test_nothing_is_put_into_a_stream_that_nobody_reads(monkeypatch: pytest.Monk
     async def run() -> bytes:
         nonlocal away
         made = JournalStream(ours.dup, never, ours, look)
-        running = asyncio.ensure_future(Relay("stdout", source, None, made, OURSELVES).run())
+        running = asyncio.ensure_future(_relay(source, made))
         await asyncio.sleep(0.05)
         with pytest.raises(BlockingIOError):
             theirs.recv(100)
@@ -229,7 +233,7 @@ def test_nothing_is_put_into_a_stream_that_nobody_reads(monkeypatch: pytest.Monk
         return found
 
     with theirs:
-        assert asyncio.run(asyncio.wait_for(run(), 20)) == b"line"
+        assert asyncio.run(asyncio.wait_for(run(), 60)) == b"line"
 
 
 def test_a_stream_stays_open_until_it_was_read() -> None:
@@ -240,18 +244,19 @@ def test_a_stream_stays_open_until_it_was_read() -> None:
     ours, theirs = socket.socketpair()
 
     async def run() -> None:
-        relay = Relay("stdout", source, None, once(ours), OURSELVES)
-        running = asyncio.ensure_future(relay.run())
-        while not relay.is_over:
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.1)
-        assert not running.done()
-        assert theirs.recv(100) == b"line"
-        await running
-        assert theirs.recv(100) == b""
+        async with reading() as crew:
+            relay = Relay("stdout", crew.hold(source, "a pipe"), None, once(ours), OURSELVES)
+            running = asyncio.ensure_future(relay.run())
+            while not relay.is_over:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.1)
+            assert not running.done()
+            assert theirs.recv(100) == b"line"
+            await running
+            assert theirs.recv(100) == b""
 
     with theirs:
-        asyncio.run(asyncio.wait_for(run(), 20))
+        asyncio.run(asyncio.wait_for(run(), 60))
 
 
 def test_entries_wait_for_a_journal_too(entries: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +272,7 @@ def test_entries_wait_for_a_journal_too(entries: socket.socket, monkeypatch: pyt
         await sending
         made.close()
 
-    asyncio.run(asyncio.wait_for(run(), 20))
+    asyncio.run(asyncio.wait_for(run(), 60))
     assert entries.recv(100) == b"MESSAGE=line\n"
 
 
@@ -288,9 +293,16 @@ def _state(pid: int) -> str:
 async def _read_by_another(source: int) -> bytes:
     ours, theirs = socket.socketpair()
     with theirs:
-        reading = asyncio.ensure_future(asyncio.to_thread(_all_of, theirs))
-        await Relay("stdout", source, None, once(ours), OURSELVES).run()
-        return await reading
+        found = asyncio.ensure_future(asyncio.to_thread(_all_of, theirs))
+        await _relay(source, once(ours))
+        return await found
+
+
+async def _relay(
+    source: int, journal: JournalStream, begun: Begun | None = None, credentials: tuple[int, int, int] = OURSELVES
+) -> None:
+    async with reading(begun) as crew:
+        await Relay("stdout", crew.hold(source, "a pipe"), None, journal, credentials).run()
 
 
 def _all_of(stream: socket.socket) -> bytes:

@@ -193,7 +193,7 @@ def test_a_restart_of_the_service_keeps_the_connection(store: Store) -> None:
 
     async def act(session: Session) -> None:
         client = session.attach()
-        master = os.dup(session.terminal.source)
+        master = os.dup(session.terminal.source.descriptor)
         await session.tasks.finish(0)
         await session.journal
         client.send(b"meanwhile\n")

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgs, LimitsExceeded, NoTerminal
 from ..runtime.planner import NO_WINDOW
 from .terminal import Terminal
-from .watcher import PATIENCE, Watcher
+from .watcher import PATIENCE, Watcher, watcher_pair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +52,6 @@ def _terminal_of(relays: Sequence[Relay]) -> Terminal | None:
 
 
 def _watch(relay: Relay) -> int:
-    watched, watcher = os.pipe2(os.O_CLOEXEC)
-    relay.watch(Watcher(watcher, patience=PATIENCE))
-    return watched
+    watcher, watching = watcher_pair()
+    relay.watch(Watcher(watcher.detach(), patience=PATIENCE))
+    return watching.detach()

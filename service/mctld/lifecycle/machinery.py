@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .journals import Journals
     from .logs import LogReaders
     from .networks import Networks
+    from .readers import Readers
     from .restarts import Restarts
     from .sharing import Sharing
     from .spawners import Spawners
@@ -51,6 +52,7 @@ class Machinery:
     events: Events
     tasks: Tasks  # end by themselves
     relays: Tasks  # end with what they serve
+    readers: Readers
     restarts: Restarts
     sharing: Sharing
     last_capability: int

@@ -32,9 +32,9 @@ def make(directory: str, name: str, owner: int) -> tuple[int, int]:
         raise
 
 
-def find(directory: str, name: str) -> int | None:
-    """Our end once more; of a run that has ended it is at its end at once."""
-    try:
-        return os.open(f"{directory}/{name}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
+def find(directory: str, name: str) -> str | None:
+    """Where one is. Only a reader may open it (`crew.py`), since that takes its lock; of a run that has ended it is at
+    its end at once.
+    """
+    path = f"{directory}/{name}"
+    return path if os.path.lexists(path) else None

@@ -24,13 +24,16 @@ from .vitals import Result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .crew import Crew
     from .events import Exit
+    from .held import Held
     from .machinery import Machinery
     from .running import Running
+    from .tasks import Tasks
 
 PREFIX = "probe:"  # of the process, to the spawner
 OUTPUT_MAX = 4_096  # bytes that are kept, as docker does; more is read and thrown away
-CHUNK = 64 << 10
+FINISH_TIMEOUT = 2.0  # seconds until what is left of its output is read
 NOT_FOUND, NOT_EXECUTABLE, FAILED = 127, 126, 125  # as a shell and docker have them
 TIMED_OUT = 124  # as timeout(1)
 NOT_ITS_FAULT = (SpawnerUnavailable, NotRunning, Paused)
@@ -74,34 +77,48 @@ class Probe(Exec):
 class Output:
     """Reads pipes to their ends, and keeps the beginning of what comes."""
 
-    def __init__(self, streams: Sequence[int]) -> None:
-        self._streams = list(streams)
+    def __init__(self, streams: Sequence[int], crew: Crew, tasks: Tasks, container: str) -> None:
+        what = f"output of a health check of container {container}"
         self._kept = bytearray()
-        for stream in streams:
-            os.set_blocking(stream, False)
-            asyncio.get_running_loop().add_reader(stream, self._read, stream)
+        self._held = [crew.hold(stream, what) for stream in streams]
+        self._reading = [tasks.start(self._read(held), f"read {what}") for held in self._held]
 
-    def finish(self) -> str:
+    async def finish(self) -> str:
         """What there was, as text for the bus. Children that hold the other ends are waited for by nobody."""
-        for stream in tuple(self._streams):
-            self._read(stream)
-        for stream in tuple(self._streams):
-            self._close(stream)
+        for task in self._reading:
+            task.cancel()
+        await asyncio.gather(*self._reading, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_TIMEOUT):
+                for held in self._held:
+                    await self._read_what_is_there(held)
+        for held in self._held:
+            held.close()
         return self._kept.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
-    def _read(self, stream: int) -> None:
-        try:
-            data = os.read(stream, CHUNK)
-        except BlockingIOError:
-            return
-        self._kept += data[: OUTPUT_MAX - len(self._kept)]
-        if not data:
-            self._close(stream)
+    async def _read(self, held: Held) -> None:
+        while True:
+            try:
+                if not await self._keep(held):
+                    return
+            except BlockingIOError:
+                await readable(held.descriptor)
 
-    def _close(self, stream: int) -> None:
-        asyncio.get_running_loop().remove_reader(stream)
-        os.close(stream)
-        self._streams.remove(stream)
+    async def _read_what_is_there(self, held: Held) -> None:
+        nothing = 0
+        while nothing < 2 and len(self._kept) < OUTPUT_MAX:  # the first time may be of what was looked at before
+            try:
+                if not await self._keep(held):
+                    return
+            except BlockingIOError:
+                nothing += 1
+
+    async def _keep(self, held: Held) -> bytes:
+        data = await held.look()
+        self._kept += data[: OUTPUT_MAX - len(self._kept)]
+        if data:
+            await held.take(len(data))
+        return data
 
 
 async def run(probe: Probe, machinery: Machinery, container: Running) -> Result:
@@ -115,14 +132,15 @@ async def run(probe: Probe, machinery: Machinery, container: Running) -> Result:
     except MctlError as error:
         return Result(began, time.time_ns() // 1_000, _status_of(error), str(error)[:OUTPUT_MAX])
     probe.watch(entered.pid, entered.pidfd)
-    output = Output(entered.streams)
+    crew = machinery.readers.of(container.owner_uid)
+    output = Output(entered.streams, crew, machinery.relays, container.name)
     try:
         if probe.timed_out:  # while it was on its way in
             probe.end_all()
         end = await probe.wait()
     finally:
         probe.end_all()
-        text = output.finish()
+        text = await output.finish()
         machinery.tasks.start(_forget(probe, machinery), f"forget {probe.name}")
     if probe.timed_out:
         timeout = container.spec.health.timeout_usec / 1_000_000

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -19,6 +20,7 @@ from . import (
     healthlog,
     interrupted,
     lastword,
+    outlet,
     probe,
     standstill,
     stdio,
@@ -27,6 +29,7 @@ from . import (
 )
 from .exec import PREFIX
 from .place import control_group_of, found, in_scope, in_service
+from .stdio import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from .machinery import Machinery
     from .place import Place
     from .registry import Registry
+
+PATIENCE = 3.0  # seconds for FIFOs to be opened: who is stuck goes on by itself
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +53,7 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
     children, kept = await machinery.spawner.connect(), notify.kept()
     stored_ones = list(machinery.store.load())
     await machinery.journals.restore(record.owner_uid for record, _ in stored_ones)
+    looking: list[asyncio.Task[None]] = []
     for record, stored in stored_ones:
         run = await _without_half_a_start(machinery, record, stored, children)
         container = registry.restore(record, run)
@@ -57,13 +63,13 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
             container.place, pid = _traced(record, run, children.pop(record.id, 0))
             claimed = container.kept.claim(kept)
             process, heard = claimed.pop(lastword.KEPT, None), claimed.pop(announcements.KEPT, None)
-            directory = f"{machinery.settings.containers}/{record.id}"
-            resumed = stdio.resume(container, pid, claimed, machinery.relays, directory, machinery.journals)
-            container.relay(resumed)
+            looking += _resume(machinery, container, pid, claimed)
             if heard is not None:
                 container.hear(socket.socket(fileno=heard))
             await _find_again(machinery, container, pid, process)
             container.warn_if_unheard()
+    if looking:
+        await asyncio.wait(looking, timeout=PATIENCE)
     await registry.execs.recover([name for name in children if name.startswith(PREFIX)])
     for name in [name for name in children if name.startswith(probe.PREFIX)]:
         machinery.tasks.start(probe.clear_away(machinery, name), f"clear away {name}")
@@ -78,6 +84,22 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
     unreadable = {record.spec.name for record in known if record.fault}
     await activation.restore(machinery, [r for r in known if not r.fault], unreadable=unreadable)
     registry.revive()
+
+
+def _resume(
+    machinery: Machinery, container: Container, pid: int, kept: Mapping[str, int]
+) -> list[asyncio.Task[None]]:
+    """Output is relayed again; the tasks look for more of it."""
+    lines = Lines(machinery.journals, container.record, container.unit)
+    crew = machinery.readers.of(container.owner_uid)
+    container.relay(stdio.resume(container, pid, kept, machinery.relays, lines, crew))
+    directory = f"{machinery.settings.containers}/{container.id}"
+    found = [(name, outlet.find(directory, name)) for name, _ in stdio.STREAMS if name not in kept]
+    return [
+        machinery.relays.start(stdio.find_again(container, pid, name, path, lines, crew), f"find {path}")
+        for name, path in found
+        if path is not None
+    ]
 
 
 async def _without_half_a_start(machinery: Machinery, record: Record, run: Run, children: dict[str, int]) -> Run:

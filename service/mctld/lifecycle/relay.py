@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Attached output: raw bytes to those who watch, and the same lines to the journal.
 
-The payload writes into a pipe of which the service holds the other end for as long as it lives. The watcher of a
-run slows the payload, as a pipe would; one who leaves stops being served, and the journal goes on. What is in the
-pipe is taken out when the journal has it: whoever kills the service loses no byte, PID 1 keeps the pipe for the next.
+The payload writes into a pipe of which the service holds the other end for as long as it lives, and which a process
+that can be lost reads (`held.py`). The watcher of a run slows the payload, as a pipe would; one who leaves stops being
+served, and the journal goes on. What is in the pipe is taken out when the journal has it: whoever kills the service
+loses no byte, PID 1 keeps the pipe for the next.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from ..runtime.glass import Glass
 from .readiness import readable, writable
 
 if TYPE_CHECKING:
@@ -28,7 +27,21 @@ DRAIN_TIMEOUT = 5.0  # seconds for attached output whose writing end has left th
 
 log = logging.getLogger(__name__)
 
-_GLASS = Glass()  # made with the module: no relay is ever without, however short descriptors are
+
+class Source(Protocol):
+    """Where output comes from."""
+
+    descriptor: int
+
+    async def look(self) -> bytes:
+        """What comes next, empty at the end; BlockingIOError where there is nothing."""
+        ...
+
+    async def take(self, size: int) -> None:
+        """So much of it the journal has."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Relay:
@@ -38,14 +51,18 @@ class Relay:
     """
 
     def __init__(
-        self, name: str, source: int, watcher: Watcher | None, journal: JournalStream, credentials: tuple[int, int, int]
+        self,
+        name: str,
+        source: Source,
+        watcher: Watcher | None,
+        journal: JournalStream,
+        credentials: tuple[int, int, int],
     ) -> None:
         self.name = name
         self.source = source
         self._watchers = [] if watcher is None else [watcher]
         self._journal: JournalStream | None = journal
         self._credentials = credentials
-        os.set_blocking(source, False)
         self._intake = asyncio.Lock()
         self._rest = b""
         self._ended = False
@@ -99,17 +116,9 @@ class Relay:
     async def _read(self) -> bytes:
         while True:
             try:
-                return self._look()
+                return await self.source.look()
             except BlockingIOError:
-                await readable(self.source)
-
-    def _look(self) -> bytes:
-        """What comes next, empty at the end; BlockingIOError."""
-        return _GLASS.look(self.source, CHUNK)
-
-    def _take(self, size: int) -> None:
-        """The journal has so much of it. Less is there where the payload has read its own output."""
-        _GLASS.take(self.source, size)
+                await readable(self.source.descriptor)
 
     async def _tell_watchers(self, chunk: bytes) -> None:
         """All at once: a slow one holds up the rest no longer than it must."""
@@ -131,7 +140,7 @@ class Relay:
             except OSError as error:
                 self._forget_journal(error)
                 continue
-            self._take(sent)
+            await self.source.take(sent)
             rest = rest[sent:]
 
     def part(self) -> None:
@@ -147,7 +156,7 @@ class Relay:
         self._journal = None
 
     def _close(self) -> None:
-        os.close(self.source)
+        self.source.close()
         for watcher in self._watchers:
             watcher.leave()
         if self._journal is not None:

@@ -82,7 +82,8 @@ class Running(Announcing):
             relays, directory = self._machinery.relays, f"{self._machinery.settings.containers}/{self.id}"
             warnings = await self._machinery.journals.prepare(self.owner_uid)
             lines = Lines(self._machinery.journals, self.record, self.unit)
-            stdio = open_for_start(lines, relays, directory, stdin, self.kept, attach=attach)
+            crew = self._machinery.readers.of(self.owner_uid)
+            stdio = open_for_start(lines, relays, crew, directory, stdin, self.kept, attach=attach)
             try:
                 done = await start.start(self._machinery, self.record, place, stdio, window)
             except OSError as error:  # no descriptors, no memory, no room in /run: whatever a start needs of the host
@@ -259,9 +260,9 @@ class Running(Announcing):
 
     def relay(self, relays: list[Relay]) -> None:
         """PID 1 keeps the reading ends too: when the service ends, the payload waits instead of failing."""
-        self._relays = relays
+        self._relays = [*self._relays, *relays]
         for relay in relays:
-            self.kept.keep(relay.name, relay.source)
+            self.kept.keep(relay.name, relay.source.descriptor)
             self._machinery.relays.start(self._pump(relay), f"relay {self.name}")
 
     async def _pump(self, relay: Relay) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from contextlib import ExitStack
@@ -18,18 +19,22 @@ from .epilogue import Epilogue
 from .relay import Relay
 from .stream import JournalStream
 from .terminal import CLIENT, NAME, Terminal
-from .watcher import Watcher
+from .watcher import Watcher, watcher_pair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..store import Record
+    from .crew import Crew
+    from .held import Held
     from .journals import Journals
     from .keeping import Kept
     from .running import Running
     from .tasks import Tasks
 
 STREAMS = (("stdout", journal.STDOUT_PRIORITY), ("stderr", journal.STDERR_PRIORITY))
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -38,7 +43,7 @@ class Stdio:
 
     payload: dict[str, int]
     watchers: tuple[int, ...] = ()  # reading ends for the one who watches
-    _sources: list[tuple[str, int, int | None, JournalStream]] = field(default_factory=list)
+    _sources: list[tuple[str, Held, socket.socket | None, JournalStream]] = field(default_factory=list)
     _owned: ExitStack = field(default_factory=ExitStack)
 
     def own(self, stream: socket.socket) -> socket.socket:
@@ -52,7 +57,7 @@ class Stdio:
         del terminal
         sources, self._sources = self._sources, []
         return [
-            Relay(name, source, None if watcher is None else Watcher(watcher), stream, credentials)
+            Relay(name, source, None if watcher is None else Watcher(watcher.detach()), stream, credentials)
             for name, source, watcher, stream in sources
         ]
 
@@ -64,12 +69,12 @@ class Stdio:
         """The start has failed: nobody will write, nobody shall wait."""
         self.close_payload()
         for _, source, watcher, stream in self._sources:
-            os.close(source)
+            source.close()
             if watcher is not None:
-                os.close(watcher)
+                watcher.close()
             stream.close()
-        for watcher in self.watchers:
-            os.close(watcher)
+        for watching in self.watchers:
+            os.close(watching)
 
 
 class TerminalStdio:
@@ -138,21 +143,21 @@ class Lines:
 
 
 def open_for_start(
-    lines: Lines, tasks: Tasks, directory: str, stdin: int | None, kept: Kept, *, attach: bool
+    lines: Lines, tasks: Tasks, crew: Crew, directory: str, stdin: int | None, kept: Kept, *, attach: bool
 ) -> AnyStdio:
-    """directory: of the container's own files."""
+    """crew: of the container's owner. directory: of the container's own files."""
     try:
         if lines.record.spec.terminal:
             priority = journal.STDOUT_PRIORITY
             return TerminalStdio(lines.stream(priority, lines.open(priority)), tasks, kept, attach=attach)
-        return _open_stdio(lines, directory, stdin=stdin, attach=attach)
+        return _open_stdio(lines, crew, directory, stdin=stdin, attach=attach)
     except OSError as error:
         if error.errno in disk.OF_A_DISK:
             raise SetupFailed("make a FIFO for the output", disk.told(error, directory)) from error
         raise SetupFailed("connect the output to the journal", f"{error.strerror}; {ADVICE}") from error
 
 
-def _open_stdio(lines: Lines, directory: str, *, stdin: int | None, attach: bool) -> Stdio:
+def _open_stdio(lines: Lines, crew: Crew, directory: str, *, stdin: int | None, attach: bool) -> Stdio:
     """Journal streams handed to the payload itself; with `attach`, and for images, FIFOs that a relay reads. `stdin` is
     borrowed.
     """
@@ -160,12 +165,10 @@ def _open_stdio(lines: Lines, directory: str, *, stdin: int | None, attach: bool
     relayed = attach or isinstance(lines.record.spec.rootfs, ImageRoot)
     try:
         for name, priority in STREAMS:
-            stream = made.own(lines.open(priority))
             if relayed:
-                copy = lines.stream(priority, stream.dup())
-                made.payload[name] = _relay(made, lines, directory, name, copy, watched=attach)
+                made.payload[name] = _relay(made, lines, crew, directory, name, watched=attach)
             else:
-                made.payload[name] = stream.fileno()
+                made.payload[name] = made.own(lines.open(priority)).fileno()
     except OSError:
         made.abandon()
         raise
@@ -204,42 +207,61 @@ def _pipe(made: Stdio) -> int:
     return written
 
 
-def _relay(made: Stdio, lines: Lines, directory: str, name: str, stream: JournalStream, *, watched: bool) -> int:
-    """The payload's end. Takes the stream over."""
+def told(name: str, lines: Lines) -> str:
+    return f"{name} of container {lines.record.spec.name}"
+
+
+def _relay(made: Stdio, lines: Lines, crew: Crew, directory: str, name: str, *, watched: bool) -> int:
+    """The payload's end."""
+    priority = dict(STREAMS)[name]
     with ExitStack() as on_failure:
+        stream = lines.stream(priority, lines.open(priority))
         on_failure.callback(stream.close)
-        source, written = outlet.make(directory, name, lines.record.uid_shift)
+        descriptor, written = outlet.make(directory, name, lines.record.uid_shift)
         made.own_descriptor(written)
-        on_failure.callback(os.close, source)
+        source = crew.hold(descriptor, told(name, lines))
+        on_failure.callback(source.close)
         watcher = None
         if watched:
-            reading, watcher = os.pipe2(os.O_CLOEXEC)
-            on_failure.callback(os.close, reading)
-            on_failure.callback(os.close, watcher)
+            watcher, watching = watcher_pair()
+            made.watchers += (watching.detach(),)
         on_failure.pop_all()
     made._sources.append((name, source, watcher, stream))
-    if watched:
-        made.watchers += (reading,)
     return written
 
 
 def resume(
-    container: Running, pid: int, kept: Mapping[str, int], tasks: Tasks, directory: str, journals: Journals
+    container: Running, pid: int, kept: Mapping[str, int], tasks: Tasks, lines: Lines, crew: Crew
 ) -> list[Relay]:
-    """Relays of an earlier instance of the service. Watchers of pipes are lost: the journal is what remains.
-
-    What PID 1 does not have any more, since somebody has stopped the service, is found by its name. There may be no
-    journal now: the first line looks for it.
+    """Relays of an earlier instance of the service, of what PID 1 has kept. Who watched pipes is lost: the journal is
+    what remains. There may be none now: the first line looks for it.
     """
-    credentials = (pid, container.uid_shift, container.uid_shift)
-    lines = Lines(journals, container.record, container.unit)
-    found = []
+    found: list[Relay] = []
     for name, priority in STREAMS:
-        source = kept[name] if name in kept else outlet.find(directory, name)
-        if source is not None:
-            found.append(Relay(name, source, None, lines.stream(priority), credentials))
+        if name in kept:
+            source = crew.hold(kept[name], told(name, lines))
+            found.append(Relay(name, source, None, lines.stream(priority), credentials(container, pid)))
     if NAME in kept:
-        terminal = Terminal(container.kept, kept[NAME], lines.stream(journal.STDOUT_PRIORITY), credentials, tasks)
+        stream = lines.stream(journal.STDOUT_PRIORITY)
+        terminal = Terminal(container.kept, kept[NAME], stream, credentials(container, pid), tasks)
         terminal.readmit({name: descriptor for name, descriptor in kept.items() if name.startswith(CLIENT)})
         found.append(terminal)
     return found
+
+
+async def find_again(container: Running, pid: int, name: str, path: str, lines: Lines, crew: Crew) -> None:
+    """What PID 1 does not have any more, since somebody has stopped the service."""
+    descriptor = await crew.find(path)
+    if descriptor is None:
+        log.warning("%s is not read until the next start of the service: it is stuck", told(name, lines))
+        return
+    source = crew.hold(descriptor, told(name, lines))
+    if not container.state.is_active:
+        source.close()
+        return
+    stream = lines.stream(dict(STREAMS)[name])
+    container.relay([Relay(name, source, None, stream, credentials(container, pid))])
+
+
+def credentials(container: Running, pid: int) -> tuple[int, int, int]:
+    return pid, container.uid_shift, container.uid_shift

@@ -62,13 +62,35 @@ class Client(Watcher):
         self.descriptor = -1
 
 
+class Master:
+    """Of a terminal, as a source of output: nothing can be looked at there, and what has been read is out."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        os.set_blocking(descriptor, False)
+
+    async def look(self) -> bytes:
+        try:
+            return os.read(self.descriptor, CHUNK)
+        except BlockingIOError:
+            raise
+        except OSError:  # EIO: nobody has the other side open any more
+            return b""
+
+    async def take(self, size: int) -> None:
+        pass
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
 class Terminal(Relay):
     """Owns the master and its clients. `tasks` end with the service."""
 
     def __init__(
         self, kept: Kept, master: int, journal: JournalStream, credentials: tuple[int, int, int], tasks: Tasks
     ) -> None:
-        super().__init__(NAME, master, None, journal, credentials)
+        super().__init__(NAME, Master(master), None, journal, credentials)
         self._kept = kept
         self._tasks = tasks
         self._peer = terminal.open_peer(master)  # while one is open there is no end of file: programs close and reopen
@@ -111,23 +133,12 @@ class Terminal(Relay):
 
     def resize(self, rows: int, columns: int) -> None:
         self._refuse_if_ended()
-        terminal.resize(self.source, rows, columns)
+        terminal.resize(self.source.descriptor, rows, columns)
 
     async def settle(self) -> None:
         """Without our own peer the end of the last other one is the end of file, which comes after all output."""
         self._close_peer()
         await super().settle()
-
-    def _look(self) -> bytes:
-        try:
-            return os.read(self.source, CHUNK)
-        except BlockingIOError:
-            raise
-        except OSError:  # EIO: nobody has the other side open any more
-            return b""
-
-    def _take(self, size: int) -> None:
-        """A terminal has no glass to be looked through: what has been read is out."""
 
     async def _tell_journal(self, chunk: bytes) -> None:
         """The carriage return that the terminal puts before each newline (ONLCR, termios(3)) is no part of the line."""
@@ -151,7 +162,7 @@ class Terminal(Relay):
         if self._ended:
             return
         try:
-            await write_all(self.source, data, os.write)
+            await write_all(self.source.descriptor, data, os.write)
         except OSError:  # EIO: nobody is there to read it
             return
 

@@ -1,14 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One who watches a container's output, at the other end of a pipe or a socket."""
+"""One who watches a container's output, at the other end of a socket.
+
+Not of a pipe: its lock is a stranger's to keep, runtime/reader.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import socket
 
 from .readiness import writable
 
 PATIENCE = 30.0  # seconds for which one who came later may take nothing while there is something
+
+
+def watcher_pair() -> tuple[socket.socket, socket.socket]:
+    """Ours, into which nobody writes, and theirs."""
+    ours, theirs = socket.socketpair()
+    ours.shutdown(socket.SHUT_RD)
+    return ours, theirs
 
 
 class Watcher:

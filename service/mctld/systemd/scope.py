@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..device import Device
 
+READER_STOP_USEC = 1_000_000  # it ignores SIGTERM, and no signal ends one that is stuck
 STOP_GRACE_USEC = 5_000_000  # beyond the container's own timeout: we kill it, PID 1 only if we cannot
 
 
@@ -37,6 +38,21 @@ POSSIBLE = {
 
 def unit_name(container: str) -> str:
     return f"mctl-{container}.scope"
+
+
+def reader_name(pid: int) -> str:
+    """Of a reader that is stuck. No container's begins so."""
+    return f"mctld-reader-{pid}.scope"
+
+
+def reader_properties(owner_uid: int, pid: int) -> list[list[Any]]:
+    return [
+        ["Description", Variant("s", "Reader of a pipe that somebody keeps all others from")],
+        ["Slice", Variant("s", slice_name(owner_uid))],
+        ["PIDs", Variant("au", [pid])],
+        ["TimeoutStopUSec", Variant("t", READER_STOP_USEC)],
+        ["CollectMode", Variant("s", "inactive-or-failed")],
+    ]
 
 
 def slice_name(owner_uid: int) -> str:

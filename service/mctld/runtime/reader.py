@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mctl-reader: looks into pipes that strangers hold as well, since it can be lost and the service cannot.
+
+Whoever has a pipe open can keep its lock for as long as they like: they splice(2) from, or write(2) memory of, a file
+whose file system is in user space (FUSE) and does not answer. All others then wait in a sleep that no signal ends,
+who close the pipe too (pipe_release in fs/pipe.c of Linux).
+
+Readers of the same pipes are alike: each demand comes through the pipe's own socket, whoever has it, and is taken out
+there by one of them. So nothing has to be handed over when one is stuck; another does the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import struct
+import time
+
+from .glass import Glass
+
+DEMAND = struct.Struct("=III")  # its number, how many bytes are to be taken out, then how many to be looked at
+ANSWER = struct.Struct("=Ii")  # the number again, and one of those below or an errno; then bytes
+SOME, NOTHING, END = 0, -1, -2
+LOOK_MAX = 64 << 10
+HOLD, FIND, PING = b"hold", b"find", b"ping"
+CONTROL = 0  # the descriptor
+GRACE = 5.0  # seconds that a pipe stays open: PID 1, which may have it too, must not be the last to close it
+
+
+class Reader:
+    def __init__(self, control: socket.socket) -> None:
+        self._control: socket.socket | None = control
+        self._glass = Glass()
+        self._pipes: dict[int, tuple[int, socket.socket]] = {}  # by descriptor of the socket
+        self._over: list[tuple[float, int]] = []  # pipes, and when to close them
+        self._poll = select.epoll()
+        self._poll.register(control, select.EPOLLIN)
+
+    def serve(self) -> None:
+        """Until the service is gone, or has no use for it any more and all that it has asked for is done."""
+        while self._control or self._pipes:
+            for number, _ in self._poll.poll(self._timeout()):
+                if number in self._pipes:
+                    self._satisfy(number, *self._pipes[number])
+                elif self._control:
+                    self._hear(self._control)
+            self._close_what_is_over()
+
+    def _hear(self, control: socket.socket) -> None:
+        try:
+            said, descriptors, _, _ = socket.recv_fds(control, 16, 2, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:  # what it has asked for before is still there
+            return
+        if said == HOLD:
+            pipe, wire = descriptors
+            self._pipes[wire] = pipe, socket.socket(fileno=wire)
+            self._poll.register(wire, select.EPOLLIN)
+        elif said == FIND:
+            self._find(*descriptors)
+        elif said == PING:
+            control.send(PING)
+        else:
+            self._poll.unregister(control)
+            control.close()
+            self._control = None
+
+    def _find(self, place: int, wire: int) -> None:
+        """To open a FIFO takes its lock as well. place: it, O_PATH."""
+        with socket.socket(fileno=wire) as back:
+            opened = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with contextlib.suppress(OSError):
+                socket.send_fds(back, [FIND], [opened])
+        self._over += [(time.monotonic() + GRACE, each) for each in (opened, place)]
+
+    def _satisfy(self, number: int, pipe: int, wire: socket.socket) -> None:
+        try:
+            demand = wire.recv(DEMAND.size, socket.MSG_DONTWAIT)
+        except (BlockingIOError, ConnectionResetError):  # another was faster; answers are not wanted any more
+            return
+        if demand:
+            which, taken, looked = DEMAND.unpack(demand)
+            outcome, found = self._done(pipe, taken, looked)
+            with contextlib.suppress(OSError):  # nobody wants to know any more
+                wire.send(ANSWER.pack(which, outcome) + found)
+            return
+        self._poll.unregister(number)
+        del self._pipes[number]
+        wire.close()
+        self._over.append((time.monotonic() + GRACE, pipe))
+
+    def _done(self, pipe: int, taken: int, looked: int) -> tuple[int, bytes]:
+        try:
+            self._glass.take(pipe, taken)
+            found = self._glass.look(pipe, min(looked, LOOK_MAX))
+        except BlockingIOError:
+            return NOTHING, b""
+        except OSError as error:  # of the file that a page of it came from
+            return error.errno or 0, b""
+        return (SOME if found else END), found
+
+    def _timeout(self) -> float | None:
+        return max(self._over[0][0] - time.monotonic(), 0) if self._over else None
+
+    def _close_what_is_over(self) -> None:
+        while self._over and self._over[0][0] <= time.monotonic():
+            os.close(self._over.pop(0)[1])
+
+
+def main() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # we end with the service, once what the journal has is taken out
+    Reader(socket.socket(fileno=CONTROL)).serve()
+    os._exit(0)
