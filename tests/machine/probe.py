@@ -8,15 +8,20 @@ each descriptor is. journal: warnings and worse of our services since CURSOR. fa
 from __future__ import annotations
 
 import functools
+import glob
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SERVICES = ("mctld.service", "mctl-spawner.service")
 NAMES = "/run/mctl/names.sock"
+READER = b"/usr/libexec/mctl-reader"
 # directory: how deep to look
 FILES = {"/run/mctl": 3, "/var/lib/mctl/containers": 1, "/run/netns": 1, "/etc/systemd/system": 2}
 JOURNAL_FIELDS = "MESSAGE,PRIORITY,_SYSTEMD_UNIT,UNIT,_PID,SYSLOG_IDENTIFIER"
@@ -94,15 +99,30 @@ def fds() -> dict[str, dict[str, Any]]:
 
 
 @functools.cache
-def lines_to_names() -> set[str]:
-    """The other ends of the name server's connections. mctld opens one with the first container that has a network."""
+def lines_to_helpers() -> set[str]:
+    """mctld's ends of lines that stay for a while: to the name server, opened with the first container that has a
+    network, and to the readers of pipes, opened with the first one of an owner whose output passes through.
+    """
     lines = [line.split() for line in output("ss", "-xH", "state", "established").splitlines()]
-    return {f"socket:[{line[-1]}]" for line in lines if NAMES in line}
+    controls = set(readers())
+    return {f"socket:[{line[-1]}]" for line in lines if NAMES in line or f"socket:[{line[-3]}]" in controls}
+
+
+def readers() -> Iterator[str]:
+    """The socket on which each is told what to do."""
+    for entry in glob.iglob("/proc/[0-9]*"):
+        try:
+            with open(f"{entry}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+            if READER in words:
+                yield os.readlink(f"{entry}/fd/0")
+        except OSError:
+            continue
 
 
 def targets(pid: int) -> list[str]:
     """What the descriptors are, without inode numbers: two sockets are the same kind of thing."""
-    found, kept = [], lines_to_names()
+    found, kept = [], lines_to_helpers()
     for name in os.listdir(f"/proc/{pid}/fd"):
         try:
             target = os.readlink(f"/proc/{pid}/fd/{name}")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .tasks import Tasks
 
 MOST = 4  # stuck ones included: with so many pipes of an owner's stuck, the rest of them wait as well
-LINGER = 1.0  # seconds without a pipe, after which the readers end: the next start is often close
+LINGER = 30.0  # seconds without a pipe, after which the readers end: the next start is often close, and need not wait
 AGAIN = 1.0  # seconds until another is tried where one could not be started
 FIND_TIMEOUT = 10.0  # seconds for a FIFO to be opened
 

@@ -11,11 +11,11 @@ there by one of them. So nothing has to be handed over when one is stuck; anothe
 
 from __future__ import annotations
 
-import contextlib
+# Not signal and socket: they would double what it takes to begin, which an owner's first start waits for.
+import _signal  # type: ignore[import-not-found]  # the half of it that is in C
+import _socket
 import os
 import select
-import signal
-import socket
 import struct
 import time
 
@@ -23,6 +23,8 @@ from .glass import Glass
 
 DEMAND = struct.Struct("=III")  # its number, how many bytes are to be taken out, then how many to be looked at
 ANSWER = struct.Struct("=Ii")  # the number again, and one of those below or an errno; then bytes
+INT = struct.Struct("=i")
+FLAGS = _socket.MSG_CMSG_CLOEXEC | _socket.MSG_DONTWAIT
 SOME, NOTHING, END = 0, -1, -2
 LOOK_MAX = 64 << 10
 HOLD, FIND, PING = b"hold", b"find", b"ping"
@@ -31,10 +33,12 @@ GRACE = 5.0  # seconds that a pipe stays open: PID 1, which may have it too, mus
 
 
 class Reader:
-    def __init__(self, control: socket.socket) -> None:
-        self._control: socket.socket | None = control
+    """Wires do not block."""
+
+    def __init__(self, control: int) -> None:
+        self._control: _socket.socket | None = _socket.socket(fileno=control)
         self._glass = Glass()
-        self._pipes: dict[int, tuple[int, socket.socket]] = {}  # by descriptor of the socket
+        self._pipes: dict[int, int] = {}  # by their wire
         self._over: list[tuple[float, int]] = []  # pipes, and when to close them
         self._poll = select.epoll()
         self._poll.register(control, select.EPOLLIN)
@@ -44,19 +48,20 @@ class Reader:
         while self._control or self._pipes:
             for number, _ in self._poll.poll(self._timeout()):
                 if number in self._pipes:
-                    self._satisfy(number, *self._pipes[number])
+                    self._satisfy(number, self._pipes[number])
                 elif self._control:
                     self._hear(self._control)
             self._close_what_is_over()
 
-    def _hear(self, control: socket.socket) -> None:
+    def _hear(self, control: _socket.socket) -> None:
         try:
-            said, descriptors, _, _ = socket.recv_fds(control, 16, 2, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
-        except ConnectionResetError:  # what it has asked for before is still there
+            said, ancillary, _, _ = control.recvmsg(16, _socket.CMSG_SPACE(2 * INT.size), FLAGS)
+        except (BlockingIOError, ConnectionResetError):  # what it has asked for before is still there
             return
+        descriptors = [number for _, _, data in ancillary for (number,) in INT.iter_unpack(data)]
         if said == HOLD:
             pipe, wire = descriptors
-            self._pipes[wire] = pipe, socket.socket(fileno=wire)
+            self._pipes[wire] = pipe
             self._poll.register(wire, select.EPOLLIN)
         elif said == FIND:
             self._find(*descriptors)
@@ -69,26 +74,25 @@ class Reader:
 
     def _find(self, place: int, wire: int) -> None:
         """To open a FIFO takes its lock as well. place: it, O_PATH."""
-        with socket.socket(fileno=wire) as back:
-            opened = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with contextlib.suppress(OSError):
-                socket.send_fds(back, [FIND], [opened])
+        opened = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        back = _socket.socket(fileno=wire)
+        _give(back, opened)
+        back.close()
         self._over += [(time.monotonic() + GRACE, each) for each in (opened, place)]
 
-    def _satisfy(self, number: int, pipe: int, wire: socket.socket) -> None:
+    def _satisfy(self, wire: int, pipe: int) -> None:
         try:
-            demand = wire.recv(DEMAND.size, socket.MSG_DONTWAIT)
+            demand = os.read(wire, DEMAND.size)
         except (BlockingIOError, ConnectionResetError):  # another was faster; answers are not wanted any more
             return
         if demand:
             which, taken, looked = DEMAND.unpack(demand)
             outcome, found = self._done(pipe, taken, looked)
-            with contextlib.suppress(OSError):  # nobody wants to know any more
-                wire.send(ANSWER.pack(which, outcome) + found)
+            _answer(wire, ANSWER.pack(which, outcome) + found)
             return
-        self._poll.unregister(number)
-        del self._pipes[number]
-        wire.close()
+        self._poll.unregister(wire)
+        del self._pipes[wire]
+        os.close(wire)
         self._over.append((time.monotonic() + GRACE, pipe))
 
     def _done(self, pipe: int, taken: int, looked: int) -> tuple[int, bytes]:
@@ -109,8 +113,22 @@ class Reader:
             os.close(self._over.pop(0)[1])
 
 
+def _answer(wire: int, message: bytes) -> None:
+    try:
+        os.write(wire, message)
+    except OSError:
+        return  # nobody wants to know any more
+
+
+def _give(back: _socket.socket, opened: int) -> None:
+    try:
+        back.sendmsg([FIND], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, INT.pack(opened))])
+    except OSError:
+        return  # nobody waits any more
+
+
 def main() -> None:
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # we end with the service, once what the journal has is taken out
-    Reader(socket.socket(fileno=CONTROL)).serve()
+    for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
+        _signal.signal(number, _signal.SIG_IGN)  # we end with the service, once what the journal has is taken out
+    Reader(CONTROL).serve()
     os._exit(0)
