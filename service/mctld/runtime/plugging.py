@@ -8,6 +8,7 @@ it makes there it makes as the container's root.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 _WITHIN = c.RESOLVE_BENEATH | c.RESOLVE_NO_SYMLINKS | c.RESOLVE_NO_MAGICLINKS
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
+# Whoever is root inside can move, link, mount and protect: a node may stay to be seen then, and the rules refuse it.
+_THEIR_DOING = (
+    errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY,
+    errno.EINVAL,
+)  # fmt: skip
 
 Node = tuple["Device", int]  # and a detached mount of it
 
@@ -41,14 +47,25 @@ def _enter_and_change(first: int, owner: int, gone: Sequence[Device], new: Seque
     process.unshare(c.CLONE_FS)  # setns(2) asks for that; working directory and umask are this thread's from now on
     process.enter_namespaces(first, c.CLONE_NEWNS)
     os.umask(0o022)
-    place = files.openat2(c.AT_FDCWD, "/dev", _DIRECTORY, c.RESOLVE_NO_SYMLINKS)
     try:
-        if files.filesystem_type(place) != c.TMPFS_MAGIC:
-            raise OSError(errno.EBUSY, "the container has mounted something else there", "/dev")
+        place = _open_place()
+    except OSError as error:
+        if new or error.errno not in _THEIR_DOING:
+            raise
+        return []
+    try:
         process.set_filesystem_ids(owner)
         return _change(place, gone, new)
     finally:
         os.close(place)
+
+
+def _open_place() -> int:
+    place = files.openat2(c.AT_FDCWD, "/dev", _DIRECTORY, c.RESOLVE_NO_SYMLINKS)
+    if files.filesystem_type(place) == c.TMPFS_MAGIC:
+        return place
+    os.close(place)
+    raise OSError(errno.EBUSY, "the container has mounted something else there", "/dev")
 
 
 def _change(place: int, gone: Sequence[Device], new: Sequence[Node]) -> list[Node]:
@@ -61,16 +78,25 @@ def _change(place: int, gone: Sequence[Device], new: Sequence[Node]) -> list[Nod
             try:
                 _show(place, device, node)
             except OSError as error:
-                raise OSError(error.errno, os.strerror(error.errno or 0), device.target) from error
-            shown.append(device)
+                if not any(device.target == old.target and device.is_no_more_than(old) for old in gone):
+                    raise OSError(error.errno, os.strerror(error.errno or 0), device.target) from error
+            else:
+                shown.append(device)
     except BaseException:
-        for device in reversed(shown):
-            _close(_take(place, device))
-        for device, node in taken:
-            _show(place, device, node)
-        _close(taken)
+        _put_back(place, shown, taken)
         raise
     return taken
+
+
+def _put_back(place: int, shown: Sequence[Device], taken: Sequence[Node]) -> None:
+    """As far as whoever is root inside lets it, who may have put something else there meanwhile."""
+    for device in reversed(shown):
+        with contextlib.suppress(OSError):
+            _close(_take(place, device))
+    for device, node in taken:
+        with contextlib.suppress(OSError):
+            _show(place, device, node)
+    _close(taken)
 
 
 def _show(place: int, device: Device, node: int) -> None:
@@ -91,25 +117,25 @@ def _show(place: int, device: Device, node: int) -> None:
 
 
 def _take(place: int, device: Device) -> list[Node]:
-    """Nothing where it is not any more: whoever is root inside may move its directory. Who has it open keeps it."""
+    """Nothing where it is not any more, or cannot be taken. Who has it open keeps it."""
     *above, name = _parts(device)
     try:
         parent = _opened(place, above)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    try:
-        found = files.openat2(parent, name, os.O_PATH, _WITHIN)
         try:
-            if not _is_node_of(device, os.fstat(found)):
-                raise OSError(errno.EBUSY, "the container has mounted something else there", device.target)
-            kept = mount.clone_tree(found)
+            found = files.openat2(parent, name, os.O_PATH, _WITHIN)
+            try:
+                if not _is_node_of(device, os.fstat(found)):
+                    return []
+                kept = mount.clone_tree(found)
+            finally:
+                os.close(found)
+            _unmount(parent, name, kept)
         finally:
-            os.close(found)
-        _unmount(parent, name, kept)
-    except FileNotFoundError:
-        return []
-    finally:
-        os.close(parent)
+            os.close(parent)
+    except OSError as error:
+        if error.errno in _THEIR_DOING:
+            return []
+        raise
     _tidy(place, above)
     return [(device, kept)]
 

@@ -160,6 +160,23 @@ def test_what_the_container_has_put_there_leads_nowhere(mctl: Mctl, trap: str) -
     mctl("rm", "-f", "web")
 
 
+HELD = ["mv /dev/given /dev/g; ln -s g /dev/given", "chmod 555 /dev/given", "chmod 0 /dev/given", "chmod 0 /dev"]
+
+
+@pytest.mark.parametrize("trap", HELD)
+def test_what_the_container_does_to_its_dev_keeps_no_device(mctl: Mctl, trap: str) -> None:
+    """A node may stay to be seen; it opens no more than was left to it."""
+    mctl.run("sleep", "1000", options=["-d", "--name", "web", "--device", "/dev/fuse:/dev/given/fuse"])
+    inside(mctl, trap)
+    assert inside(mctl, OPEN) == "r\nw\n"
+    mctl("update", "--device", "/dev/fuse:/dev/given/fuse:w", "web")
+    assert inside(mctl, OPEN) == "w\n"
+    mctl("update", "--device-rm", "/dev/given/fuse", "web")
+    assert inside(mctl, OPEN) == ""
+    assert mctl.properties("web")["Devices"] == []
+    mctl("rm", "-f", "web")
+
+
 def test_a_service_too(mctl: Mctl) -> None:
     mctl("create", "--name", "web", mctl.rootfs, "sleep", "1000")
     mctl("enable", "web")
