@@ -15,7 +15,7 @@ from .catalog import Catalog
 from .copies import Copies
 from .database import Damaged
 from .encoding import LOST, decode, encode
-from .errors import MctlError, NameTaken, StoreFailed, Unreadable
+from .errors import MctlError, NameTaken, NoSuchContainer, StoreFailed, Unreadable
 from .image import ImageRoot
 from .leases import Leases
 from .networking import Fixed
@@ -224,9 +224,7 @@ class Store:
         record = Record(identity, owner_uid, start, created_usec, spec)
         fixed = spec.networking.fixed
         chosen = [self.leases.choose(n, identity, i, fixed if i == 0 else Fixed()) for i, n in enumerate(networks)]
-        values = (
-            record.id, spec.name, owner_uid, record.reserved, created_usec, encode(spec), State.CREATED.value,
-        )  # fmt: skip
+        values = (record.id, spec.name, owner_uid, record.reserved, created_usec, encode(spec), State.CREATED.value)
         columns = "id, name, owner_uid, uid_shift, created_usec, spec, state"
         try:
             with self._transaction():
@@ -284,8 +282,9 @@ class Store:
         self._refuse_if_read_only()
         try:
             with self._transaction():
-                statement = "UPDATE container SET name = ?, spec = ? WHERE id = ?"
-                self._database.execute(statement, (spec.name, encode(spec), record.id))
+                values = (spec.name, encode(spec), record.id)
+                if not self._database.execute("UPDATE container SET name = ?, spec = ? WHERE id = ?", values).rowcount:
+                    raise NoSuchContainer(f"container {record.spec.name!r} has been removed")
                 change()
                 self._copies.keep(record.id)
         except (sqlite3.Error, OSError) as error:

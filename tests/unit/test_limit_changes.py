@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mctld.bounds import INFINITY
-from mctld.errors import InvalidArgs, MctlError, SetupFailed, StoreFailed
+from mctld.errors import InvalidArgs, MctlError, NoSuchContainer, SetupFailed, StoreFailed
 from mctld.ids import Ids
 from mctld.lifecycle import limits
 from mctld.lifecycle.place import in_scope
@@ -172,6 +174,37 @@ def test_one_that_ends_meanwhile_keeps_its_new_limits(host: Host, record: Record
     host.systemd.failure = error
     assert host.change(record, memory_max=8 * MIB).spec.limits == host.stored()
     assert host.stored().memory_max == 8 * MIB
+
+
+def test_one_whose_first_process_has_ended_keeps_them_too(host: Host, record: Record) -> None:
+    """PID 1 and the cgroup do not know yet: whatever fails then fails for that."""
+    host.systemd.failure = MctlError("No such process")
+    wanted = replace(record.spec, limits=record.spec.limits.changed({"memory_max": 8 * MIB}))
+
+    def change(pidfd: int) -> None:
+        asyncio.run(limits.change(host.machinery, record, wanted, in_scope(record), pidfd))
+
+    with subprocess.Popen(["sleep", "1000"]) as first:
+        pidfd = os.pidfd_open(first.pid)
+        try:
+            with pytest.raises(SetupFailed, match="No such process"):
+                change(pidfd)
+            assert host.stored() == record.spec.limits
+            first.kill()
+            os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
+            change(pidfd)
+        finally:
+            first.kill()
+            os.close(pidfd)
+    assert host.stored() == wanted.limits
+
+
+def test_one_that_is_removed_meanwhile_leaves_nothing(host: Host, record: Record, tmp_path: Path) -> None:
+    """--rm, and it has ended."""
+    host.store.remove(record)
+    with pytest.raises(NoSuchContainer, match="'web' has been removed"):
+        host.change(record, memory_max=8 * MIB)
+    assert os.listdir(tmp_path / "containers" / record.id) == []
 
 
 @pytest.mark.parametrize(

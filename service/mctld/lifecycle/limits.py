@@ -7,11 +7,13 @@ import contextlib
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING
 
+from .. import disk
 from ..errors import AlreadyRunning, MctlError, SetupFailed
 from ..runtime import cgroup, enforcement, hugepages, rules
 from ..runtime.rlimits import RunningLimits
 from ..systemd import overrides, scope
 from . import devices
+from .readiness import is_readable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -108,11 +110,18 @@ async def _enforce(
             undo.push_async_callback(_perhaps, _limit, machinery, record, running.undo)
             await _limit(machinery, record, running.apply)
     except (MctlError, OSError) as error:
-        if getattr(error, "name", "") == GONE or not enforcement.exists(place.control_group):
-            return  # it has just ended: the next start begins with what the store will say
+        if _has_ended(error, place, process):
+            return  # the next start begins with what the store will say
         if isinstance(error, SetupFailed):
             raise
-        raise SetupFailed(f"change the limits of {place.unit}", error) from error
+        why = disk.told_of_file(error) if isinstance(error, OSError) else error
+        raise SetupFailed(f"change the limits of {place.unit}", why) from error
+
+
+def _has_ended(error: Exception, place: Place, process: int | None) -> bool:
+    """Its first process, with which the kernel ends all others; PID 1 and the cgroup follow later."""
+    gone = getattr(error, "name", "") == GONE or not enforcement.exists(place.control_group)
+    return gone or (process is not None and is_readable(process))
 
 
 async def _perhaps(work: Callable[..., Awaitable[None]], *arguments: object) -> None:

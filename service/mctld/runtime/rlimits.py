@@ -90,7 +90,7 @@ class RunningLimits:
             signal.pidfd_send_signal(process, 0)
             return identity, had
         except OSError as error:
-            if error.errno in processes.GONE:
+            if error.errno in processes.GONE or _has_gone(process):
                 return None
             raise
         finally:
@@ -106,12 +106,22 @@ class RunningLimits:
         return any(soft > self._wanted[name][0] or hard > self._wanted[name][1] for name, (soft, hard) in found.items())
 
 
+def _has_gone(process: int) -> bool:
+    """Who is reaped just then has a namespace that nobody may look at: EACCES (proc_ns_get_link() of Linux)."""
+    try:
+        signal.pidfd_send_signal(process, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
 def _exchange(pid: int, name: str, pair: Pair) -> Pair:
     number = getattr(resource, f"RLIMIT_{name}")
     try:
         had = resource.prlimit(pid, number, (_counted(pair[0]), _counted(pair[1])))
     except PermissionError as error:
-        raise SetupFailed(f"set the limit {name} to {pair[1]}", f"{error.strerror}; {_why(name, pair[1])}") from error
+        most = "unlimited" if pair[1] == RLIMIT_INFINITY else pair[1]
+        raise SetupFailed(f"set the limit {name} to {most}", f"{error.strerror}; {_why(name, pair[1])}") from error
     return _told(had[0]), _told(had[1])
 
 
