@@ -28,6 +28,7 @@ ENTRIES_MAX = 4_096
 BYTES_MAX = 4 << 20
 RETRY = 1.0  # seconds
 IDENTIFIER = "mctld"
+TOO_BIG = (errno.EMSGSIZE, errno.ENOBUFS)  # for a datagram
 _WARNING = 4
 _KIND = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -114,22 +115,23 @@ class Chronicle:
             try:
                 self._socket.sendto(data, self._path)
             except OSError as error:
-                if error.errno not in (errno.EMSGSIZE, errno.ENOBUFS):
+                if error.errno not in TOO_BIG:
                     raise
-                self._send_sealed(self._socket, data)
+                send_sealed(self._socket, data, self._path)
         except OSError:
             return False
         return True
 
-    def _send_sealed(self, journal: socket.socket, data: bytes) -> None:
-        """What is too big for a datagram travels as a file that cannot change any more."""
-        file = os.memfd_create("mctl-journal", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        with open(file, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file]))]
-            journal.sendmsg([b""], rights, 0, self._path)
+
+def send_sealed(journal: socket.socket, data: bytes, path: str) -> None:
+    """What is too big for a datagram travels as a file that cannot change any more."""
+    file = os.memfd_create("mctl-journal", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    with open(file, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file]))]
+        journal.sendmsg([b""], rights, 0, path)
 
 
 def encode(fields: Mapping[str, str | int | bytes]) -> bytes:

@@ -18,6 +18,7 @@ from mctld.lifecycle.epilogue import LINE_MAX, Epilogue
 from mctld.lifecycle.relay import Relay
 from mctld.lifecycle.stream import JournalStream
 from mctld.runtime.glass import Glass
+from mctld.spec import LABEL_MAX, LABELS_MAX
 from unit.reading import Begun, reading
 
 if TYPE_CHECKING:
@@ -274,6 +275,23 @@ def test_entries_wait_for_a_journal_too(entries: socket.socket, monkeypatch: pyt
 
     asyncio.run(asyncio.wait_for(run(), 60))
     assert entries.recv(100) == b"MESSAGE=line\n"
+
+
+def test_labels_make_no_last_line_too_big_for_the_journal(entries: socket.socket) -> None:
+    """As many as a container may have, and mctl.log-labels names all of them."""
+    fields = {f"CONTAINER_LABEL_{number}": "x" * LABEL_MAX for number in range(LABELS_MAX)}
+
+    async def run() -> None:
+        made = Epilogue(fields, entries.getsockname())
+        await made.send(b"line\n")
+        made.close()
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+    data, files, _, _ = socket.recv_fds(entries, 100, 1)
+    assert data == b""
+    with open(files[0], "rb") as file:
+        file.seek(0)
+        assert file.read().endswith(b"\nMESSAGE=line\n")
 
 
 def _packets(*packets: bytes) -> tuple[int, int]:

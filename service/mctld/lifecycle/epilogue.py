@@ -57,7 +57,7 @@ class Epilogue:
     async def _enter(self, entry: bytes) -> None:
         while True:
             try:
-                self._connected().send(entry)
+                self._put(entry)
             except BlockingIOError:
                 await writable(self._connected().fileno())
             except OSError:  # there is no journal now
@@ -65,6 +65,16 @@ class Epilogue:
                 await asyncio.sleep(RETRY)
             else:
                 return
+
+    def _put(self, entry: bytes) -> None:
+        """Labels may make it too big for a datagram."""
+        journal = self._connected()
+        try:
+            journal.send(entry)
+        except OSError as error:
+            if error.errno not in chronicle.TOO_BIG:
+                raise
+            chronicle.send_sealed(journal, entry, self._path)
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
