@@ -47,7 +47,7 @@ async def test_a_device_is_its_numbers(house: House, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("device", "target", "permissions", "sentence"),
     [
-        ("/etc/passwd", "/dev/x", "", "Devices has something that is not a device node"),
+        ("/etc/passwd", "/dev/x", "", "Devices /etc/passwd is not a device node"),
         ("/dev", "/dev/x", "", "is not a device node"),
         ("/dev/null", "", "", "Devices /dev/null is taken"),
         ("/dev/null", "/etc/x", "", "is not a plain path below /dev"),

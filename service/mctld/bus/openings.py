@@ -75,9 +75,9 @@ def mount_source(fd: int, caller: Caller) -> HostPath:
 def device(fd: int, caller: Caller, target: str, permissions: str) -> Device:
     """The device node behind `fd`, which may well be opened with O_PATH: opening some devices does something."""
     found = _found(fd, caller.uid, "Devices")
-    if not (stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)):
-        raise InvalidArgs("Devices has something that is not a device node")
     path = _path(fd, found, "Devices")
+    if not (stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)):
+        raise InvalidArgs(f"Devices {path} is not a device node")
     numbers = os.major(found.st_rdev), os.minor(found.st_rdev)
     return Device(path, *numbers, stat.S_ISBLK(found.st_mode), target or path, permissions or "rw")
 
