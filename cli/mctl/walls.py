@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 EVERYTHING = "ALL"
 PROFILES = ("default", "strict", "unconfined")
 PROFILE_MAX = 256 << 10  # bytes
+RLIMIT_MAX = 2**63 - 1
 SECURITY_HOW = "give strict, seccomp=strict|unconfined|FILE, no-new-privileges=true|false, or unmask=ALL|PATH[:PATH]"
 
 
@@ -72,8 +73,10 @@ def limit(flag: str, text: str) -> tuple[str, list[int]]:
 def number(flag: str, text: str, part: str) -> int:
     if part.lower() in UNLIMITED:
         return INFINITY
-    if not is_decimal(part) or "." in part or len(part) > 19:
+    if not is_decimal(part) or "." in part:
         raise UsageError(f"{flag} {text!r}: {part!r} is not a number, nor unlimited")
+    if len(part) > 19 or int(part) > RLIMIT_MAX:
+        raise UsageError(f"{flag} {text!r}: {part} is too large: the most is {RLIMIT_MAX}, or unlimited")
     return int(part)
 
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mctld.bus.codec import NO_AUTO_START
 from mctld.bus.connection import Connection
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class FakePolkit:
         body = message.body()
         message.fds.close()
         if message.header.member == "CancelCheckAuthorization":
+            assert message.header.flags & NO_AUTO_START
             self.cancelled.append(body[0])
         else:
             assert message.header.signature == "(sa{sv})sa{ss}us"

@@ -101,7 +101,7 @@ def test_another_device_at_its_path_is_refused() -> None:
         Device("/dev/null", os.major(null), os.minor(null), True, "/dev/x"),  # noqa: FBT003
         Device("/dev/null", os.major(null), 200, False, "/dev/x"),  # noqa: FBT003
     ):
-        with pytest.raises(SetupFailed, match=r"it is no longer .* make the container anew"):
+        with pytest.raises(SetupFailed, match=r"it is no longer .* `mctl update` gives it anew"):
             nodes.check(other)
     with pytest.raises(SetupFailed, match="give the device /dev/no: No such file"):
         nodes.check(Device("/dev/no", 1, 2, False, "/dev/x"))  # noqa: FBT003

@@ -49,7 +49,12 @@ def attached(arguments: Arguments, client: Client) -> int:
     if found["State"] == "running":
         return joined(arguments, client, about.path, found)
     front = Front(arguments, terminal=found["Terminal"])
-    (streams,) = client.call(Call(about.path, CONTAINER, "StartAttached", "a{sv}t", front.options(), 0))
+    try:
+        (streams,) = client.call(Call(about.path, CONTAINER, "StartAttached", "a{sv}t", front.options(), 0))
+    except Failure as error:
+        if RUNNING(client, arguments.operands[0], error) is None:
+            raise
+        return joined(arguments, client, about.path, found)  # somebody else was first
     front.sent()
     return front.attend(client, about.path, found["Id"], streams)
 

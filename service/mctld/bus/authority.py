@@ -251,7 +251,7 @@ def _told(verdict: Verdict, sentence: str, action: str) -> str:
         case Verdict.GRANTED:
             return f"polkit allows it ({action})"
         case Verdict.SILENCE:
-            return "polkit does not answer, so only root may do this; is polkit.service running?"
+            return "polkit does not answer, so only root may do this: `systemctl status polkit` may say why"
     return f"{sentence} ({action})"
 
 

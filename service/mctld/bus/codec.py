@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .descriptors import Descriptors
 
 NO_REPLY_EXPECTED = 1
+NO_AUTO_START = 2
 ALLOW_INTERACTIVE_AUTHORIZATION = 4
 MESSAGE_MAX = 32 << 20  # dbus-daemon's max_message_size: a longer message costs the connection
 SIGNATURES_MAX = 1024

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MctlError
-from .codec import NO_REPLY_EXPECTED, Header, Kind, Message, decode_header, encode
+from .codec import NO_AUTO_START, NO_REPLY_EXPECTED, Header, Kind, Message, decode_header, encode
 from .descriptors import Descriptors, duplicates
 from .peers import Credentials, Peers
 from .transport import Transport, open_socket, system_bus_address
@@ -117,8 +117,9 @@ class Connection:
         signature: str = "",
         body: Sequence[object] = (),
     ) -> None:
-        """A call whose answer does not matter."""
-        header = Header(Kind.CALL, NO_REPLY_EXPECTED, 0, path, interface, member, "", 0, destination, "", signature)
+        """A call whose answer does not matter, to one who is there."""
+        flags = NO_REPLY_EXPECTED | NO_AUTO_START
+        header = Header(Kind.CALL, flags, 0, path, interface, member, "", 0, destination, "", signature)
         self._write(header, body)
 
     def signal(

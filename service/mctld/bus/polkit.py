@@ -60,7 +60,7 @@ class Polkit:
                 self._await_return()
 
     def cancel(self, cancellation: str) -> None:
-        """The prompt disappears from the person's screen."""
+        """The prompt disappears from the person's screen. One that has died meanwhile is not started for that."""
         try:
             self._bus.send(POLKIT, POLKIT_PATH, POLKIT_INTERFACE, "CancelCheckAuthorization", "s", [cancellation])
         except MctlError as error:  # the bus is gone, and the prompt with it

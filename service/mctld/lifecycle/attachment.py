@@ -31,7 +31,8 @@ def check(spec: Spec, stdin: int | None, window: Window) -> None:
 def attach(name: str, relays: Sequence[Relay]) -> tuple[int, ...]:
     """One socket for both directions if there is a terminal, else a reading end for each of the relays."""
     if not relays:
-        raise NoTerminal(f"container {name!r} has no terminal, and its output goes straight to the journal")
+        what = f"container {name!r} has no terminal, and its output goes straight to the journal"
+        raise NoTerminal(f"{what}: `mctl logs -f {name}` shows it")
     found = _terminal_of(relays)
     if found:
         return (found.attach().detach(),)

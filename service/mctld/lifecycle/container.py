@@ -57,7 +57,8 @@ class Container(Running):
             self._refuse_if_gone()
             self._refuse_if_unreadable()
             if not self.state.can_start:
-                raise AlreadyRunning(f"container {self.name!r} is {self.state.value} already")
+                remedy = f": `mctl unpause {self.name}` lets it go on" if self.state is State.PAUSED else ""
+                raise AlreadyRunning(f"container {self.name!r} is {self.state.value} already{remedy}")
             attachment.check(self.spec, stdin, window)
             if not bootunit.owns(self.name):
                 return await self._start_anew(in_scope(self.record), stdin, window, attach=attach)

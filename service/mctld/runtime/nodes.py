@@ -63,5 +63,5 @@ def check(device: Device) -> None:
     if not kind or found.st_rdev != os.makedev(device.major, device.minor):
         raise SetupFailed(
             f"give the device {device.path}",
-            f"it is no longer {device.major}:{device.minor}, which was authorized: make the container anew",
+            f"it is no longer {device.major}:{device.minor}, which was authorized: `mctl update` gives it anew",
         )

@@ -70,7 +70,9 @@ def test_words_that_make_no_sense_are_refused(ice: Mctl) -> None:
     refused = ice("freeze", "ice", check=False)
     assert refused.returncode == 1
     assert "'ice' is paused already" in refused.stderr.decode()
-    assert "is paused already" in ice("start", "ice", check=False).stderr.decode()
+    for option in ([], ["-a"]):
+        refused = ice("start", *option, "ice", check=False)
+        assert "is paused already: `mctl unpause ice` lets it go on" in refused.stderr.decode()
     assert "is paused" in ice("exec", "ice", "true", check=False).stderr.decode()
     assert "stop it first" in ice("rm", "ice", check=False).stderr.decode()
     ice("rm", "-f", "ice")

@@ -293,7 +293,7 @@ def test_a_container_without_terminal(mctl: Mctl) -> None:
     mctl.run("sleep", "1000", options=["-d", "--name", "none"])
     result = mctl("attach", "none", check=False)
     assert result.returncode == 125
-    assert b"has no terminal, and its output goes straight to the journal" in result.stderr
+    assert b"its output goes straight to the journal: `mctl logs -f none` shows it" in result.stderr
 
 
 @pytest.mark.parametrize("verb", ["attach", "start -a"])

@@ -130,6 +130,7 @@ class FakeService:
         self.containers: dict[str, Container] = {}
         self.calls: list[tuple[str, str, tuple[Any, ...], int]] = []
         self.errors: dict[str, list[Refused]] = {}  # member -> errors to answer with first
+        self.meanwhile: dict[str, Callable[[], object]] = {}  # member -> what happens before the next call of it
         self.wrong: list[str] = []  # what a real service would have refused
         self.log = b""
         self.others: dict[str, dict[str, tuple[str, Any]]] = {}  # properties of what is no container, by path
@@ -184,6 +185,7 @@ class FakeService:
             self.wrong.append(f"{member} came with signature {fields.get(HeaderFields.signature)}")
         handler: Callable[[Message], tuple[str, tuple[Any, ...]] | None] = getattr(self, member)
         try:
+            self.meanwhile.pop(member, lambda: None)()
             waiting = self.errors.get(member)
             if waiting:
                 raise waiting.pop(0)

@@ -199,6 +199,17 @@ def test_start_in_the_foreground(mctl: Mctl, service: FakeService, state: str, m
     assert member in [call[1] for call in service.calls]
 
 
+def test_one_that_somebody_else_starts_at_that_moment_is_joined(mctl: Mctl, service: FakeService) -> None:
+    made = service.add("web", Command=("as", ["/bin/sh", "-c", "echo out; exit 3"]))
+    service.meanwhile["StartAttached"] = lambda: made.properties.update(State=("s", "running"))
+    result = mctl("start", "-a", "web")
+    assert (result.returncode, result.stdout) == (3, b"out\n")
+    service.errors["StartAttached"] = [Refused("org.mctl1.Error.AlreadyRunning", "container 'web' is paused already")]
+    service.meanwhile["StartAttached"] = lambda: made.properties.update(State=("s", "paused"))
+    made.properties["State"] = ("s", "exited")
+    assert b"is paused already" in mctl("start", "-a", "web").stderr
+
+
 def test_input_cannot_be_given_to_one_that_runs(mctl: Mctl, service: FakeService) -> None:
     """What would be lost without a word is refused."""
     service.add("web", State=("s", "running"))
