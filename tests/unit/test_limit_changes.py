@@ -61,11 +61,17 @@ class Host:
         (self.group / "memory.oom.group").write_text("0\n")
         self.systemd = FakeSystemd(self.group)
         self.store = store
-        self.machinery: Any = SimpleNamespace(systemd=self.systemd, store=store, controllers={"memory"})
+        settings = SimpleNamespace(containers="/c", quotas=SimpleNamespace(patience=lambda usec, _: usec))
+        self.machinery: Any = SimpleNamespace(
+            systemd=self.systemd, store=store, controllers={"memory"}, settings=settings
+        )
 
     def change(self, record: Record, running: bool = True, **changes: Any) -> Record:  # noqa: FBT001, FBT002
         wanted = replace(record.spec, limits=record.spec.limits.changed(changes))
-        return asyncio.run(limits.change(self.machinery, record, wanted, in_scope(record) if running else None))
+        shown: list[Record] = []
+        place = in_scope(record) if running else None
+        asyncio.run(limits.change(self.machinery, record, wanted, place, None, shown.append))
+        return shown[-1]
 
     def stored(self) -> Limits:
         ((record, _),) = self.store.load()

@@ -35,7 +35,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[
 
 
 def running(**wanted: tuple[int, int]) -> RunningLimits:
-    made = RunningLimits("", wanted)
+    made = RunningLimits("", wanted, wanted)
     made._own = -1
     return made
 

@@ -139,16 +139,14 @@ class Container(Running):
                 raise Paused(f"{what}: `mctl unpause {self.name}` first")
             place = self.place if self.state.is_active else None
             with self.lent() as process:
-                self.record = await limits.change(self._machinery, self.record, after, place, process)
-            try:
-                if place:
-                    await limits.follow_up(self._machinery, self.record, before, place)
-                await bootunit.renew(self._machinery, self.record)
-            finally:
-                self._machinery.events.changed(self, *difference(before, after))
+                await limits.change(self._machinery, self.record, after, place, process, self._show)
+            self._machinery.events.changed(self, *difference(before, after))
             unwanted = before.restart != after.restart and not comeback.may_follow(after.restart, self._run)
             if unwanted and self.state is State.RESTARTING:
                 self._wait_no_more()
+
+    def _show(self, record: Record) -> None:
+        self.record = record
 
     async def publish(self, *, added: Sequence[Port] = (), removed: Sequence[Port] = ()) -> None:
         """In force when it returns, without a restart; where it fails, all is as before."""

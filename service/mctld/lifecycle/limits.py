@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import contextlib
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import disk
@@ -12,11 +13,12 @@ from ..errors import AlreadyRunning, MctlError, SetupFailed
 from ..runtime import cgroup, enforcement, hugepages, rules
 from ..runtime.rlimits import RunningLimits
 from ..systemd import overrides, scope
-from . import devices
+from . import bootunit, devices
 from .readiness import is_readable
+from .undoing import Undoing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Iterator
 
     from ..limits import Limits
     from ..spec import Spec
@@ -42,22 +44,37 @@ def add(control_group: str, limits: Limits) -> None:
 
 
 async def change(
-    machinery: Machinery, record: Record, wanted: Spec, place: Place | None, process: int | None = None
-) -> Record:
-    """The record with `wanted` for its spec; its limits and devices are in force where it runs, if it does. If
-    anything fails nothing has changed. process: a pidfd of the first one."""
+    machinery: Machinery,
+    record: Record,
+    wanted: Spec,
+    place: Place | None,
+    process: int | None,
+    show: Callable[[Record], None],
+) -> None:
+    """`show` gets the record with `wanted` for its spec, whose limits and devices are in force where it runs. If
+    anything fails nothing has changed: so the store is told last. process: a pidfd of the first one.
+    """
     before, after = record.spec.limits, wanted.limits
     cgroup.check(after, machinery.controllers)
     if place and not set(before.socket_bind_deny) <= set(after.socket_bind_deny):
         # systemd 252 and 257 install the new program beside the old one, which stays for as long as the cgroup does
         raise AlreadyRunning("SocketBindDeny can only grow while a container runs: stop it to take ports back from it")
     with ExitStack() as taken:
-        async with AsyncExitStack() as undo:
-            if place:
-                await _enforce(machinery, record, wanted, place, process, undo, taken)
-            amended = machinery.store.amend(record, wanted)
-            undo.pop_all()
-    return amended
+        async with Undoing(f"change container {wanted.name!r}") as undo:
+            running = await _enforce(machinery, record, wanted, place, process, undo, taken) if place else None
+            undo.add(bootunit.renew, machinery, record)
+            await bootunit.renew(machinery, replace(record, spec=wanted))
+            undo.add(_shown, show, record)
+            show(replace(record, spec=wanted))  # what is executed from here on begins with that, or looks once more
+            if place and running:
+                with _explained(place, process):
+                    await _limit(machinery, record, running.apply)
+            show(machinery.store.amend(record, wanted))
+            undo.forget()
+
+
+async def _shown(show: Callable[[Record], None], record: Record) -> None:
+    show(record)
 
 
 def difference(before: Spec, after: Spec) -> list[str]:
@@ -77,9 +94,10 @@ def need_pid_1(before: Spec, after: Spec) -> bool:
 
 
 async def follow_up(machinery: Machinery, record: Record, before: Spec, place: Place) -> None:
-    """Of what has been executed while the limits of all others were changed, with those that were stored then."""
+    """Of what has begun with the limits of `before`, and been executed while those of all others were changed."""
     if wanted := _resource_limits(before, record.spec):
-        await _limit(machinery, record, RunningLimits(place.control_group, wanted).apply)
+        running = RunningLimits(place.control_group, wanted, before.security.resource_limits)
+        await _limit(machinery, record, running.apply)
 
 
 async def _enforce(
@@ -88,30 +106,39 @@ async def _enforce(
     wanted: Spec,
     place: Place,
     process: int | None,
-    undo: AsyncExitStack,
+    undo: Undoing,
     taken: ExitStack,
-) -> None:
-    """`undo` makes it as it was, with what `taken` closes in the end."""
-    before = record.spec
-    try:
+) -> RunningLimits | None:
+    """`undo` makes it as it was, with what `taken` closes in the end. What has set the limits of its processes."""
+    before, running = record.spec, None
+    undo.only_while(lambda: enforcement.exists(place.control_group))
+    with _explained(place, process):
         if before.limits != wanted.limits:
-            undo.push_async_callback(_perhaps, _apply, machinery, place, wanted.limits, before.limits)
+            undo.add(_apply, machinery, place, wanted.limits, before.limits)
             await _apply(machinery, place, before.limits, wanted.limits)
             enforcement.check(place.control_group, wanted.limits)
             rules.check_reach(place.control_group, wanted.limits)
         if before.devices != wanted.devices and process is not None:
-            undo.push_async_callback(_perhaps, devices.change_rules, machinery, place, before.devices)
+            undo.add(devices.change_rules, machinery, place, before.devices)
             await devices.change_rules(machinery, place, wanted.devices)
             gone = await devices.plug(machinery, record, wanted, process)
             taken.callback(devices.close, gone)
-            undo.push_async_callback(_perhaps, devices.plug_back, machinery, record, wanted, process, gone)
+            undo.add(devices.plug_back, machinery, record, wanted, process, gone)
         if changed := _resource_limits(before, wanted):
-            running = RunningLimits(place.control_group, changed)
-            undo.push_async_callback(_perhaps, _limit, machinery, record, running.undo)
+            running = RunningLimits(place.control_group, changed, before.security.resource_limits)
+            undo.add(_limit, machinery, record, running.undo)
             await _limit(machinery, record, running.apply)
+    return running
+
+
+@contextlib.contextmanager
+def _explained(place: Place, process: int | None) -> Iterator[None]:
+    """What fails because it has just ended fails nobody: the next start begins with what the store will say."""
+    try:
+        yield
     except (MctlError, OSError) as error:
         if _has_ended(error, place, process):
-            return  # the next start begins with what the store will say
+            return
         if isinstance(error, SetupFailed):
             raise
         why = disk.told_of_file(error) if isinstance(error, OSError) else error
@@ -122,12 +149,6 @@ def _has_ended(error: Exception, place: Place, process: int | None) -> bool:
     """Its first process, with which the kernel ends all others; PID 1 and the cgroup follow later."""
     gone = getattr(error, "name", "") == GONE or not enforcement.exists(place.control_group)
     return gone or (process is not None and is_readable(process))
-
-
-async def _perhaps(work: Callable[..., Awaitable[None]], *arguments: object) -> None:
-    """It may just have ended, or be what has failed."""
-    with contextlib.suppress(MctlError, OSError):
-        await work(*arguments)
 
 
 def _resource_limits(before: Spec, after: Spec) -> dict[str, tuple[int, int]]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import signal
@@ -15,7 +14,7 @@ from ..security import RLIMIT_INFINITY
 from . import processes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     Pair = tuple[int, int]  # soft and hard
     Identity = tuple[int, str]  # pid and when it began: the kernel gives numbers to others later
@@ -26,36 +25,53 @@ FORK_SECONDS = 0.02  # what a fork(2) under way may take, on a busy host, until 
 
 
 class RunningLimits:
-    """`wanted` by name, for a container's processes, none of which is in `own`, the service's namespace of PIDs."""
+    """`wanted` by name, for a container's processes, none of which is in `own`, the service's namespace of PIDs.
 
-    def __init__(self, control_group: str, wanted: Mapping[str, Pair]) -> None:
+    usual: what they have begun with, unless they have changed it themselves.
+    """
+
+    def __init__(self, control_group: str, wanted: Mapping[str, Pair], usual: Mapping[str, Pair]) -> None:
         self._control_group = control_group
         self._wanted = wanted
+        self._usual = {name: usual[name] for name in wanted}
+        self._old: frozenset[int] | None = None
         self._before: dict[Identity, dict[str, Pair]] = {}
         self._own = os.stat("/proc/self/ns/pid").st_ino
 
     def apply(self) -> None:
         """Each process once: what it makes of its limits later is its own affair, as ever. Slow."""
-        clean = 0
-        beyond = False
-        for _ in range(PASSES):
-            different = [found for found in map(self._limit, self._pids()) if found]
-            beyond = any(self._is_beyond(found) for found in different)
-            clean = 0 if different else clean + 1
-            if clean == CLEAN:
-                return
-            if clean:
-                time.sleep(FORK_SECONDS)
-        if beyond:  # else they have only given up more than was asked of them
+        if self._old is None:
+            self._old = frozenset(self._pids())
+        left = self._repeat(self._limit)
+        if any(map(self._is_beyond, left)):  # else they have only given up more than was asked of them
             raise SetupFailed("limit the processes", "new ones are made faster than they can be limited: stop it first")
 
     def undo(self) -> None:
-        """Each of them has again what it had."""
+        """Each of them has again what it had, and what was born since what is usual. Slow."""
+        failures = []
         for identity, before in list(self._before.items()):
-            with contextlib.suppress(MctlError, OSError):  # the others still can
+            try:
                 self._change(identity[0], before, identity)
+            except (MctlError, OSError) as error:  # the others still can
+                failures.append(error)
+        self._repeat(self._put_back)
+        if failures:
+            raise failures[0]
 
-    def _pids(self) -> Iterable[int]:
+    def _repeat(self, work: Callable[[int], dict[str, Pair]]) -> list[dict[str, Pair]]:
+        """Until nothing is to be done. What was done in the last pass."""
+        clean = 0
+        done: list[dict[str, Pair]] = []
+        for _ in range(PASSES):
+            done = [each for each in map(work, self._pids()) if each]
+            clean = 0 if done else clean + 1
+            if clean == CLEAN:
+                break
+            if clean:
+                time.sleep(FORK_SECONDS)
+        return done
+
+    def _pids(self) -> Sequence[int]:
         return processes.pids(self._control_group)
 
     def _limit(self, pid: int) -> dict[str, Pair]:
@@ -63,15 +79,28 @@ class RunningLimits:
         changed = self._change(pid, self._wanted)
         if changed is None:
             return {}
-        _, had = changed
-        return {name: pair for name, pair in had.items() if pair != self._wanted[name]}
+        identity, had = changed
+        found = {name: pair for name, pair in had.items() if pair != self._wanted[name]}
+        if not found and pid not in (self._old or ()):
+            self._before[identity] = self._usual  # the child of one that had been limited
+        return found
+
+    def _put_back(self, pid: int) -> dict[str, Pair]:
+        """Of a child that nobody has seen yet."""
+        changed = self._change(pid, self._usual, having=self._wanted)
+        return changed[1] if changed else {}
 
     def _change(
-        self, pid: int, wanted: Mapping[str, Pair], only: Identity | None = None
+        self,
+        pid: int,
+        wanted: Mapping[str, Pair],
+        only: Identity | None = None,
+        having: Mapping[str, Pair] | None = None,
     ) -> tuple[Identity, dict[str, Pair]] | None:
         """None where it is done already, is no process of the container's or no more the one that is meant.
 
         The number is the process's for as long as it has not been reaped, of which its pidfd tells afterwards too.
+        having: what has something else keeps it.
         """
         try:
             process = os.pidfd_open(pid)
@@ -86,7 +115,8 @@ class RunningLimits:
             if only is None:
                 self._before[identity] = had  # from now on, for undo(): the second limit may fail after the first
             for name, pair in wanted.items():
-                had[name] = _exchange(pid, name, pair)
+                if having is None or _read(pid, name) == having[name]:
+                    had[name] = _exchange(pid, name, pair)
             signal.pidfd_send_signal(process, 0)
             return identity, had
         except OSError as error:
@@ -113,6 +143,11 @@ def _has_gone(process: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+def _read(pid: int, name: str) -> Pair:
+    soft, hard = resource.prlimit(pid, getattr(resource, f"RLIMIT_{name}"))
+    return _told(soft), _told(hard)
 
 
 def _exchange(pid: int, name: str, pair: Pair) -> Pair:

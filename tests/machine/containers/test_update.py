@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 HOST = ["--userns", "host"]
 HERE = "/sys/fs/cgroup/mctl.slice/mctl-u0.slice/mctl-web.scope"
 OPEN = "(: < /dev/given/fuse) 2> /dev/null && echo r; (: > /dev/given/fuse) 2> /dev/null && echo w; true;"
+FILE = "/etc/systemd/system/mctl@web.service.d/50-mctl.conf"
 MINE = "(: < /dev/mine) 2> /dev/null && printf r; (: > /dev/mine) 2> /dev/null && printf w; echo"
 
 
@@ -188,6 +189,30 @@ def test_a_service_too(mctl: Mctl) -> None:
     assert inside(mctl, f"chmod 666 /dev/given/fuse; {OPEN} ulimit -Hn") == "r\n99\n"
     mctl("update", "--device-rm", "/dev/given/fuse", "web")
     assert inside(mctl, OPEN) == ""
+    mctl("rm", "-f", "web")
+
+
+def test_a_service_whose_file_cannot_be_written_keeps_what_it_has(mctl: Mctl) -> None:
+    """The last step before the store: all others have been done by then, and are taken back."""
+    mctl("create", "--name", "web", "--ulimit", "nofile=66:99", mctl.rootfs, "sleep", "1000")
+    mctl("enable", "web")
+    mctl.shell("systemctl start mctl@web.service")
+    before, unit = mctl.properties("web"), mctl.shell("systemctl cat mctl@web.service").text
+    mctl.shell(f"mkdir {FILE}.new")
+    asked = ["--device", "/dev/fuse:/dev/given/fuse", "--ulimit", "nofile=55:99", "web"]
+    refused = mctl("update", *asked, check=False)
+    assert refused.returncode == 1
+    assert f"could not write {FILE}" in refused.stderr.decode()
+    assert "taken back" not in refused.stderr.decode()  # all could be
+    assert mctl.properties("web") == before
+    assert inside(mctl, f"ls -d /dev/given 2> /dev/null; {OPEN} ulimit -n") == "66\n"
+    first = mctl.shell(f"tr -s ' ' < /proc/{before['MainPID']}/limits").text
+    assert "Max open files 66 99 files \n" in first
+    assert mctl.shell("systemctl cat mctl@web.service").text == unit
+    mctl.shell(f"rmdir {FILE}.new; systemctl daemon-reload")
+    assert inside(mctl, OPEN) == ""
+    mctl("update", *asked)
+    assert inside(mctl, f"{OPEN} ulimit -n") == "r\nw\n55\n"
     mctl("rm", "-f", "web")
 
 
