@@ -18,13 +18,14 @@ from defences.images import IMAGES
 from defences.networks import NETWORKS
 from defences.strangers import STRANGERS
 from defences.table import DEFENCES
+from defences.updates import UPDATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from defences.table import Defence
 
-ALL = (*DEFENCES, *NETWORKS, *FAIRNESS, *IMAGES, *BUILDING, *STRANGERS)
+ALL = (*DEFENCES, *NETWORKS, *FAIRNESS, *IMAGES, *BUILDING, *STRANGERS, *UPDATES)
 ROOT = Path(__file__).parents[2]
 TREE = ("service", "cli", "dbus", "polkit", "units", "packaging", "tests", "pyproject.toml")
 SECONDS = 180

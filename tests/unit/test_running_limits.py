@@ -127,6 +127,16 @@ def test_one_that_ends_holds_up_nobody(group: Group) -> None:
     assert group.limits()[1] == USUAL
 
 
+def test_a_number_that_is_anothers_by_now_is_left_alone(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    group.bear()
+    running = limiting()
+    running.apply()
+    resource.prlimit(group.processes[0].pid, resource.RLIMIT_NOFILE, OWN)
+    monkeypatch.setattr(processes, "began", lambda pid, _: f"later {pid}")
+    running.undo()
+    assert group.limits() == [OWN]
+
+
 def test_what_cannot_be_undone_is_told_and_the_others_are(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck = group.bear()
     group.bear()
