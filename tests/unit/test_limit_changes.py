@@ -61,7 +61,8 @@ class Host:
         (self.group / "memory.oom.group").write_text("0\n")
         self.systemd = FakeSystemd(self.group)
         self.store = store
-        settings = SimpleNamespace(containers="/c", quotas=SimpleNamespace(patience=lambda usec, _: usec))
+        quotas = SimpleNamespace(patience=lambda usec, _: usec)
+        settings = SimpleNamespace(containers=str(tmp_path / "containers"), quotas=quotas)
         self.machinery: Any = SimpleNamespace(
             systemd=self.systemd, store=store, controllers={"memory"}, settings=settings
         )

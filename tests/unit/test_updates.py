@@ -13,7 +13,7 @@ from mctld.bounds import INFINITY
 from mctld.change import Change
 from mctld.errors import MctlError, SetupFailed, StoreFailed
 from mctld.ids import Ids
-from mctld.lifecycle import bootunit, limits
+from mctld.lifecycle import bootunit, cutoff, intent, limits
 from mctld.lifecycle.container import Container
 from mctld.lifecycle.lanes import Lanes
 from mctld.limits import Limits
@@ -46,13 +46,18 @@ class Host:
         quotas = SimpleNamespace(patience=lambda usec, _: usec)
         machinery = SimpleNamespace(
             store=store, systemd=self, events=events, looking=Lanes(2), controllers={"memory"},
-            settings=SimpleNamespace(containers=str(directory), quotas=quotas, health=""),
+            settings=SimpleNamespace(containers=str(directory / "containers"), quotas=quotas, health=""),
             keeping=SimpleNamespace(of=lambda *_: None),
         )  # fmt: skip
         self.machinery = cast("Any", machinery)
         record = store.add(identity="web", owner_uid=1000, created_usec=7, spec=spec)
         self.container = Container(record, Run(State.RUNNING), self.machinery, lambda *_: None)
         service.write_drop_in("web", bootunit.settings(self.machinery, record))
+
+    def again(self) -> None:
+        """The next instance of the service: it knows what is stored."""
+        ((record, _),) = self.store.load()
+        self.container = Container(record, Run(State.RUNNING), self.machinery, lambda *_: None)
 
     async def set_properties(self, _: str, properties: list[list[Any]]) -> None:
         for name, value in properties:
@@ -176,3 +181,50 @@ def test_what_is_executed_meanwhile_finds_what_is_in_force(host: Host, monkeypat
     monkeypatch.setattr(limits, "RunningLimits", looking)
     asyncio.run(host.container.update(CHANGE))
     assert shown == [(), CHANGE.rlimits]
+
+
+class Killed(BaseException):
+    """Of the service: nothing is undone any more."""
+
+
+def cut_off(host: Host, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """As after a kill at that step: what was done is there, and what would be done afterwards is not."""
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as at:
+        at.setattr("mctld.lifecycle.undoing.Undoing.__aexit__", nothing)
+        at.setattr(intent, "drop", lambda *_: None)
+        target = {"store": host.store, "file": service}[step]
+        at.setattr(target, {"store": "amend", "file": "write_drop_in"}[step], kill)
+        with pytest.raises(Killed):
+            asyncio.run(host.container.update(CHANGE))
+
+
+async def nothing(*_: object) -> None:
+    pass
+
+
+@pytest.mark.parametrize("step", ["file", "store"])
+def test_what_a_crash_has_cut_off_never_was(host: Host, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    before = host.said()
+    cut_off(host, monkeypatch, step)
+    assert host.memory == str(8 * MIB)
+    host.processes = 0  # what the next instance does with them is played in tests/machine
+    host.again()
+    asyncio.run(cutoff.end_all(host.machinery, [host.container]))
+    assert host.said() == before
+    host.memory = "as it is"
+    asyncio.run(cutoff.end_all(host.machinery, [host.container]))  # once is enough
+    assert host.memory == "as it is"
+
+
+def test_what_was_stored_before_the_crash_stays(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as at:
+        at.setattr(intent, "drop", lambda *_: None)
+        asyncio.run(host.container.update(CHANGE))
+    host.again()
+    assert host.container.spec.security.rlimits == CHANGE.rlimits
+    asyncio.run(cutoff.end_all(host.machinery, [host.container]))
+    assert host.memory == str(8 * MIB)

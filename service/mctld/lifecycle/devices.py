@@ -4,6 +4,7 @@ runs, the nodes that lead to them."""
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from ..runtime import plugging, rules
 from ..systemd import overrides, scope
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..device import Device
     from ..runtime.plugging import Node
@@ -56,21 +57,8 @@ async def plug(machinery: Machinery, record: Record, wanted: Spec, process: int)
     before, after = record.spec.devices, wanted.devices
     gone = [device for device in before if device not in after]
     new = [device for device in after if device not in before]
-    owner = record.uid_shift
-
-    def work() -> list[Node]:
-        nodes = machinery.staging.device_nodes(new, owner) if new else []
-        try:
-            return plugging.change(first, owner, gone, list(zip(new, nodes, strict=True)))
-        finally:
-            for node in nodes:
-                os.close(node)
-
-    lent = ExitStack()
-    first = os.dup(process)
-    lent.callback(os.close, first)
     try:
-        return await machinery.lanes.run(record.owner_uid, work, lent, close)
+        return await _change(machinery, record, gone, new, process)
     except OSError as error:
         raise SetupFailed(f"change {error.filename or '/dev'} in the container", error.strerror or error) from error
 
@@ -79,11 +67,46 @@ async def plug_back(machinery: Machinery, record: Record, wanted: Spec, process:
     """As before plug(), which had made `gone` of it."""
     before, after = record.spec.devices, wanted.devices
     new = [device for device in after if device not in before]
+    shift = record.uid_shift
+    close(await _inside(machinery, record, process, lambda first: plugging.change(first, shift, new, gone)))
+
+
+async def replug(machinery: Machinery, record: Record, halfway: Spec, process: int) -> None:
+    """Those that the store says, one by one: where plug() to those of `halfway` was cut off, some are as they were."""
+    before, after = record.spec.devices, halfway.devices
+    changes: list[tuple[list[Device], list[Device]]] = [([device], []) for device in after if device not in before]
+    changes += [([], [device]) for device in before if device not in after]
+    for gone, new in changes:
+        try:
+            close(await _change(machinery, record, gone, new, process))
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.EEXIST):  # the old one is there still
+                raise
+
+
+async def _change(
+    machinery: Machinery, record: Record, gone: Sequence[Device], new: Sequence[Device], process: int
+) -> list[Node]:
+    owner = record.uid_shift
+
+    def work(first: int) -> list[Node]:
+        nodes = machinery.staging.device_nodes(new, owner) if new else []
+        try:
+            return plugging.change(first, owner, gone, list(zip(new, nodes, strict=True)))
+        finally:
+            for node in nodes:
+                os.close(node)
+
+    return await _inside(machinery, record, process, work)
+
+
+async def _inside(
+    machinery: Machinery, record: Record, process: int, work: Callable[[int], list[Node]]
+) -> list[Node]:
     lent = ExitStack()
     first = os.dup(process)
     lent.callback(os.close, first)
-    shift = record.uid_shift
-    close(await machinery.lanes.run(record.owner_uid, lambda: plugging.change(first, shift, new, gone), lent, close))
+    return await machinery.lanes.run(record.owner_uid, lambda: work(first), lent, close)
 
 
 def close(nodes: Sequence[Node]) -> None:

@@ -13,7 +13,7 @@ from ..errors import AlreadyRunning, MctlError, SetupFailed
 from ..runtime import cgroup, enforcement, hugepages, rules
 from ..runtime.rlimits import RunningLimits
 from ..systemd import overrides, scope
-from . import bootunit, devices
+from . import bootunit, devices, intent
 from .readiness import is_readable
 from .undoing import Undoing
 
@@ -60,6 +60,8 @@ async def change(
         # systemd 252 and 257 install the new program beside the old one, which stays for as long as the cgroup does
         raise AlreadyRunning("SocketBindDeny can only grow while a container runs: stop it to take ports back from it")
     with ExitStack() as taken:
+        if place:
+            taken.enter_context(intent.kept(machinery, record, wanted))
         async with Undoing(f"change container {wanted.name!r}") as undo:
             running = await _enforce(machinery, record, wanted, place, process, undo, taken) if place else None
             undo.add(bootunit.renew, machinery, record)
@@ -75,6 +77,24 @@ async def change(
 
 async def _shown(show: Callable[[Record], None], record: Record) -> None:
     show(record)
+
+
+async def restore(machinery: Machinery, record: Record, halfway: Spec, place: Place, process: int | None) -> None:
+    """As the store says, where a change to `halfway` was cut off. How far it had come nobody knows."""
+    stored = record.spec
+    with _explained(place, process):
+        await _apply(machinery, place, halfway.limits, stored.limits)
+        enforcement.check(place.control_group, stored.limits)
+        rules.check_reach(place.control_group, stored.limits)
+        if halfway.devices != stored.devices and process is not None:
+            await devices.change_rules(machinery, place, stored.devices)
+            await devices.replug(machinery, record, halfway, process)
+        if changed := _resource_limits(stored, halfway):
+            running = RunningLimits(place.control_group, changed, stored.security.resource_limits)
+            await _limit(machinery, record, running.undo)
+    await bootunit.renew(machinery, record)
+    if place.is_service:
+        await machinery.systemd.reload()  # else PID 1 looks for what overrides.py takes away
 
 
 def difference(before: Spec, after: Spec) -> list[str]:
@@ -112,6 +132,8 @@ async def _enforce(
     """`undo` makes it as it was, with what `taken` closes in the end. What has set the limits of its processes."""
     before, running = record.spec, None
     undo.only_while(lambda: enforcement.exists(place.control_group))
+    if place.is_service and need_pid_1(before, wanted):
+        undo.add(machinery.systemd.reload)  # else PID 1 looks for what overrides.py takes away
     with _explained(place, process):
         if before.limits != wanted.limits:
             undo.add(_apply, machinery, place, wanted.limits, before.limits)

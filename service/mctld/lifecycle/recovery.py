@@ -17,6 +17,7 @@ from . import (
     activation,
     announcements,
     bootunit,
+    cutoff,
     healthlog,
     interrupted,
     lastword,
@@ -78,6 +79,7 @@ async def recover(machinery: Machinery, registry: Registry) -> None:
     await machinery.networks.restore([(c.record, c.lent) for c in registry.all() if c.state.is_active])
     registry.transfers.recover()
     await standstill.end_all(machinery, registry.all())
+    await cutoff.end_all(machinery, registry.all())
     _sweep(machinery, registry)
     await bootunit.sweep(machinery, {container.name for container in registry.all()})
     known = [container.record for container in registry.all()]

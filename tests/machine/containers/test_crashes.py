@@ -33,7 +33,11 @@ REMOVE = (
     "lifecycle.registry:Registry._remove",
 )  # fmt: skip
 JOIN, LEAVE, AMEND = "lifecycle.networks:Networks._join", "lifecycle.networks:Networks._leave", "store:Store.amend"
-STEPS = (*CREATE, *START, *STOP, *REMOVE, JOIN, LEAVE, AMEND)
+UPDATE = (
+    "systemd.manager:Manager.set_properties", "lifecycle.devices:plug", "runtime.rlimits:RunningLimits.apply",
+    "systemd.service:write_drop_in",
+)  # fmt: skip
+STEPS = (*CREATE, *START, *STOP, *REMOVE, JOIN, LEAVE, AMEND, *UPDATE)
 CASES = [
     *(("create", step) for step in CREATE),
     *(("start", step) for step in START),
@@ -117,6 +121,39 @@ def test_a_network_is_wholly_connected_or_not_at_all(crashing: None, mctl: Mctl,
         check_connections(mctl)
     mctl("rm", "-f", "web")
     mctl("network", "rm", "front")
+
+
+@pytest.mark.allow_journal(r".*")
+@pytest.mark.parametrize("step", [*(f"{step}{moment}" for step in UPDATE for moment in "<>"), f"{AMEND}<", f"{AMEND}>"])
+def test_an_update_wholly_is_or_never_was(crashing: None, mctl: Mctl, step: str) -> None:
+    """A device comes, one goes, one changes; limits of processes; and the unit's file, since it is a service."""
+    given = [f"/dev/{name}:/dev/given/{name}" for name in ("fuse", "full")]
+    devices = [word for each in given for word in ("--device", each)]
+    mctl("create", "--name", "web", "--ulimit", "nofile=66:99", *devices, mctl.rootfs, "sleep", "1000")
+    mctl("enable", "web")
+    mctl.shell("systemctl start mctl@web.service")
+    old = told(mctl)
+    mctl.shell(f"echo '{step}' > /run/mctl-crash-at")
+    changes = ["--device-rm", "/dev/given/fuse", "--device", "/dev/kmsg:/dev/given/full:r", "--ulimit", "nofile=55:99"]
+    mctl("update", *changes, "--device", "/dev/null:/dev/given/null", "web", check=False)
+    assert mctl.shell("cat /run/mctl-crash-at", check=False).returncode, "the step was never reached"
+    found = told(mctl)
+    assert (found == old) is (step != f"{AMEND}>")
+    mctl("stop", "-t", "0", "web")
+    mctl.shell("systemctl start mctl@web.service")
+    assert told(mctl) == found
+    mctl("rm", "-f", "web")
+
+
+def told(mctl: Mctl) -> list[object]:
+    """What the service says of it, its unit's file, and what is so inside and in the kernel."""
+    properties = mctl.properties("web")
+    unit = mctl.shell("systemctl cat mctl@web.service").text
+    inside = mctl("exec", "web", "sh", "-c", "stat -c '%n %t:%T' /dev/given/*; ulimit -n").text
+    first = mctl.shell(f"grep 'open files' /proc/{properties['MainPID']}/limits | tr -s ' '").text
+    assert f"Max open files {properties['Rlimits']['NOFILE'][0]} " in first
+    assert [f"{target} " in inside for _, target, _ in properties["Devices"]] == [True] * inside.count("/dev/given")
+    return [properties["Devices"], properties["Rlimits"], unit, inside]
 
 
 def check_connections(mctl: Mctl) -> None:
