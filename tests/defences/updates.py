@@ -77,6 +77,20 @@ UPDATES = (
         "tests/unit/test_updates.py -k taken_back",
     ),
     Defence(
+        "an update that a crash has cut off is taken back",
+        "service/mctld/lifecycle/cutoff.py",
+        "        if halfway and container.state.is_active and halfway != container.spec:",
+        "        if False:",
+        "tests/unit/test_updates.py -k cut_off",
+    ),
+    Defence(
+        "what an update would make of a container is noted before anything of it is done",
+        "service/mctld/lifecycle/limits.py",
+        "            taken.enter_context(intent.kept(machinery, record, wanted))\n",
+        "            pass\n",
+        "tests/unit/test_updates.py -k cut_off",
+    ),
+    Defence(
         "limits of a process of the host's are never touched",
         "service/mctld/runtime/rlimits.py",
         '        if os.stat(f"/proc/{pid}/ns/pid").st_ino == self._own:',
