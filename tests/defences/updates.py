@@ -135,8 +135,8 @@ UPDATES = (
     Defence(
         "a /dev that the container has mounted itself is left alone",
         "service/mctld/runtime/plugging.py",
-        "if files.filesystem_type(place) != c.TMPFS_MAGIC:",
-        "if False:",
+        "files.filesystem_type(place)",
+        "c.TMPFS_MAGIC",
         "tests/kernel/test_nodes.py -k another_dev",
     ),
     Defence(
@@ -156,8 +156,8 @@ UPDATES = (
     Defence(
         "devices come and go all together, or none does",
         "service/mctld/runtime/plugging.py",
-        "        for device in reversed(shown):\n            _close(_take(place, device))\n",
-        "",
+        "for device in reversed(shown):",
+        "for device in ():",
         "tests/kernel/test_nodes.py -k all_of_them",
     ),
 )
