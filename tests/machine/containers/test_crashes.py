@@ -134,7 +134,7 @@ def test_an_update_wholly_is_or_never_was(crashing: None, mctl: Mctl, step: str)
     mctl.shell("systemctl start mctl@web.service")
     old = told(mctl)
     mctl.shell(f"echo '{step}' > /run/mctl-crash-at")
-    changes = ["--device-rm", "/dev/given/fuse", "--device", "/dev/kmsg:/dev/given/full:r", "--ulimit", "nofile=55:99"]
+    changes = ["--device-rm", "/dev/given/fuse", "--device", "/dev/zero:/dev/given/full:r", "--ulimit", "nofile=55:99"]
     mctl("update", *changes, "--device", "/dev/null:/dev/given/null", "web", check=False)
     assert mctl.shell("cat /run/mctl-crash-at", check=False).returncode, "the step was never reached"
     found = told(mctl)
