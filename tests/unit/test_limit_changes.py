@@ -189,7 +189,7 @@ def test_one_whose_first_process_has_ended_keeps_them_too(host: Host, record: Re
     wanted = replace(record.spec, limits=record.spec.limits.changed({"memory_max": 8 * MIB}))
 
     def change(pidfd: int) -> None:
-        asyncio.run(limits.change(host.machinery, record, wanted, in_scope(record), pidfd))
+        asyncio.run(limits.change(host.machinery, record, wanted, in_scope(record), pidfd, lambda _: None))
 
     with subprocess.Popen(["sleep", "1000"]) as first:
         pidfd = os.pidfd_open(first.pid)

@@ -131,7 +131,7 @@ async def _enforce(
 ) -> RunningLimits | None:
     """`undo` makes it as it was, with what `taken` closes in the end. What has set the limits of its processes."""
     before, running = record.spec, None
-    undo.only_while(lambda: enforcement.exists(place.control_group))
+    undo.only_while(lambda: not _has_ended(None, place, process))
     if place.is_service and need_pid_1(before, wanted):
         undo.add(machinery.systemd.reload)  # else PID 1 looks for what overrides.py takes away
     with _explained(place, process):
@@ -167,7 +167,7 @@ def _explained(place: Place, process: int | None) -> Iterator[None]:
         raise SetupFailed(f"change the limits of {place.unit}", why) from error
 
 
-def _has_ended(error: Exception, place: Place, process: int | None) -> bool:
+def _has_ended(error: Exception | None, place: Place, process: int | None) -> bool:
     """Its first process, with which the kernel ends all others; PID 1 and the cgroup follow later."""
     gone = getattr(error, "name", "") == GONE or not enforcement.exists(place.control_group)
     return gone or (process is not None and is_readable(process))
