@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images from registries and to them: the service's job, watched from here. An interruption cancels it."""
+"""Images from registries and to them: the service's job, watched from here. An interruption cancels it.
+
+On a terminal a line for each layer is drawn, else one line is told at the end.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from .client import JOB, MANAGER, PROPERTIES, ROOT, Call, unwrapped
 from .credentials import authentication
 from .failures import Failure
 from .output import write_all
+from .overdrawn import Overdrawn
 from .sizes import readable
 
 if TYPE_CHECKING:
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from .parser import Arguments
 
 LOOK = 200  # milliseconds between two looks at a job that somebody watches
+SHORT = 12  # digits of a layer's digest
+IN_WORK = ("fetching", "unpacking")
 LEAVE = 1000  # milliseconds in which a job that was asked for is waited for, to be cancelled
 
 
@@ -52,10 +58,9 @@ def job(
     arguments: Arguments, client: Client, options: dict[str, tuple[str, Any]], member: str, signature: str, *names: str
 ) -> tuple[Any, ...]:
     asked, path = Call(ROOT, MANAGER, member, signature, *names, options, 0), ""
-    watching = os.isatty(2) and not arguments.get("quiet")
     try:
         (path,) = client.call(asked)
-        return finished(client, path, names[-1], watching=watching)
+        return finished(client, path, names[-1], quiet=bool(arguments.get("quiet")))
     except KeyboardInterrupt:
         if path := path or begun(client, asked):
             client.call(Call(path, JOB, "Cancel", "t", 0))
@@ -82,23 +87,28 @@ def begun(client: Client, asked: Call) -> str:
     return str(reply[0])
 
 
-def finished(client: Client, path: str, reference: str, *, watching: bool) -> tuple[Any, ...]:
+def finished(client: Client, path: str, reference: str, *, quiet: bool) -> tuple[Any, ...]:
     waiting = Call(path, JOB, "Wait")
-    if not watching:
+    if quiet:
         return client.call(waiting)
+    reply = watched(client, path, reference, waiting) if os.isatty(2) else client.call(waiting)
+    tell(reference, look(client, path))
+    return reply
+
+
+def watched(client: Client, path: str, reference: str, waiting: Call) -> tuple[Any, ...]:
     import select
 
     client.send(waiting)
     poller = select.poll()
     poller.register(client.fileno(), select.POLLIN)
+    drawn = Overdrawn(2)
     try:
         while (reply := client.arrived(waiting)) is None:
-            if not poller.poll(LOOK):
-                show(reference, look(client, path))
+            if not poller.poll(LOOK) and (found := look(client, path)):
+                drawn.draw([progress(reference, found), *layers(found)], keep=lambda line: line.split()[1] in IN_WORK)
     finally:
-        write_all(2, b"\r\x1b[K")
-    if said := here(look(client, path)):
-        write_all(2, f"{reference}: {said}\n".encode())
+        drawn.clear()
     return reply
 
 
@@ -109,9 +119,9 @@ def look(client: Client, path: str) -> dict[str, Any]:
         return {}
 
 
-def show(reference: str, found: dict[str, Any]) -> None:
-    if found:
-        write_all(2, f"\r\x1b[K{progress(reference, found)}".encode())
+def tell(reference: str, found: dict[str, Any]) -> None:
+    if said := outcome(found):
+        write_all(2, f"{reference}: {said}\n".encode())
 
 
 def progress(reference: str, found: dict[str, Any]) -> str:
@@ -122,7 +132,29 @@ def progress(reference: str, found: dict[str, Any]) -> str:
     return f"{reference}: {', '.join(part for part in (found['State'], size, here(found)) if part)}"
 
 
+def layers(found: dict[str, Any]) -> list[str]:
+    """A line for each: which, what is done with it, how much of it has come."""
+    return [_layer(*layer) for layer in found.get("LayerProgress", ())]
+
+
+def _layer(digest: str, count: int, size: int, state: str) -> str:
+    name, total = digest.partition(":")[2][:SHORT], readable(size)
+    much = f"{readable(count)} of {total}" if state == "fetching" else "" if state == "here" else total
+    return f"{name}  {'already here' if state == 'here' else state:<9}  {much}".rstrip()
+
+
+def outcome(found: dict[str, Any]) -> str:
+    """What was fetched, and what nobody had to wait for."""
+    fetched = sum(state != "here" for *_, state in found.get("LayerProgress", ()))
+    came = f"{counted(fetched)} fetched, {readable(found['Bytes'])}" if fetched else ""
+    return ", ".join(part for part in (came, here(found)) if part)
+
+
 def here(found: dict[str, Any]) -> str:
     """What nobody waits for."""
-    layers = found.get("LayersHere", 0)
-    return f"{layers} layer{'s' if layers > 1 else ''} already here" if layers else ""
+    count = found.get("LayersHere", 0)
+    return f"{counted(count)} already here" if count else ""
+
+
+def counted(count: int) -> str:
+    return f"{count} layer{'s' if count != 1 else ''}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mctld.configuration import Configuration
 from mctld.errors import Cancelled, ImageInUse, NoSuchImage
 from mctld.image import Image, ImageRoot, Layer, Place, digest_of
+from mctld.lifecycle.progress import Progress
 from mctld.reference import Reference
 
 if TYPE_CHECKING:
@@ -160,8 +161,8 @@ class SimulatedJob:
     owner_uid: int
     state: str = "fetching"
     bytes: int = 7
-    layers: tuple[int, int] = (1, 2)
     layers_here: int = 3
+    progress: Progress = field(default_factory=Progress)
     result: dict[str, str] = field(default_factory=dict)
 
     async def wait(self) -> dict[str, str]:

@@ -38,10 +38,15 @@ async def test_a_pull_is_a_job_of_its_caller(house: House) -> None:
     house.polkit.decide = own
     assert await pull(house, ALICE, Platform=Variant("s", "linux/arm64")) == [job_path("abc")]
     alice, bob = await house.client(ALICE), await house.client(BOB)
+    progress = house.registry.transfers.jobs["abc"].progress
+    progress.expect([("sha256:aa", 100), ("sha256:bb", 2**64)], here=["sha256:aa"])
+    progress.fetch({"sha256:b": 7}, ())
+    progress.counts = (1, 2)
     (found,) = await alice.call(job_path("abc"), PROPERTIES, "GetAll", "s", JOB)
     assert {key: variant.value for key, variant in found.items()} == {
         "Id": "abc", "Kind": "pull", "Reference": "example.org/team/web:1", "OwnerUID": ALICE, "State": "fetching",
         "Bytes": 7, "Layers": [1, 2], "LayersHere": 3,
+        "LayerProgress": [["sha256:aa", 0, 100, "here"], ["sha256:bb", 7, 2**63 - 1, "fetching"]],
     }  # fmt: skip
     assert await alice.call(job_path("abc"), JOB, "Wait") == ["/org/mctl1/image/key", "linux/arm64 False", ""]
     for member, signature, body in (("Wait", "", []), ("Cancel", "t", [0])):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A registry that means harm, or is slow: `hostile_registry.py PORT`. What it does is said by an image's name.
 
-Of images whose name begins with base, upon, off or claim it writes into FETCHED which blobs it has sent.
+Of images whose name begins with base, upon, off, half or claim it writes into FETCHED which blobs it has sent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DOCKERS = {
     LAYER: f"{DOCKER}image.rootfs.diff.tar.gzip",
 }
 ENDLESS = 1 << 40
-FETCHED, STALL = Path("/srv/fetched"), Path("/srv/stall")  # while STALL is there no small layer is sent
+FETCHED, STALL = Path("/srv/fetched"), Path("/srv/stall")  # while STALL is there, off and half stall
 
 
 def tarred(content: bytes, name: str = "file") -> bytes:
@@ -57,8 +57,9 @@ def described(kind: str, data: bytes, **changed: object) -> dict[str, object]:
 
 
 class Stack:
-    """Images of two layers and of their base alone: base, upon, off (its small layer may stall), and claim, which names
-    the base as upon does but does not have it. With -docker as docker writes them, with -index behind an index.
+    """Images of two layers and of their base alone: base, upon, off (its small layer may stall), half (its base may, in
+    the middle), and claim, which names the base as upon does but does not have it. With -docker as docker writes them,
+    with -index behind an index.
     """
 
     def __init__(self, name: str) -> None:
@@ -130,7 +131,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(b"{}", "application/json")
             return
         name, kind, wanted = parts[1], parts[2], parts[3]
-        if name.startswith(("base", "upon", "off", "claim")):
+        if name.startswith(("base", "upon", "off", "half", "claim")):
             self.stack(name, Stack(name), kind, wanted)
         elif name == "redirect-loop":
             self.redirect(self.path)
@@ -157,6 +158,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404)
         elif name.startswith("off") and wanted == digest(PACKED) and STALL.exists():
             time.sleep(600)
+        elif name.startswith("half") and wanted == digest(PACKED_BASE):
+            self.answer(PACKED_BASE, "application/octet-stream", len(PACKED_BASE) // 2)
         else:
             self.answer(image.blobs[wanted], "application/octet-stream")
 
@@ -184,14 +187,18 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def answer(self, data: bytes, kind: str) -> None:
+    def answer(self, data: bytes, kind: str, stop: int = 0) -> None:
+        """stop: after how many bytes it waits until STALL is gone."""
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.send_header("Docker-Distribution-Api-Version", "registry/2.0")
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(data)
+            self.wfile.write(data[:stop])
+            while stop and STALL.exists():
+                time.sleep(0.1)
+            self.wfile.write(data[stop:])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..lifecycle.events import Events, Exit
     from ..lifecycle.images import Listener as ImageListener
     from ..lifecycle.logs import EventQuery, LogQuery
+    from ..lifecycle.progress import Progress
     from ..lifecycle.transfers import Listener as TransferListener
     from ..lifecycle.vitals import Result
     from ..lifecycle.volumes import Listener as VolumeListener
@@ -249,9 +250,9 @@ class Job(Protocol):
     @property
     def bytes(self) -> int: ...
     @property
-    def layers(self) -> tuple[int, int]: ...
-    @property
     def layers_here(self) -> int: ...
+    @property
+    def progress(self) -> Progress: ...
 
     async def wait(self) -> Mapping[str, str]: ...
     async def cancel(self) -> None: ...

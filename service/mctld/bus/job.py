@@ -94,7 +94,10 @@ class JobObject(Target):
         return self.job.bytes
 
     def layers(self) -> list[int]:
-        return list(self.job.layers)
+        return list(self.job.progress.counts)
 
     def layers_here(self) -> int:
         return self.job.layers_here
+
+    def layer_progress(self) -> list[list[str | int]]:
+        return self.job.progress.all()

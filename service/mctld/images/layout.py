@@ -44,6 +44,11 @@ class PackedImage:
     layers: tuple[PackedLayer, ...]
     references: tuple[Reference, ...] = ()
 
+    @property
+    def blobs(self) -> tuple[tuple[str, int], ...]:
+        """Digests and sizes of its layers, where something says them."""
+        return tuple(layer.promised for layer in self.layers if layer.promised)
+
 
 def images(shelf: Shelf, platform: Platform) -> tuple[PackedImage, ...]:
     """All of them, or Refusal: nothing is taken of an archive that is not wholly understood. Slow."""
@@ -72,6 +77,11 @@ def announced(data: bytes, configuration: bytes, reference: Reference) -> Packed
     """What will be fetched, by its manifest and its configuration."""
     described = manifest(data, "the manifest")
     return _image(_proved(configuration, described.config), described, lambda blob: blob.path, (reference,))
+
+
+def blobs_of(data: bytes) -> tuple[tuple[str, int], ...]:
+    """Digests and sizes of the layers, the lowest first, of a manifest alone."""
+    return tuple((layer.digest, layer.size) for layer in manifest(data, "the manifest").layers)
 
 
 def diff_ids(configuration: bytes) -> frozenset[str]:

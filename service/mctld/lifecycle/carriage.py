@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import BadImage, SetupFailed, TransferFailed
 from ..images import blobs, skopeo
+from ..images.bars import Bars
 from ..images.refusal import Refusal
 from ..images.room import check_room
 from ..systemd import transfer
+from .beside import beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from .machinery import Machinery
 
 SAMPLE = 0.5  # seconds between two looks at how much there is: nothing tells of a file that grows
+GLANCE = 0.1  # seconds between two looks at what skopeo shows: not more often, whatever it writes there
 COMPLAINT_MAX = 64 << 10
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 NO_AUTHENTICATION = "{}"
@@ -57,10 +61,23 @@ class Carriage:
         os.mkdir(self.staging)
         os.chmod(self.staging, 0o1777)
 
-    async def run(self, name: str, state: str, command: Callable[..., list[str]], *rest: object) -> str:
+    async def fetch(self, name: str, *rest: object) -> None:
+        """By skopeo.pull, with the progress of each layer."""
+        with contextlib.closing(Bars()) as bars:
+            async with beside(self._watch(bars)):
+                await self.run(name, "fetching", skopeo.pull, *rest, terminal=bars.path)
+
+    async def run(
+        self,
+        name: str,
+        state: str | None,
+        command: Callable[..., list[str]],
+        *rest: object,
+        terminal: str | None = None,
+    ) -> str:
         """Until skopeo has ended; TransferFailed in its words if it does not succeed. The file of what it has printed.
 
-        name: of this run among the job's. state: of the job meanwhile.
+        name: of this run among the job's. state: of the job meanwhile, if this is what it waits for.
         """
         _check_installed()
         identity = f"{self.job.id}{name}"
@@ -71,9 +88,9 @@ class Carriage:
         _write_secret(credential, self.access.authentication)
         try:
             properties = transfer.properties(
-                identity, words, self.staging, credential, (printed, complaints), _proxies()
+                identity, words, self.staging, credential, (printed, complaints), terminal, _proxies()
             )
-            self.job.state = state
+            self.job.state = state or self.job.state
             await self._finished(transfer.unit_name(identity), properties)
         except SetupFailed as error:
             why = skopeo.complaint(await asyncio.to_thread(_tail, complaints)) or str(error)
@@ -84,6 +101,13 @@ class Carriage:
         finally:
             os.unlink(credential)
         return printed
+
+    async def _watch(self, bars: Bars) -> None:
+        while True:
+            whole = await asyncio.to_thread(blobs.whole, self.layout)
+            for _ in range(round(SAMPLE / GLANCE)):
+                self.job.progress.fetch(bars.read(), whole)
+                await asyncio.sleep(GLANCE)
 
     async def _finished(self, unit: str, properties: list[list[object]]) -> None:
         running = asyncio.ensure_future(self.machinery.systemd.start_transient(unit, properties))

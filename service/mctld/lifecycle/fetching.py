@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..configuration import TEXT_MAX
-from ..errors import BadImage, TransferFailed
+from ..errors import BadImage, MctlError, TransferFailed
 from ..images import blobs, bounds, layout, skopeo
 from ..images.manifest import digest_of
 from ..images.refusal import Refusal
 from ..images.shelf import Shelf
 from . import loading, reuse
+from .beside import beside
 from .reading import read, to_the_end
 from .reuse import NOTHING
 
@@ -84,10 +85,7 @@ class Fetching:
         with contextlib.suppress(TransferFailed, BadImage, Refusal):
             if not reuse.may_help_with(self._images, wanted.uid, layout.diff_ids(configuration)):
                 return NOTHING
-            found = await self._printed("-manifest", skopeo.manifest, wanted.reference, bounds.MANIFEST_BYTES)
-            if digest := layout.instance(found, wanted.platform):
-                reference = replace(wanted.reference, tag=digest)
-                found = await self._printed("-instance", skopeo.manifest, reference, bounds.MANIFEST_BYTES)
+            found = await self._manifest("-manifest", "looking")
             packed = layout.announced(found, configuration, wanted.reference)
             return await reuse.of_the_store(self._images, wanted.uid, packed, held)
         return NOTHING
@@ -99,10 +97,11 @@ class Fetching:
         if not known.fits(packed):
             await asyncio.to_thread(shutil.rmtree, carriage.layout)
             packed, known = await self._copied("-again", NOTHING), NOTHING
+        carriage.job.state = "unpacking"
         with Shelf(carriage.layout) as shelf:
             (image,) = await loading.take_in(
                 self._images, shelf, [packed], wanted.uid,
-                shared=wanted.shared, tell=carriage.job.tell_layers, reused=known,
+                shared=wanted.shared, progress=carriage.job.progress, reused=known,
             )  # fmt: skip
         return image
 
@@ -110,11 +109,20 @@ class Fetching:
         wanted, carriage = self._wanted, self._carriage
         here = set(known.blobs)
         await to_the_end(asyncio.to_thread(lambda: here.update(self._prepare(known))))
-        promised = known.packed.layers if known.packed else ()
-        carriage.job.layers_here = sum(layer.promised is not None and layer.promised[0] in here for layer in promised)
-        await carriage.run(name, "fetching", skopeo.pull, wanted.reference, wanted.platform)
+        job, promised = carriage.job, known.packed.blobs if known.packed else ()
+        job.layers_here = sum(digest in here for digest, _ in promised)
+        job.progress.expect(promised, here)
+        async with contextlib.nullcontext() if promised else beside(self._announce(f"{name}-layers")):
+            await carriage.fetch(name, wanted.reference, wanted.platform)
         with Shelf(carriage.layout) as shelf:
-            return await read(lambda: layout.fetched(shelf, wanted.reference))
+            packed = await read(lambda: layout.fetched(shelf, wanted.reference))
+        job.progress.have_come(packed.blobs)
+        return packed
+
+    async def _announce(self, name: str) -> None:
+        """Which layers there will be. If that cannot be had the transfer itself will tell why."""
+        with contextlib.suppress(MctlError, Refusal):
+            self._carriage.job.progress.expect(layout.blobs_of(await self._manifest(name, None)))
 
     def _prepare(self, known: Reuse) -> frozenset[str]:
         """Slow: which blobs an earlier transfer has left."""
@@ -128,8 +136,24 @@ class Fetching:
     def _keep(self) -> None:
         self._images.layers.blobs.keep(self._wanted.uid, self._carriage.layout)
 
-    async def _printed(self, name: str, command: Callable[..., list[str]], reference: Reference, most: int) -> bytes:
-        path = await self._carriage.run(name, "looking", command, reference, self._wanted.platform)
+    async def _manifest(self, name: str, state: str | None) -> bytes:
+        """The wanted platform's."""
+        wanted, most = self._wanted, bounds.MANIFEST_BYTES
+        found = await self._printed(name, skopeo.manifest, wanted.reference, most, state)
+        if digest := layout.instance(found, wanted.platform):
+            reference = replace(wanted.reference, tag=digest)
+            found = await self._printed(f"{name}-instance", skopeo.manifest, reference, most, state)
+        return found
+
+    async def _printed(
+        self,
+        name: str,
+        command: Callable[..., list[str]],
+        reference: Reference,
+        most: int,
+        state: str | None = "looking",
+    ) -> bytes:
+        path = await self._carriage.run(name, state, command, reference, self._wanted.platform)
         return await asyncio.to_thread(_beginning, path, most)
 
 

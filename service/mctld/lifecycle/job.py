@@ -7,6 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ..errors import Cancelled, MctlError
+from .progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -24,8 +25,8 @@ class Job:
         self.owner_uid = owner_uid
         self.state = "waiting"
         self.bytes = 0
-        self.layers = (0, 0)
         self.layers_here = 0
+        self.progress = Progress()
         self._askers = 1
         self._task: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
@@ -50,9 +51,6 @@ class Job:
         if self._askers <= 0 and self._task is not None:
             self._task.cancel()
             await self._ended.wait()
-
-    def tell_layers(self, done: int, wanted: int) -> None:
-        self.state, self.layers = "unpacking", (done, wanted)
 
     async def wait(self) -> Mapping[str, str]:
         """What has come of it; raises what went wrong."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-import itertools
 import os
 import secrets
 import time
@@ -17,12 +16,13 @@ from ..image import Image, digest_of
 from ..images import layout
 from ..images.child import TREE
 from ..images.shelf import Shelf
+from .progress import Progress
 from .reading import read
 from .reuse import NOTHING
 from .stacks import Stacks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from contextlib import ExitStack
 
     from ..configuration import Configuration
@@ -56,19 +56,21 @@ async def take_in(
     uid: int,
     *,
     shared: bool,
-    tell: Callable[[int, int], None] = lambda _done, _wanted: None,
+    progress: Progress | None = None,
     reused: Reuse = NOTHING,
 ) -> list[Image]:
     """Layers that `uid` has already are not unpacked again, if they were laid upon the same; those of `reused` are held
-    by the caller, and need not be on the shelf. `tell` hears how many there are, and are wanted.
+    by the caller, and need not be on the shelf.
     """
+    progress = progress or Progress()
     wanted = {layer.diff_id: layer for image in packed for layer in image.layers}
     with contextlib.ExitStack() as begun:
         watched = begun.enter_context(images.layers.watch())
         known = {diff_id: paths for diff_id in wanted if (paths := images.implied(uid, diff_id)) is not None}
         known |= reused.implied
         missing = [wanted[d] for d in wanted if d not in known]
-        made = await _unpacked(images, shelf, missing, begun, lambda done: tell(len(known) + done, len(wanted)))
+        progress.counts = (len(known), len(wanted))
+        made = await _unpacked(images, shelf, missing, begun, progress)
 
         async def again(layer: PackedLayer) -> Made:
             place = begun.enter_context(images.begun())
@@ -88,19 +90,17 @@ async def _unpacked(
     shelf: Shelf,
     layers: Sequence[PackedLayer],
     begun: ExitStack,
-    tell: Callable[[int], None],
+    progress: Progress,
 ) -> dict[str, Made]:
     """Some side by side; the first failure ends the others."""
     places = asyncio.Semaphore(LAYERS_AT_ONCE)
     made = {layer.diff_id: begun.enter_context(images.begun()) for layer in layers}
 
-    done = itertools.count(1)
-    tell(0)
-
     async def one(layer: PackedLayer) -> Unpacked:
         async with places:
+            progress.unpack(layer.promised)
             found = await _layer(images, shelf, layer, made[layer.diff_id])
-            tell(next(done))
+            progress.unpacked(layer.promised)
             return found
 
     try:

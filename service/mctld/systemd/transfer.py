@@ -43,9 +43,13 @@ def properties(
     directory: str,
     credential: str,
     said: tuple[str, str],
+    terminal: str | None,
     variables: Mapping[str, str],
 ) -> list[list[Any]]:
-    """For StartTransientUnit: the job ends with the command. No text of a caller's but the checked reference."""
+    """For StartTransientUnit: the job ends with the command. No text of a caller's but the checked reference.
+
+    said: files of what it prints, unless there is a terminal for that, and of its complaints.
+    """
     environment = {"HOME": "/nonexistent", "TMPDIR": PLACE, **variables}
     return [
         ["Description", Variant("s", f"Transfer {identity} of an image")],
@@ -53,7 +57,7 @@ def properties(
         ["ExecStart", Variant("a(sasb)", [[command[0], list(command), False]])],
         ["Environment", Variant("as", [f"{name}={value}" for name, value in environment.items()])],
         ["LoadCredential", Variant("a(ss)", [[CREDENTIAL, credential]])],
-        ["StandardOutputFile", Variant("s", said[0])],
+        *_output(said[0], terminal),
         ["StandardErrorFile", Variant("s", said[1])],
         ["BindsTo", Variant("as", ["mctld.service"])],
         ["After", Variant("as", ["mctld.service"])],
@@ -61,6 +65,13 @@ def properties(
         ["TimeoutStartUSec", Variant("t", TIMEOUT_USEC)],
         *_walls(directory),
     ]
+
+
+def _output(path: str, terminal: str | None) -> list[list[Any]]:
+    """A terminal to write to is none to be controlled by."""
+    if terminal is None:
+        return [["StandardOutputFile", Variant("s", path)]]
+    return [["StandardOutput", Variant("s", "tty")], ["TTYPath", Variant("s", terminal)]]
 
 
 def _walls(directory: str) -> list[list[Any]]:

@@ -65,8 +65,12 @@ def test_the_base_that_is_here_is_not_fetched(serving: Mctl, base: Blob, kind: s
         job=$({ASK} {HOSTILE}/upon{kind} 1 VerifyTLS b false 0 | sed 's/.*"\\(.*\\)".*/\\1/')
         busctl --timeout=120 call org.mctl1 $job org.mctl1.Job Wait > /dev/null
         busctl get-property org.mctl1 $job org.mctl1.Job LayersHere
+        busctl get-property org.mctl1 $job org.mctl1.Job LayerProgress
     """
-    assert serving.shell(script, timeout=120).text == "u 1\n"
+    here, progress = serving.shell(script, timeout=120).text.splitlines()
+    assert here == "u 1"
+    assert progress.startswith(f'a(stts) 2 "sha256:{base.digits}" 0 {base.size} "here" "sha256:')
+    assert progress.endswith('"done"')
     assert fetched(serving, base) == [f"base{kind}"]
     serving("image", "check")
     serving("create", "--name", "it", f"{HOSTILE}/upon{kind}")

@@ -15,7 +15,6 @@ from mctl.credentials import authentication, entry_of
 from mctl.failures import UsageError
 from mctl.origin import hub_name, names_registry
 from mctl.parser import Arguments
-from mctl.transfers import progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,13 +106,3 @@ def test_names_that_say_their_registry() -> None:
     names = ("docker.io/x", "localhost/x", "a:5000/x", "[::1]:5000/x", "team/x", "x", "x:1", "localhost")
     assert [names_registry(name) for name in names] == [True, True, True, True, False, False, False, False]
     assert (hub_name("nginx:1"), hub_name("team/web")) == ("docker.io/library/nginx:1", "docker.io/team/web")
-
-
-def test_progress() -> None:
-    nothing = {"Bytes": 0, "Layers": [0, 0], "LayersHere": 0}
-    assert progress("x", nothing | {"State": "fetching", "Bytes": 3 << 20}) == "x: fetching, 3.0 MiB"
-    assert progress("x", nothing | {"State": "waiting"}) == "x: waiting"
-    assert progress("x", nothing | {"State": "fetching", "LayersHere": 1}) == "x: fetching, 1 layer already here"
-    found = progress("x", nothing | {"State": "fetching", "Bytes": 3 << 20, "LayersHere": 2})
-    assert found == "x: fetching, 3.0 MiB, 2 layers already here"
-    assert progress("x", nothing | {"State": "unpacking", "Layers": [2, 5]}) == "x: unpacking, 2 of 5 layers"

@@ -1,76 +1,92 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Interrupted at any moment, a transfer does not go on for nobody."""
+"""What is told of a transfer: a heading and a line for each layer, drawn over, and one line at the end."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, cast
+import select
+import termios
+from typing import Any
 
 import pytest
 
-from mctl.failures import Failure
-from mctl.parser import Arguments
-from mctl.transfers import pull
+from mctl.overdrawn import Overdrawn, fitting
+from mctl.transfers import layers, outcome, progress
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mctl.client import Call, Client
-
-PATH = "/org/mctl1/job/a0"
-
-
-class Interrupted:
-    """A client whose user presses Ctrl-C while `during` is under way; the reply to that comes `late`."""
-
-    def __init__(self, during: str, late: list[tuple[str] | Failure]) -> None:
-        self.during = during
-        self.late = late
-        self.said: list[tuple[str, str]] = []
-        self.ends = os.pipe()
-        os.write(self.ends[1], b"x")
-
-    def call(self, call: Call) -> tuple[Any, ...]:
-        self.said.append((call.path, call.member))
-        if call.member == self.during:
-            raise KeyboardInterrupt
-        return (PATH,) if call.member == "PullImage" else ()
-
-    def arrived(self, _call: Call) -> tuple[str] | None:
-        if not self.late:
-            os.read(self.ends[0], 1)
-            return None
-        reply = self.late.pop()
-        if isinstance(reply, Failure):
-            raise reply
-        return reply
-
-    def fileno(self) -> int:
-        return self.ends[0]
+NOTHING: dict[str, Any] = {"Bytes": 0, "Layers": [0, 0], "LayersHere": 0, "LayerProgress": []}
+SOME = [
+    [f"sha256:{digit * 64}", count, 3 << 20, state]
+    for digit, count, state in (
+        ("1", 0, "here"), ("2", 0, "waiting"), ("3", 1 << 20, "fetching"), ("4", 3 << 20, "fetched"),
+        ("5", 3 << 20, "unpacking"), ("6", 3 << 20, "done"),
+    )
+]  # fmt: skip
 
 
-@pytest.fixture
-def ends() -> Iterator[list[int]]:
-    opened: list[int] = []
-    yield opened
-    for each in opened:
-        os.close(each)
+def test_the_heading() -> None:
+    assert progress("x", NOTHING | {"State": "fetching", "Bytes": 3 << 20}) == "x: fetching, 3.0 MiB"
+    assert progress("x", NOTHING | {"State": "waiting"}) == "x: waiting"
+    assert progress("x", NOTHING | {"State": "fetching", "LayersHere": 1}) == "x: fetching, 1 layer already here"
+    found = progress("x", NOTHING | {"State": "fetching", "Bytes": 3 << 20, "LayersHere": 2})
+    assert found == "x: fetching, 3.0 MiB, 2 layers already here"
+    assert progress("x", NOTHING | {"State": "unpacking", "Layers": [2, 5]}) == "x: unpacking, 2 of 5 layers"
 
 
-@pytest.mark.parametrize(("during", "late", "said"), [
-    ("Wait", [], ["PullImage", "Wait", "Cancel"]),
-    ("PullImage", [(PATH,)], ["PullImage", "Cancel"]),
-    ("PullImage", [], ["PullImage"]),
-    ("PullImage", [Failure("not allowed", status=1)], ["PullImage"]),
+def test_a_line_for_each_layer() -> None:
+    assert layers(NOTHING | {"LayerProgress": SOME}) == [
+        "111111111111  already here",
+        "222222222222  waiting    3.0 MiB",
+        "333333333333  fetching   1.0 MiB of 3.0 MiB",
+        "444444444444  fetched    3.0 MiB",
+        "555555555555  unpacking  3.0 MiB",
+        "666666666666  done       3.0 MiB",
+    ]
+
+
+def test_a_service_that_does_not_know_of_layers() -> None:
+    """An older one, before it is started anew."""
+    old = {"Bytes": 1024, "Layers": [1, 1], "LayersHere": 1, "State": "unpacking"}
+    assert (layers(old), outcome(old), outcome({})) == ([], "1 layer already here", "")
+
+
+def test_the_outcome() -> None:
+    assert outcome(NOTHING) == ""
+    done = [[*layer[:3], "here" if layer[3] == "here" else "done"] for layer in SOME]
+    found = NOTHING | {"Bytes": 15 << 20, "LayersHere": 1, "LayerProgress": done}
+    assert outcome(found) == "5 layers fetched, 15.0 MiB, 1 layer already here"
+    assert outcome(found | {"LayersHere": 0, "LayerProgress": done[1:2]}) == "1 layer fetched, 15.0 MiB"
+
+
+@pytest.mark.parametrize(("rows", "shown"), [
+    (9, ["h", "a", "b", "KEEP c", "d", "KEEP e"]),
+    (6, ["h", "a", "b", "KEEP c", "d", "KEEP e"]),
+    (5, ["h", "a", "KEEP c", "KEEP e", "and 2 more"]),
+    (4, ["h", "KEEP c", "KEEP e", "and 3 more"]),
+    (3, ["h", "KEEP c", "and 4 more"]),
+    (2, ["h", "and 5 more"]),
+    (1, ["h"]),
+    (0, ["h"]),
 ])  # fmt: skip
-def test_an_interruption(
-    during: str, late: list[tuple[str] | Failure], said: list[str], ends: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mctl.transfers.LEAVE", 10)
-    monkeypatch.setattr("mctl.transfers.authentication", lambda *_: None)
-    client = Interrupted(during, late)
-    ends.extend(client.ends)
-    with pytest.raises(KeyboardInterrupt):
-        pull(Arguments({"quiet": True}, ["example.org/box"]), cast("Client", client), "example.org/box")
-    assert [member for _, member in client.said] == said
-    assert all(path == PATH for path, member in client.said if member in ("Wait", "Cancel"))
+def test_a_terminal_with_few_rows(rows: int, shown: list[str]) -> None:
+    lines = ["h", "a", "b", "KEEP c", "d", "KEEP e"]
+    assert fitting(lines, rows, lambda line: line.startswith("KEEP")) == shown
+
+
+def test_lines_are_drawn_over() -> None:
+    reading, terminal = os.openpty()
+    try:
+        termios.tcsetwinsize(terminal, (10, 12))
+        drawn = Overdrawn(terminal)
+        drawn.draw(["one", "a line that is too long"], lambda _: True)
+        drawn.draw(["two\x1b[31m"], lambda _: True)
+        drawn.clear()
+        found = ""
+        while found.count("\x1b[J") < 3 and select.select([reading], [], [], 30)[0]:
+            found += os.read(reading, 1000).decode()
+    finally:
+        os.close(reading)
+        os.close(terminal)
+    first, second, last = found.split("\x1b[J")[1:]
+    assert first == "one\r\na line that\r\n\r\x1b[2A"
+    assert (second.startswith("two"), "\x1b[31m" in second, last) == (True, False, "")
+    assert second.endswith("\r\n\r\x1b[1A")

@@ -118,7 +118,7 @@ def test_its_service_is_told_no_text_but_ours() -> None:
     )
     found = {
         name: value.value
-        for name, value in transfer.properties("a1", command, "/d", "/c", ("/o", "/e"), {"NO_PROXY": "x"})
+        for name, value in transfer.properties("a1", command, "/d", "/c", ("/o", "/e"), None, {"NO_PROXY": "x"})
     }
     assert found["ExecStart"] == [[skopeo.PROGRAM, command, False]]
     assert found["BindPaths"] == [["/d", transfer.PLACE, False, 0]]
@@ -126,3 +126,11 @@ def test_its_service_is_told_no_text_but_ours() -> None:
     assert found["CapabilityBoundingSet"] == 0
     assert "NO_PROXY=x" in found["Environment"]
     assert "\n" not in repr(found)
+    assert found["StandardOutputFile"] == "/o"
+
+
+def test_its_display_is_a_terminal_that_is_none_of_its_own() -> None:
+    properties = transfer.properties("a1", ["x"], "/d", "/c", ("/o", "/e"), "/dev/pts/7", {})
+    found = {name: value.value for name, value in properties}
+    assert (found["StandardOutput"], found["TTYPath"], found["StandardErrorFile"]) == ("tty", "/dev/pts/7", "/e")
+    assert not found.keys() & {"StandardInput", "StandardOutputFile"}
