@@ -73,10 +73,10 @@ VERBS = {
 }
 ALIASES = {
     "freeze": "pause", "thaw": "unpause", "list": "ps", "ls": "ps", "image ls": "images", "image list": "images",
-    "image build": "build", "image import": "import", "image rm": "rmi", "image save": "save",
+    "image build": "build", "image import": "import", "image rm": "rmi", "image remove": "rmi", "image save": "save",
     "image history": "history", "image load": "load", "image pull": "pull", "image push": "push", "image tag": "tag",
-    "container ls": "ps", "container list": "ps", "container ps": "ps", "system check": "check",
-    "system events": "events", "system info": "info",
+    "container ls": "ps", "container list": "ps", "container ps": "ps", "container remove": "rm",
+    "system check": "check", "system events": "events", "system info": "info",
 }  # fmt: skip
 # As docker and podman have them: `container stop` is `stop`.
 ALIASES |= {
@@ -86,6 +86,7 @@ ALIASES |= {
         "prune", "rename", "restart", "rm", "run", "start", "stats", "stop", "top", "unpause", "update", "wait",
     )
 }  # fmt: skip
+ACTIONS = {"list": "ls", "remove": "rm"}  # of volume and network, which take theirs as an operand
 GROUPS = frozenset(("container", "image", "system"))  # verbs of two words
 ELSEWHERE = {
     "compose": "files of compose are not read: `mctl run` starts each container, mctl@.service(5) orders them",

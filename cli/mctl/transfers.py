@@ -145,8 +145,8 @@ def _layer(digest: str, count: int, size: int, state: str) -> str:
 
 def outcome(found: dict[str, Any]) -> str:
     """What was fetched, and what nobody had to wait for."""
-    fetched = sum(state != "here" for *_, state in found.get("LayerProgress", ()))
-    came = f"{counted(fetched)} fetched, {readable(found['Bytes'])}" if fetched else ""
+    fetched = [count for _, count, _, state in found.get("LayerProgress", ()) if state != "here"]
+    came = f"{counted(len(fetched))} fetched, {readable(sum(fetched))}" if fetched else ""
     return ", ".join(part for part in (came, here(found)) if part)
 
 

@@ -55,7 +55,7 @@ __mctl_options() { # verb
             --pull --pull=never --creds --authfile --tls-verify --tls-verify=false -q --quiet" ;;
         commit) echo "$common -c --change -m --message -a --author -p --pause --pause=false --private -q --quiet" ;;
         export) echo "$common -o --output --pause --pause=false" ;;
-        rmi | 'image rm') echo "$common -f --force" ;;
+        rmi | 'image rm' | 'image remove') echo "$common -f --force" ;;
         tag | 'image tag') echo "$common" ;;
         'image inspect') echo "$common -f --format --pretty --pretty=false --json --json=short --json=pretty" ;;
         'image check') echo "$common --repair" ;;
@@ -159,12 +159,12 @@ __mctl_operands() { # verb
         pause | freeze) __mctl_names -f state=running ;;
         unpause | thaw) __mctl_names -f state=paused ;;
         commit | diff | export | events | rm | rename | logs | inspect | update | port | net | restart | enable | disable) __mctl_names -a ;;
-        volume) echo 'create ls inspect rm prune'; mctl --no-ask-password volume ls -q 2>/dev/null ;;
-        network) echo 'create ls inspect rm prune connect disconnect'; mctl --no-ask-password network ls -q 2>/dev/null ;;
+        volume) echo 'create ls list inspect rm remove prune'; mctl --no-ask-password volume ls -q 2>/dev/null ;;
+        network) echo 'create ls list inspect rm remove prune connect disconnect'; mctl --no-ask-password network ls -q 2>/dev/null ;;
         load | 'image load' | 'image prune' | 'system '*) ;;
         images | rmi | tag | save | history | push | 'image '*) __mctl_images ;;
-        image) echo 'build check history import inspect list load ls prune pull push rm save share tag' ;;
-        container) echo 'attach commit cp create diff exec export inspect kill list logs ls pause port prune ps rename restart rm run start stats stop top unpause update wait' ;;
+        image) echo 'build check history import inspect list load ls prune pull push remove rm save share tag' ;;
+        container) echo 'attach commit cp create diff exec export inspect kill list logs ls pause port prune ps remove rename restart rm run start stats stop top unpause update wait' ;;
         system) echo 'check df events info prune' ;;
         help) echo 'attach build can check commit container cp create diff disable enable events exec export history image images import info inspect kill load logs net network pause port prune ps pull push rename restart rm rmi run save start stats stop system tag top unpause update volume wait who-can why-not' ;;
     esac
@@ -186,7 +186,7 @@ _mctl() {
         elif [[ $verb == container ]]; then
             verb=$word
             family=$word
-            case $verb in create) family=run ;; list | ls) family=ps ;; esac
+            case $verb in create) family=run ;; list | ls) family=ps ;; remove) verb=rm family=rm ;; esac
         elif [[ $verb == system ]]; then
             verb=$word
             case $word in df | prune) verb="system $word" ;; esac

@@ -24,9 +24,11 @@ function __mctl_verb # its own name, whatever it is called: run for container ru
         end
     end
     switch "$found"
+        case 'container remove'
+            set found rm
         case 'image build' 'image import' 'image save' 'image history' 'image load' 'image pull' 'image push' 'image tag' 'container *' 'system check' 'system events' 'system info'
             set -e found[1]
-        case 'image rm'
+        case 'image rm' 'image remove'
             set found rmi
         case 'image ls' 'image list'
             set found images
@@ -281,14 +283,14 @@ complete -c mctl -n '__mctl_is top' -s f -d 'All'
 complete -c mctl -n '__mctl_is top' -s u -d 'All'
 complete -c mctl -n '__mctl_is top' -s x -d 'All'
 complete -c mctl -n '__mctl_is inspect "image inspect"' -l pretty -d 'For reading'
-complete -c mctl -n '__mctl_is volume' -a 'create ls inspect rm prune'
+complete -c mctl -n '__mctl_is volume' -a 'create ls list inspect rm remove prune'
 complete -c mctl -n '__mctl_is volume' -a '(mctl --no-ask-password volume ls -q)' -d 'Volume'
 complete -c mctl -n '__mctl_is volume' -s l -l label -x -d 'A note'
 complete -c mctl -n '__mctl_is volume' -s a -l all -d 'Also those with names'
 complete -c mctl -n '__mctl_is volume' -s f -l force -d 'Ignored'
 complete -c mctl -n '__mctl_is volume' -s q -l quiet -d 'Only names'
 complete -c mctl -n '__mctl_is volume' -l json -d 'Print JSON'
-complete -c mctl -n '__mctl_is network' -a 'create ls inspect rm prune connect disconnect'
+complete -c mctl -n '__mctl_is network' -a 'create ls list inspect rm remove prune connect disconnect'
 complete -c mctl -n '__mctl_is network' -a '(mctl --no-ask-password network ls -q)' -d 'Network'
 complete -c mctl -n '__mctl_is network' -l subnet -x -d 'Addresses'
 complete -c mctl -n '__mctl_is network' -s d -l driver -x -a 'bridge macvlan' -d 'A bridge, or a link of this host'
@@ -311,9 +313,9 @@ complete -c mctl -n '__mctl_is net' -l no-bind -x -d 'It may not listen there'
 complete -c mctl -n '__mctl_is port' -s p -l publish -x -d 'One more'
 complete -c mctl -n '__mctl_is port' -l unpublish -x -d 'One less, by the host port'
 
-complete -c mctl -n '__mctl_is container' -a 'attach commit cp create diff exec export inspect kill list logs ls pause port prune ps rename restart rm run start stats stop top unpause update wait'
+complete -c mctl -n '__mctl_is container' -a 'attach commit cp create diff exec export inspect kill list logs ls pause port prune ps remove rename restart rm run start stats stop top unpause update wait'
 complete -c mctl -n '__mctl_is system' -a 'check df events info prune'
-complete -c mctl -n '__mctl_is image' -a 'build check history import inspect list load ls prune pull push rm save share tag'
+complete -c mctl -n '__mctl_is image' -a 'build check history import inspect list load ls prune pull push remove rm save share tag'
 complete -c mctl -n '__mctl_is images rmi tag save history push "image check" "image inspect" "image share"' -a '(__mctl_images)'
 complete -c mctl -n '__mctl_is "image check"' -l repair -d 'Remove damaged images'
 complete -c mctl -n '__mctl_is images' -s q -l quiet -d 'Only ids'

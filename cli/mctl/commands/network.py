@@ -13,6 +13,7 @@ from ..names import call_on, is_name, named, network_path, new_name
 from ..networking import ipv4, ipv6
 from ..output import complain, put, table, to_json
 from ..pager import put_long
+from ..parser import ACTIONS as SYNONYMS
 from ..parser import Option, Verb
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ VERB = Verb(
 
 
 def run(arguments: Arguments, client: Client) -> int:
-    action, *names = arguments.operands or [""]
+    typed, *names = arguments.operands or [""]
+    action = SYNONYMS.get(typed, typed)
     if action not in ACTIONS:
         given = f"{action!r} is not known" if action else "nothing was asked for"
         raise UsageError(f"{given}: give one of {', '.join(ACTIONS)}")

@@ -14,6 +14,7 @@ from ..labels import label
 from ..names import named
 from ..output import complain, put, span, table, to_json
 from ..pager import put_long
+from ..parser import ACTIONS as SYNONYMS
 from ..parser import Option, Verb
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ VERB = Verb(
 
 
 def run(arguments: Arguments, client: Client) -> int:
-    action, *names = arguments.operands or [""]
+    typed, *names = arguments.operands or [""]
+    action = SYNONYMS.get(typed, typed)
     if action not in ACTIONS:
         given = f"{action!r} is not known" if action else "nothing was asked for"
         raise UsageError(f"{given}: give one of {', '.join(ACTIONS)}")

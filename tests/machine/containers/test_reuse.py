@@ -78,7 +78,9 @@ def test_the_base_that_is_here_is_not_fetched(serving: Mctl, base: Blob, kind: s
     serving("rm", "it")
     serving("rmi", f"{HOSTILE}/upon{kind}")
     watched = f"script -qec 'mctl pull --tls-verify=false {HOSTILE}/upon{kind}' /dev/null"
-    assert f"{HOSTILE}/upon{kind}: 1 layer already here" in serving.shell(watched, timeout=120).text
+    told = serving.shell(watched, timeout=120).text
+    assert f"\x1b[J{HOSTILE}/upon{kind}: 1 layer fetched, " in told
+    assert "B, 1 layer already here\r\n" in told
     nothing_left(serving)
 
 

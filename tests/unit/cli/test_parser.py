@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mctl.client import Client
 from mctl.failures import UsageError
 from mctl.manual import overview, verb_help
 from mctl.parser import ALIASES, VERBS, Arguments, Option, find_verb, load, parse, scan
@@ -110,6 +111,17 @@ def test_common_options_before_and_after_the_verb() -> None:
 def test_aliases() -> None:
     for alias, name in ALIASES.items():
         assert find_verb(alias.split()).name == name
+
+
+@pytest.mark.parametrize("noun", ["volume", "network"])
+@pytest.mark.parametrize(("words", "action"), [(["list"], "ls"), (["remove", "x"], "rm")])
+def test_dockers_words_for_actions(
+    monkeypatch: pytest.MonkeyPatch, noun: str, words: list[str], action: str
+) -> None:
+    request = find_verb([noun, *words])
+    actions = getattr(request.module, "ACTIONS")  # noqa: B009 (each has its own)
+    monkeypatch.setitem(actions, action, (lambda _, names, __: len(names) + 7, *actions[action][1:]))
+    assert request.run(parse(request), Client.__new__(Client)) == len(words) + 6
 
 
 @pytest.mark.parametrize("words", [["help"], ["--help"], ["-h"], ["--version"], ["version"]])

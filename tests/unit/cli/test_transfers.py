@@ -52,9 +52,9 @@ def test_a_service_that_does_not_know_of_layers() -> None:
 def test_the_outcome() -> None:
     assert outcome(NOTHING) == ""
     done = [[*layer[:3], "here" if layer[3] == "here" else "done"] for layer in SOME]
-    found = NOTHING | {"Bytes": 15 << 20, "LayersHere": 1, "LayerProgress": done}
-    assert outcome(found) == "5 layers fetched, 15.0 MiB, 1 layer already here"
-    assert outcome(found | {"LayersHere": 0, "LayerProgress": done[1:2]}) == "1 layer fetched, 15.0 MiB"
+    found = NOTHING | {"Bytes": 99 << 20, "LayersHere": 1, "LayerProgress": done}  # with documents, and what came again
+    assert outcome(found) == "5 layers fetched, 10.0 MiB, 1 layer already here"
+    assert outcome(found | {"LayersHere": 0, "LayerProgress": done[-1:]}) == "1 layer fetched, 3.0 MiB"
 
 
 @pytest.mark.parametrize(("rows", "shown"), [
