@@ -317,7 +317,7 @@ complete -c mctl -n '__mctl_is container' -a 'attach commit cp create diff exec 
 complete -c mctl -n '__mctl_is system' -a 'check df events info prune'
 complete -c mctl -n '__mctl_is image' -a 'build check history import inspect list load ls prune pull push remove rm save share tag'
 complete -c mctl -n '__mctl_is images rmi tag save history push "image check" "image inspect" "image share"' -a '(__mctl_images)'
-complete -c mctl -n '__mctl_is "image check"' -l repair -d 'Remove damaged images'
+complete -c mctl -n '__mctl_is "image check"' -l repair -d 'Remove damaged images, pull yours anew'
 complete -c mctl -n '__mctl_is images' -s q -l quiet -d 'Only ids'
 complete -c mctl -n '__mctl_is images' -s f -l filter -x -a 'dangling=true dangling=false reference= label=' -d 'By name or label'
 complete -c mctl -n '__mctl_is images' -l format -x -a 'table json' -d 'How to print'

@@ -6,12 +6,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..client import IMAGE, Call, unwrapped
+from ..client import unwrapped
 from ..failures import Failure
-from ..images import path_of
 from ..names import named
 from ..output import complain, put
 from ..parser import Option, Verb
+from ..repair import Damaged
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -19,35 +19,32 @@ if TYPE_CHECKING:
 
 VERB = Verb(
     usage="[OPTION...] [NAME...]",
-    options=(Option(("--repair",), "remove damaged images that no container has"),),
+    options=(Option(("--repair",), "remove damaged images that no container has, pull yours anew"),),
     notes="Without names all images that you may use. The exit status is 1 if something is damaged, and stays so.",
 )
 
 
 def run(arguments: Arguments, client: Client) -> int:
-    status, repair = 0, bool(arguments.get("repair"))
+    """All that is damaged goes before any of it comes back: what has a layer already does not fetch it."""
+    status, removed = 0, list[Damaged]()
     for text in arguments.operands or names(client):
         try:
-            status |= check(client, text, repair=repair)
+            damaged = Damaged.found(client, text)
+            if damaged is None:
+                put(f"{text}: ok\n")
+                continue
+            damaged.tell(remedy=not arguments.get("repair"))
+            if arguments.get("repair"):
+                damaged.remove(client)
+                removed.append(damaged)
+            else:
+                status = 1
         except Failure as error:
             complain(named(text, error))
             status = 1
+    for each in removed:
+        status |= each.bring_back(client)
     return status
-
-
-def check(client: Client, text: str, *, repair: bool) -> int:
-    path = path_of(client, text)
-    (damaged,) = client.call(Call(path, IMAGE, "Check", "t", 0))
-    remedy = "" if repair else "; `mctl image check --repair` removes the image, then bring it in again"
-    for layer in damaged:
-        complain(f"{text}: the layer {layer} is damaged{remedy}")
-    if damaged and repair:
-        client.call(Call(path, IMAGE, "Remove", "t", 0))
-        put(f"{text}: removed; bring it in again\n")
-        return 0
-    if not damaged:
-        put(f"{text}: ok\n")
-    return 1 if damaged else 0
 
 
 def names(client: Client) -> list[str]:
