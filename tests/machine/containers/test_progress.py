@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .test_registry import HOSTILE, hostile, nothing_left
-from .test_reuse import Blob, base, serving
+from .test_reuse import ASK, Blob, base, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +22,6 @@ PATIENCE = 120  # seconds
 TYPESCRIPT = "/srv/typescript"
 NAME = f"{HOSTILE}/half"
 PULL = f"mctl pull --tls-verify=false {NAME}"
-JOB = "$(busctl --list tree org.mctl1 | grep -m 1 /job/)"
-LOOK = f"busctl --json=short get-property org.mctl1 {JOB} org.mctl1.Job LayerProgress 2> /dev/null || true"
 
 
 def until(found: Callable[[], Any], fits: Callable[[Any], bool]) -> Any:
@@ -33,9 +31,9 @@ def until(found: Callable[[], Any], fits: Callable[[Any], bool]) -> Any:
     return there
 
 
-def seen(mctl: Mctl) -> list[list[Any]]:
-    text = mctl.shell(LOOK).text
-    return json.loads(text)["data"] if text else []
+def seen(mctl: Mctl, job: str) -> list[list[Any]]:
+    found = mctl.shell(f"busctl --json=short get-property org.mctl1 {job} org.mctl1.Job LayerProgress").stdout
+    return list(json.loads(found)["data"])
 
 
 @pytest.mark.parametrize("what", ["a first image", "others are here"])
@@ -44,9 +42,11 @@ def test_each_layer_is_told_of(serving: Mctl, base: Blob, what: str) -> None:
     if what == "others are here":
         serving("import", "--busybox")
     half = base.size // 2
-    serving.shell(f"touch /srv/stall; systemd-run -q --unit=test-pull script -qfec '{PULL}' {TYPESCRIPT}")
+    asked = serving.shell(f"touch /srv/stall; {ASK} {NAME} 1 VerifyTLS b false 0").stdout
+    (job,) = json.loads(asked)["data"]
+    serving.shell(f"systemd-run -q --unit=test-pull script -qfec '{PULL}' {TYPESCRIPT}")  # which waits for the same
     first, second = until(
-        lambda: seen(serving),
+        lambda: seen(serving, job),
         lambda them: len(them) == 2 and abs(them[0][1] - half) < 200 and them[1][3] == "fetched",
     )
     assert (first[0], first[2], first[3]) == (f"sha256:{base.digits}", base.size, "fetching")
@@ -56,7 +56,7 @@ def test_each_layer_is_told_of(serving: Mctl, base: Blob, what: str) -> None:
     assert f"{base.digits[:12]}  fetching   {half / 1024:.1f} KiB of {base.size / 1024:.1f} KiB" in drawn
     assert f"{second[0][7:19]}  fetched    {second[2]} B" in drawn
     serving.shell("rm /srv/stall")
-    done = until(lambda: seen(serving), lambda them: [state for *_, state in them] == ["done", "done"])
+    done = until(lambda: seen(serving, job), lambda them: [state for *_, state in them] == ["done", "done"])
     assert [(digest, count) for digest, count, *_ in done] == [(first[0], first[2]), (second[0], second[2])]
     serving.shell("while systemctl is-active -q test-pull; do sleep 0.1; done", timeout=PATIENCE)
     assert f"{NAME}: 2 layers fetched, " in serving.shell(f"cat {TYPESCRIPT}; rm {TYPESCRIPT}").text
