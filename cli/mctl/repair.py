@@ -29,7 +29,8 @@ class Damaged:
         self._image = image
         self.names: list[str] = image["Names"]
         mine = image["OwnerUID"] == os.getuid() and not image["MadeHere"]
-        self.source = next((name for name in self.names if mine and names_registry(name)), "")
+        sources = [name for name in self.names if mine and names_registry(name)]
+        self.source = min(sources, key=lambda name: "@" not in name, default="")  # a digest means the same for ever
 
     @classmethod
     def found(cls, client: Client, text: str) -> Damaged | None:
@@ -68,10 +69,10 @@ class Damaged:
             return 1
         path = path_of(client, self.source)
         for name in self.names:
-            if "@" in name:
-                self._pull(client, name)
-            elif name != self.source:
+            if "@" not in name and name != self.source:
                 client.call(Call(path, IMAGE, "Tag", "st", name, 0))
+            elif name != self.source:
+                self._pull(client, name)
         if damaged_layers(client, path):
             complain(f"{self._text}: pulled again, but damaged still: another image or a container has kept the layer; "
                      "remove that first")  # fmt: skip
