@@ -77,6 +77,7 @@ async def _enter(
         stage = await machinery.spawner.join(made.name, first, cgroup, note, inherited(container.spec))
         opened.callback(stage.close)
         on_failure.callback(_abandon, machinery, made, stage)
+        await stdio.hand_over(machinery.journals.custody)
         stage.begin(plan, {"container": first, **filters, **stdio.payload})
         await _executed(stage, plan)
         await limits.follow_up(machinery, container.record, spec, container.place)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from .. import chronicle
 from ..errors import MctlError, SetupFailed
 from ..systemd import journal, namespace
+from .custody import Custody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,6 +52,7 @@ class Journals:
         self._up: set[int] = set()
         self._leaving: set[int] = set()
         self._told: dict[int, str] = {}  # why there is none
+        self.custody = Custody()
         self._probe = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)  # to connect one tells nobody
 
     async def restore(self, owners: Iterable[int]) -> None:

@@ -28,7 +28,7 @@ from .resources import Resources
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Coroutine
 
     from ..runtime.launch import Stage
     from ..runtime.plan import Plan
@@ -81,7 +81,7 @@ async def start(
         undo.callback(made.close)
         await _side_by_side(
             (_enter_service if place.is_service else _attach_scope)(machinery, record, place, stage),
-            _prepare(machinery, record, stage, plan, {**stdio.payload, **endowed.descriptors}, made),
+            _prepare(machinery, record, stage, plan, stdio, endowed, made),
             machinery.networks.attach(record, stage),
         )
         observation = Observation(machinery.watch, place.control_group)
@@ -155,10 +155,11 @@ async def _attach_scope(machinery: Machinery, record: Record, place: Place, stag
 
 
 async def _prepare(
-    machinery: Machinery, record: Record, stage: Stage, plan: Plan, given: Mapping[str, int], made: Resources
+    machinery: Machinery, record: Record, stage: Stage, plan: Plan, stdio: AnyStdio, endowed: Endowment, made: Resources
 ) -> None:
     await resources.prepare(machinery, record, stage, made)
-    stage.begin(plan, {**made.descriptors, **given})
+    await stdio.hand_over(machinery.journals.custody)
+    stage.begin(plan, {**made.descriptors, **stdio.payload, **endowed.descriptors})
     made.close()
 
 

@@ -8,6 +8,7 @@ import os
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import disk
@@ -22,10 +23,11 @@ from .terminal import CLIENT, NAME, Terminal
 from .watcher import Watcher, watcher_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..store import Record
     from .crew import Crew
+    from .custody import Custody
     from .held import Held
     from .journals import Journals
     from .keeping import Kept
@@ -44,6 +46,7 @@ class Stdio:
     payload: dict[str, int]
     watchers: tuple[int, ...] = ()  # reading ends for the one who watches
     _sources: list[tuple[str, Held, socket.socket | None, JournalStream]] = field(default_factory=list)
+    _straight: dict[str, tuple[socket.socket, Callable[[], socket.socket]]] = field(default_factory=dict)
     _owned: ExitStack = field(default_factory=ExitStack)
 
     def own(self, stream: socket.socket) -> socket.socket:
@@ -60,6 +63,23 @@ class Stdio:
             Relay(name, source, None if watcher is None else Watcher(watcher.detach()), stream, credentials)
             for name, source, watcher, stream in sources
         ]
+
+    def put_straight(self, name: str, make: Callable[[], socket.socket]) -> None:
+        """A stream of the journal's for the payload itself."""
+        stream = self.own(make())
+        self._straight[name] = stream, make
+        self.payload[name] = stream.fileno()
+
+    async def hand_over(self, custody: Custody) -> None:
+        """Before the payload gets any. A kill of journald breaks no stream of it from then on: PID 1 has them."""
+        for _, _, _, relayed in self._sources:
+            await relayed.hand_over(custody)
+        for name in tuple(self._straight):
+            while not await custody.has(self._straight[name][0]):
+                try:
+                    self.put_straight(name, self._straight[name][1])
+                except OSError as error:
+                    raise _not_connected(error) from error
 
     def close_payload(self) -> None:
         """The payload has its own copies now."""
@@ -105,6 +125,9 @@ class TerminalStdio:
         if self._connection:
             made.admit(self._connection)
         return [made]
+
+    async def hand_over(self, custody: Custody) -> None:
+        await self._stream.hand_over(custody)
 
     def close_payload(self) -> None:
         """The payload's side was never ours."""
@@ -154,7 +177,11 @@ def open_for_start(
     except OSError as error:
         if error.errno in disk.OF_A_DISK:
             raise SetupFailed("make a FIFO for the output", disk.told(error, directory)) from error
-        raise SetupFailed("connect the output to the journal", f"{error.strerror}; {ADVICE}") from error
+        raise _not_connected(error) from error
+
+
+def _not_connected(error: OSError) -> SetupFailed:
+    return SetupFailed("connect the output to the journal", f"{error.strerror}; {ADVICE}")
 
 
 def _open_stdio(lines: Lines, crew: Crew, directory: str, *, stdin: int | None, attach: bool) -> Stdio:
@@ -168,7 +195,7 @@ def _open_stdio(lines: Lines, crew: Crew, directory: str, *, stdin: int | None, 
             if relayed:
                 made.payload[name] = _relay(made, lines, crew, directory, name, watched=attach)
             else:
-                made.payload[name] = made.own(lines.open(priority)).fileno()
+                made.put_straight(name, partial(lines.open, priority))
     except OSError:
         made.abandon()
         raise
@@ -183,7 +210,7 @@ def open_for_exec(lines: Lines, *, stdin: int | None, attach: bool) -> Stdio:
             if attach:
                 made.payload[name] = _pipe(made)
             else:
-                made.payload[name] = made.own(lines.open(priority)).fileno()
+                made.put_straight(name, partial(lines.open, priority))
     except OSError:
         made.abandon()
         raise

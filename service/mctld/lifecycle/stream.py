@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import logging
 import socket
 import struct
-import termios
 from typing import TYPE_CHECKING
 
+from .custody import unread
 from .readiness import writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .custody import Custody
     from .epilogue import Epilogue
 
 SCM_CREDENTIALS = 2  # linux/socket.h; Python's socket module has it from 3.13 on
@@ -83,6 +83,11 @@ class JournalStream:
         await self._epilogue.send(bytes(data))
         return len(data)
 
+    async def hand_over(self, custody: Custody) -> None:
+        """Before the first line. What hangs up meanwhile is opened anew with it."""
+        if self._stream is not None and not await custody.has(self._stream):
+            self._close_stream()
+
     async def finish(self) -> None:
         """All has been sent."""
         if self._epilogue is not None:
@@ -94,7 +99,7 @@ class JournalStream:
         While journald is away PID 1 has the other end, and drops it with what is unread as soon as this one is closed.
         """
         pause = SHORTEST
-        while self._stream is not None and _unread(self._stream):
+        while self._stream is not None and unread(self._stream):
             await asyncio.sleep(pause)
             pause = min(2 * pause, RETRY)
 
@@ -123,8 +128,3 @@ class JournalStream:
             log.warning("output waits for the journal: %s", error)
             self._told = True
         await asyncio.sleep(RETRY)
-
-
-def _unread(stream: socket.socket) -> bool:
-    """SIOCOUTQ, unix(7), which is TIOCOUTQ: what the other end has not read. A stream that is broken has nothing."""
-    return any(fcntl.ioctl(stream, termios.TIOCOUTQ, bytes(4)))

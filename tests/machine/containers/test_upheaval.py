@@ -26,6 +26,8 @@ done
 wait
 """
 BEGUN = f"until [ $(ls {ANSWERS} 2>/dev/null | grep -c -v text) -ge 3 ]; do sleep 0.02; done"
+LINES = list("12345")
+KILL_JOURNALD = "systemctl kill -s KILL systemd-journald.service"
 ALL = [f"many-{number}" for number in range(1, COUNT + 1)]
 
 
@@ -45,9 +47,9 @@ def running(mctl: Mctl) -> set[str]:
     return {found["Name"] for found in json.loads(mctl("ps", "-a", "--json").text) if found["State"] == "running"}
 
 
-def all_is_told(mctl: Mctl, name: str) -> None:
+def told(mctl: Mctl, name: str) -> list[str]:
     mctl.shell(f"i=0; until mctl logs {name} | grep -q 5; do i=$((i+1)); [ $i -lt 100 ] || exit 0; sleep 0.1; done")
-    assert mctl("logs", name).text.split() == list("12345")
+    return mctl("logs", name).text.split()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def all_is_told(mctl: Mctl, name: str) -> None:
         *(
             pytest.param(event, marks=pytest.mark.siege)
             for event in (
-                "systemctl kill -s KILL systemd-journald.service",
+                KILL_JOURNALD,
                 "systemctl restart systemd-journald.service",
                 "systemctl kill -s KILL polkit.service",
                 "systemctl daemon-reload; systemctl daemon-reload",
@@ -68,8 +70,45 @@ def all_is_told(mctl: Mctl, name: str) -> None:
 def test_all_are_started(mctl: Mctl, alice_may_create: None, event: str) -> None:
     assert start_all(mctl, event) == {}
     assert running(mctl) == set(ALL)
-    for name in ALL:
-        all_is_told(mctl, name)
+    lines = {name: told(mctl, name) for name in ALL}
+    if event == KILL_JOURNALD:  # what it is just reading, of one stream, goes with it
+        short = [name for name in ALL if lines[name] != LINES]
+        assert len(short) <= 1, lines
+        assert all(line in LINES for name in short for line in lines[name])
+    else:
+        assert lines == dict.fromkeys(ALL, LINES)
+
+
+QUIET = f"""
+mkdir {ANSWERS} {ANSWERS}/go
+streams() {{{{ grep -c /run/systemd/journal/stdout /proc/net/unix; }}}}
+journald=$(systemctl show -P MainPID systemd-journald.service)
+before=$(streams)
+kill -STOP $journald
+for i in $(seq {COUNT}); do
+    mctl run -d --name many-$i --network none -v {ANSWERS}/go:/go:ro {{rootfs}} \
+        sh -c 'until [ -e /go/now ]; do sleep 0.1; done; {SCRIPT}' > /dev/null 2> {ANSWERS}/$i.text &
+done
+until [ $(streams) -ge $((before + 10)) ]; do sleep 0.05; done
+kill -CONT $journald
+i=0; while [ $i -lt {{delay}} ]; do i=$((i + 1)); done
+kill -KILL $journald
+wait
+touch {ANSWERS}/go/now
+cat {ANSWERS}/*.text
+rm -r {ANSWERS}
+systemctl reset-failed systemd-journald.service
+"""
+
+
+@pytest.mark.siege
+@pytest.mark.parametrize("delay", [250, 500, 1000, 2000, 3000, 4000])
+def test_a_stream_is_no_payloads_before_it_outlives_journald(mctl: Mctl, delay: int) -> None:
+    """Many wait for a journald that is killed among them; nobody prints before that."""
+    text = mctl.shell(QUIET.format(rootfs=mctl.rootfs, delay=delay), timeout=120).text
+    assert text == ""
+    assert running(mctl) == set(ALL)
+    assert {name: told(mctl, name) for name in ALL} == dict.fromkeys(ALL, LINES)
 
 
 @pytest.mark.siege  # how long dbus-daemon, logind and polkit need to find each other again is not ours
@@ -81,6 +120,6 @@ def test_without_the_bus_each_is_there_or_not(mctl: Mctl, alice_may_create: None
     for text in failed.values():
         assert "no system bus" in text or "went away before it answered" in text
     for name in sorted(found):
-        all_is_told(mctl, name)
+        assert told(mctl, name) == LINES
     for name in sorted(set(ALL) - found):
         mctl("run", "-d", "--name", name, mctl.rootfs, "true")
