@@ -44,6 +44,7 @@ class FakePolkit:
         self.connection = connection
         self.asked: list[Asked] = []
         self.cancelled: list[str] = []
+        self.woken = False  # by what would have started it, had it not been there
         self.decide: Callable[[Asked], tuple[bool, bool] | None] = lambda _: NO
         self._prompts: list[Message] = []
         self._news = asyncio.Event()
@@ -80,8 +81,8 @@ class FakePolkit:
         body = message.body()
         message.fds.close()
         if message.header.member == "CancelCheckAuthorization":
-            assert message.header.flags & NO_AUTO_START
             self.cancelled.append(body[0])
+            self.woken = self.woken or not message.header.flags & NO_AUTO_START
         else:
             assert message.header.signature == "(sa{sv})sa{ss}us"
             (kind, subject), action, details, flags, cancellation = body

@@ -346,6 +346,7 @@ async def test_a_prompt_ends_with_its_caller(house: House) -> None:
     while not house.polkit.cancelled:
         await house.polkit.news()
     assert house.polkit.cancelled == [house.polkit.asked[0].cancellation]
+    assert not house.polkit.woken
     house.polkit.answer(YES)  # too late
     await bob.manager("Subscribe")
     assert not web.done
