@@ -7,7 +7,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from .image import ImageRoot
-from .security import RLIMITS
+from .security import RLIMIT_INFINITY, RLIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,7 +41,7 @@ def _device(device: Device) -> str:
 
 def _resource_limits(limits: Iterable[tuple[str, int, int]]) -> Iterator[str]:
     for name, _, hard in limits:
-        yield f"a resource limit {name} of {hard}"
+        yield f"a resource limit {name} of {'unlimited' if hard == RLIMIT_INFINITY else hard}"
 
 
 def _host_files(spec: Spec) -> Iterator[str]:

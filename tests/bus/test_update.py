@@ -150,6 +150,7 @@ async def test_what_it_has_not_had_takes_what_its_creation_would(house: House) -
         (limit(NOFILE=(5, 524_288), AS=(1, INFINITY)), "", ""),
         (limit(NOFILE=(5, 1_000_000)), "", "a resource limit NOFILE of 1000000"),
         (limit(NOFILE=(9, 1_000_000)), "", ""),
+        (limit(MEMLOCK=(9, INFINITY)), "", "a resource limit MEMLOCK of unlimited"),
         (limit(NOFILE=(9, 600_000)), "", ""),
         (limit(NOFILE=(9, 600_001), NICE=(0, 1)), "", "a resource limit NICE of 1; a resource limit NOFILE of 600001"),
         (device("/dev/x", "r"), "/dev/null", "the device /dev/null (read-only)"),
@@ -165,7 +166,9 @@ async def test_what_it_has_not_had_takes_what_its_creation_would(house: House) -
         assert asked.details.get("gained", "") == more
         assert ("so that it has $(gained)" in asked.details["polkit.message"]) == bool(more)
         assert actions(house) == ([SET_OWN, PRIVILEGED] if more else [SET_OWN])
-    assert web.spec.security.rlimits == (("AS", 1, INFINITY), ("NICE", 0, 1), ("NOFILE", 9, 600_001))
+    assert web.spec.security.rlimits == (
+        ("AS", 1, INFINITY), ("MEMLOCK", 9, INFINITY), ("NICE", 0, 1), ("NOFILE", 9, 600_001),
+    )  # fmt: skip
     house.polkit.decide = lambda asked: NO if asked.action == PRIVILEGED else YES
     before = web.spec
     assert PRIVILEGED in await update(alice, device("/dev/x", "rw"), "/dev/null")

@@ -67,7 +67,7 @@ class Epilogue:
                 return
 
     def _put(self, entry: bytes) -> None:
-        """Labels may make it too big for a datagram."""
+        """Labels make it long, and a host may give sockets little room (net.core.wmem_default)."""
         journal = self._connected()
         try:
             journal.send(entry)
