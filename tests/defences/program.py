@@ -16,6 +16,7 @@ from defences.building import BUILDING
 from defences.fairness import FAIRNESS
 from defences.images import IMAGES
 from defences.networks import NETWORKS
+from defences.order import ORDER
 from defences.strangers import STRANGERS
 from defences.table import DEFENCES
 from defences.updates import UPDATES
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from defences.table import Defence
 
-ALL = (*DEFENCES, *NETWORKS, *FAIRNESS, *IMAGES, *BUILDING, *STRANGERS, *UPDATES)
+ALL = (*DEFENCES, *NETWORKS, *FAIRNESS, *IMAGES, *BUILDING, *STRANGERS, *UPDATES, *ORDER)
 ROOT = Path(__file__).parents[2]
 TREE = ("service", "cli", "dbus", "polkit", "units", "packaging", "tests", "pyproject.toml")
 SECONDS = 180

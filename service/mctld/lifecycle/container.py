@@ -15,10 +15,11 @@ from ..state import State
 from . import activation, attachment, bootunit, changes, comeback, committing, freezer, limits
 from .limits import difference
 from .place import in_scope
-from .running import Running
+from .running import Running, happens_within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from ..change import Change
     from ..image import Image
@@ -87,7 +88,7 @@ class Container(Running):
             if not self.state.is_active and await bootunit.stop_waiting(self._machinery, self.name):
                 return
             self._refuse_if_not_running()
-            paused = self.state is State.PAUSED
+            paused, ended = self.state is State.PAUSED, self._ended
             why = comeback.ASKED if self._run.stopped_for == comeback.ASKED else why  # somebody's wish stays
             self._must_become(replace(self._run, state=State.STOPPING, stopped_for=why), "State")
         timeout = self.spec.timeout_stop_usec if timeout_usec is None else timeout_usec
@@ -95,20 +96,21 @@ class Container(Running):
             if paused:  # PID 1 would refuse to stop it
                 await freezer.let_go(self._machinery.systemd, self.unit)
             patient = bootunit.patience(self.main_pid, timeout_usec or 0)
-            await bootunit.stop(self._machinery, self.unit, self._ends_within(timeout / 1_000_000), patient)
+            await bootunit.stop(self._machinery, self.unit, happens_within(ended, timeout / 1_000_000), patient)
         elif timeout:
             self._signal(self.spec.stop_signal)
             if paused:
                 await freezer.let_go(self._machinery.systemd, self.unit)
-        if not await self._ends_within(timeout / 1_000_000):
-            await self._kill_now()
+        if not await happens_within(ended, timeout / 1_000_000):
+            await self._kill_now(ended)
 
     async def kill(self, number: int, *, everyone: bool = False) -> None:
         self._refuse_if_gone()
         self._refuse_if_not_running()
         self._is_being_killed(number)
         if everyone:
-            await self._machinery.systemd.kill(self.unit, number)
+            async with self._ending_explains():
+                await self._machinery.systemd.kill(self.unit, number)
         else:
             self._signal(number)
 
@@ -117,14 +119,16 @@ class Container(Running):
         async with self._lock:
             self._refuse_if_gone()
             freezer.refuse_to_freeze(self)
-            await freezer.freeze(self._machinery.systemd, self.unit)
+            async with self._ending_explains():
+                await freezer.freeze(self._machinery.systemd, self.unit)
             self._look_at_freezer()
 
     async def thaw(self) -> None:
         async with self._lock:
             self._refuse_if_gone()
             freezer.refuse_to_thaw(self)
-            await self._machinery.systemd.thaw(self.unit)
+            async with self._ending_explains():
+                await self._machinery.systemd.thaw(self.unit)
             self._look_at_freezer()
             freezer.refuse_to_stay_frozen(self)
 
@@ -204,23 +208,40 @@ class Container(Running):
     async def remove(self, *, force: bool = False) -> None:
         """Returns when its name is free; what lies on disk is removed behind the caller's back."""
         self._refuse_if_gone()
-        if self.state.is_active and force:
-            await activation.deafen(self._machinery, self.record)  # else the next caller starts it again
+        if force and self._lock.is_anothers:
+            await self._end_for_good()  # whoever has the precedence may wait for that for long
+        async with self._lock.taken():
+            if force:
+                await self._end_for_good()  # who had the precedence has started it
             async with self._lock:
-                self._run = replace(self._run, stopped_for=comeback.ASKED)  # a start that is under way ends first
-            by_unit = self.place.is_service and self.state.can_be_signalled
-            await (self.stop(timeout_usec=0) if by_unit else self._kill_now())
-        async with self._lock:
-            if self._gone:  # removed itself at its end
-                return
-            if not self.state.can_remove:
-                raise AlreadyRunning(
-                    f"container {self.name!r} is {self.state.value}: stop it first, or `mctl rm -f {self.name}`"
-                )
-            await bootunit.forget(self._machinery, self.name)
-            await activation.deafen(self._machinery, self.record)
-            self._forget()
+                if self._gone and force:  # removed itself at its end
+                    return
+                self._refuse_if_gone()
+                if not self.state.can_remove:
+                    raise AlreadyRunning(
+                        f"container {self.name!r} is {self.state.value}: stop it first, or `mctl rm -f {self.name}`"
+                    )
+                await bootunit.forget(self._machinery, self.name)
+                await activation.deafen(self._machinery, self.record)
+                self._forget()
         await activation.hang_up(self._machinery, self.record)
+
+    async def _end_for_good(self) -> None:
+        """Unless nothing runs: it is to be removed."""
+        if not self.state.is_active:
+            return
+        await activation.deafen(self._machinery, self.record)  # else the next caller starts it again
+        async with self._lock:  # a start that is under way ends first
+            if not self.state.is_active:
+                return
+            by_unit, ended = self.place.is_service, self._ended
+            state = self.state if by_unit else State.STOPPING
+            self._must_become(replace(self._run, state=state, stopped_for=comeback.ASKED), "State")
+        await (self.stop(timeout_usec=0) if by_unit else self._kill_now(ended))
+
+    def to_oneself(self) -> AbstractAsyncContextManager[None]:
+        """For who has just made it."""
+        return self._lock.taken()
 
     @contextlib.asynccontextmanager
     async def nameless(self) -> AsyncIterator[None]:

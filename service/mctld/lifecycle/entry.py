@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from .running import Running
 
 HIERARCHY = "/sys/fs/cgroup"
-TIMEOUT = 30.0  # seconds: a container may be frozen meanwhile, or have next to no processor time
-GRACE = 0.5  # seconds in which a container that is ending may prove it
+TIMEOUT = 30.0  # seconds: a container may have next to no processor time
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +49,13 @@ async def enter(
     machinery: Machinery, container: Running, execution: Execution, made: Exec, *, stdin: int | None, attach: bool
 ) -> Entered:
     """Returns when the command executes. `stdin` is borrowed."""
+    ended = container.ended
     try:
         return await _enter(machinery, container, execution, made, stdin=stdin, attach=attach)
     except SetupFailed as error:
-        raise await _explained(container, error) from error
+        raise await _explained(container, ended, error) from error
     except OSError as error:  # no descriptors, no memory; or the cgroup is gone
-        raise await _explained(container, SetupFailed("prepare the command", error.strerror or error)) from error
+        raise await _explained(container, ended, SetupFailed("prepare the command", error.strerror or error)) from error
 
 
 async def _enter(
@@ -79,7 +79,7 @@ async def _enter(
         on_failure.callback(_abandon, machinery, made, stage)
         await stdio.hand_over(machinery.journals.custody)
         stage.begin(plan, {"container": first, **filters, **stdio.payload})
-        await _executed(stage, plan)
+        await _executed(container, stage, plan)
         await limits.follow_up(machinery, container.record, spec, container.place)
         on_failure.pop_all()
         master = stage.take(terminal.NAME)
@@ -105,7 +105,7 @@ def _open_cgroup(container: Running) -> int:
         events = os.open("cgroup.events", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
         with os.fdopen(events, encoding="ascii") as file:
             if "frozen 1\n" in file:
-                raise Paused(f"container {container.name!r} is paused: what is executed in it would be frozen too")
+                raise _paused(container)
     except BaseException:
         os.close(directory)
         raise
@@ -122,13 +122,34 @@ def _control_group(container: Running) -> str:
     return inner if inner.startswith(f"{group}/") else group
 
 
-async def _executed(stage: Stage, plan: Plan) -> None:
+async def _executed(container: Running, stage: Stage, plan: Plan) -> None:
+    """Whoever pauses the container meanwhile would hold up the caller until it goes on."""
+    executed = asyncio.ensure_future(stage.executed(plan))
+    frozen = asyncio.ensure_future(container.wait_frozen())
     try:
-        async with asyncio.timeout(TIMEOUT):
-            await stage.executed(plan)
-    except TimeoutError:
-        why = f"it did not get there within {TIMEOUT:.0f} s: is the container frozen, or short of processor time?"
-        raise SetupFailed(plan.steps[-1].does, why) from None
+        await asyncio.wait((executed, frozen), timeout=TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+        if executed.done():
+            return executed.result()
+        if frozen.done():
+            with container.still_frozen():
+                await _ended(stage)
+            raise _paused(container)
+    finally:
+        for each in (executed, frozen):
+            each.cancel()
+        await asyncio.wait((executed, frozen))
+    why = f"it did not get there within {TIMEOUT:.0f} s: is the container short of processor time?"
+    raise SetupFailed(plan.steps[-1].does, why)
+
+
+async def _ended(stage: Stage) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(stage.pidfd, signal.SIGKILL)
+    await readable(stage.pidfd)
+
+
+def _paused(container: Running) -> Paused:
+    return Paused(f"container {container.name!r} is paused: what is executed in it would be frozen too")
 
 
 def _abandon(machinery: Machinery, made: Exec, stage: Stage) -> None:
@@ -147,10 +168,8 @@ async def _buried(machinery: Machinery, made: Exec, pidfd: int) -> None:
         await machinery.spawner.forget(made.name)
 
 
-async def _explained(container: Running, error: SetupFailed) -> Exception:
+async def _explained(container: Running, ended: asyncio.Event, error: SetupFailed) -> Exception:
     """What failed in a container that is ending, failed because of that: kernels answer ESRCH, ENOMEM or ENODEV."""
-    try:
-        await asyncio.wait_for(container.wait(), GRACE)
-    except TimeoutError:
-        return error
-    return NotRunning(f"container {container.name!r} has ended meanwhile ({error})")
+    if await container.ends_meanwhile(ended):
+        return NotRunning(f"container {container.name!r} has ended meanwhile ({error})")
+    return error

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import time
@@ -28,7 +29,7 @@ from .transfers import Transfers
 from .volumes import DATA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from ..credential import Credentials
     from ..spec import Spec
@@ -131,6 +132,12 @@ class Registry:
                 return name
 
     async def create(self, spec: Spec, owner_uid: int, secrets: Credentials) -> Container:
+        async with self._created(spec, owner_uid, secrets) as container:
+            return container
+
+    @contextlib.asynccontextmanager
+    async def _created(self, spec: Spec, owner_uid: int, secrets: Credentials) -> AsyncIterator[Container]:
+        """Everybody sees it, but only who has made it does anything with it as yet."""
         self._machinery.settings.quotas.check_stop_timeout(spec.timeout_stop_usec, owner_uid)
         self._check_room(spec.name, owner_uid)
         cgroup.check(spec.limits, self._machinery.controllers)
@@ -154,27 +161,29 @@ class Registry:
             self._machinery.disposal.add(directory)
             self.volumes.discard(volumes)
             raise
-        container = self._enlist(Container(record, Run(), self._machinery, self._remove))
-        try:
-            await self._machinery.journals.prepare(owner_uid)  # not before: it goes with the last container
-            await activation.listen(self._machinery, record)
-        except BaseException:
-            await container.remove(force=True)
-            self.volumes.discard(volumes)
-            raise
-        return container
+        container = Container(record, Run(), self._machinery, self._remove)
+        async with container.to_oneself():
+            self._enlist(container)
+            try:
+                await self._machinery.journals.prepare(owner_uid)  # not before: it goes with the last container
+                await activation.listen(self._machinery, record)
+            except BaseException:
+                await container.remove(force=True)
+                self.volumes.discard(volumes)
+                raise
+            yield container
 
     async def run(
         self, spec: Spec, owner_uid: int, secrets: Credentials, *, stdin: int | None, attach: bool, window: Window
     ) -> tuple[Container, tuple[int, ...]]:
         """Create and start; if the start fails nothing is left."""
-        container = await self.create(spec, owner_uid, secrets)
-        try:
-            return container, await container.start(stdin=stdin, attach=attach, window=window)
-        except BaseException:
-            await container.remove(force=True)
-            self.volumes.discard_nameless(container.spec)
-            raise
+        async with self._created(spec, owner_uid, secrets) as container:
+            try:
+                return container, await container.start(stdin=stdin, attach=attach, window=window)
+            except BaseException:
+                await container.remove(force=True)
+                self.volumes.discard_nameless(container.spec)
+                raise
 
     async def rename(self, container: Container, name: str) -> None:
         """To whoever watches, one has gone and another has come; its id, its files and its addresses stay."""

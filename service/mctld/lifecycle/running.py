@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import disk
-from ..errors import MctlError, Paused, SetupFailed, SpawnerUnavailable, StoreFailed
+from ..errors import MctlError, NotRunning, Paused, SetupFailed, SpawnerUnavailable, StoreFailed
 from ..runtime.rootfs import boot_id
 from ..state import State
 from ..store import Run
@@ -46,6 +46,7 @@ ENDED = (
     *WAITING, "MainPID", "ControlGroup", "ExitTimestamp", "ExitTimestampMonotonic", "ExitHow", "ExitStatus", "Health",
     "Ready", "StatusText",
 )  # fmt: skip
+GRACE = 0.5  # seconds in which a container that is ending may prove it
 KILL_TIMEOUT = 10.0  # seconds a killed process may take to die: longer means stuck in the kernel
 
 
@@ -53,6 +54,8 @@ class Running(Announcing):
     def __init__(self, record: Record, run: Run, machinery: Machinery) -> None:
         super().__init__(record, run, machinery)
         self._ended = asyncio.Event()
+        self._frozen = asyncio.Event()
+        self._dying = 0
         self._pidfd = -1
         self._observation: Observation | None = None
         self._relays: list[Relay] = []
@@ -160,6 +163,14 @@ class Running(Announcing):
         finally:
             os.close(process)
 
+    @property
+    def ended(self) -> asyncio.Event:
+        """Set with the end of the current run, or of the last."""
+        return self._ended
+
+    async def wait_frozen(self) -> None:
+        await self._frozen.wait()
+
     async def wait(self) -> Exit:
         """The end of the current run, or of the last."""
         await self._ended.wait()
@@ -229,7 +240,7 @@ class Running(Announcing):
         return True
 
     def _watch(self, observation: Observation, *, resumed: bool = False) -> None:
-        self._ended.clear()
+        self._ended = asyncio.Event()  # of this run: who waits for the one before has nothing to do with it
         self._look_whether_turned()
         self._observation = observation
         self._health.begin(self._run.health, resumed=resumed)
@@ -239,6 +250,7 @@ class Running(Announcing):
     def _observe_no_more(self) -> int:
         """How many processes have been killed for want of memory."""
         self._health.end()
+        self._frozen.clear()
         if self._observation is None:  # it ended before this instance of the service began
             return 0
         self._observation.close()
@@ -247,7 +259,10 @@ class Running(Announcing):
 
     def _follow_freezer(self) -> None:
         """Also where an administrator has frozen or thawed the scope, or a slice above it."""
+        if self._dying:
+            return
         frozen = self._observation is not None and self._observation.frozen
+        (self._frozen.set if frozen else self._frozen.clear)()
         before, after = (State.RUNNING, State.PAUSED) if frozen else (State.PAUSED, State.RUNNING)
         if self.state is before:
             self._must_become(replace(self._run, state=after), "State")
@@ -282,6 +297,17 @@ class Running(Announcing):
 
     # The small change
 
+    @contextlib.contextmanager
+    def still_frozen(self) -> Iterator[None]:
+        """Whoever is killed inside is thawed for that, and the kernel does not call the whole frozen meanwhile."""
+        self._dying += 1
+        try:
+            yield
+        finally:
+            self._dying -= 1
+            self._look_at_freezer()
+            self._follow_freezer()
+
     def _look_at_freezer(self) -> None:
         """The event loop has not come to it yet."""
         if self._observation is not None:
@@ -297,27 +323,46 @@ class Running(Announcing):
     async def _end_by_signal(self) -> None:
         """The stop signal, then SIGKILL."""
         self._refuse_if_not_running()
+        ended = self._ended
         self._signal(self.spec.stop_signal)
-        if not await self._ends_within(self.spec.timeout_stop_usec / 1_000_000):
-            await self._kill_now()
+        if not await happens_within(ended, self.spec.timeout_stop_usec / 1_000_000):
+            await self._kill_now(ended)
 
-    async def _kill_now(self) -> None:
-        """The kernel ends a PID namespace with its first process, pid_namespaces(7)."""
-        if self.state.is_active:
+    async def _kill_now(self, ended: asyncio.Event) -> None:
+        """The kernel ends a PID namespace with its first process, pid_namespaces(7). ended: of the run meant."""
+        if not ended.is_set():
             self._signal(signal.SIGKILL)
-        if not await self._ends_within(KILL_TIMEOUT):
+        if not await happens_within(ended, KILL_TIMEOUT):
             raise MctlError(f"container {self.name!r} does not end: a process of it is stuck in the kernel (state D)")
+
+    async def ends_meanwhile(self, ended: asyncio.Event) -> bool:
+        """After a failure: whether that run is over, which explains it."""
+        if not await happens_within(ended, GRACE) and ended is self._ended:
+            await self._concluded()
+        return ended.is_set()
+
+    @contextlib.asynccontextmanager
+    async def _ending_explains(self) -> AsyncIterator[None]:
+        """PID 1 has many words for a unit that is no more."""
+        ended = self._ended
+        try:
+            yield
+        except MctlError as error:
+            if await self.ends_meanwhile(ended):
+                raise NotRunning(f"container {self.name!r} has ended meanwhile ({error})") from error
+            raise
 
     async def _concluded(self) -> None:
         if self._pidfd >= 0 and is_readable(self._pidfd):
             await self._ended.wait()
 
-    async def _ends_within(self, seconds: float) -> bool:
-        try:
-            await asyncio.wait_for(self._ended.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+
+async def happens_within(event: asyncio.Event, seconds: float) -> bool:
+    """wait_for() would not look where no time is left."""
+    with contextlib.suppress(TimeoutError):
+        if not event.is_set():
+            await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
 
 
 def usec(nanoseconds: int) -> int:

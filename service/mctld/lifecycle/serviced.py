@@ -18,7 +18,7 @@ class Serviced(Supervised):
 
     async def start_in_unit(self) -> None:
         """For PID 1, which is starting the unit and waits for this to return."""
-        async with self._lock:
+        async with self._lock.change:  # whoever has the precedence may wait for PID 1
             self._refuse_if_gone()
             self._refuse_if_unreadable()
             await self._concluded()

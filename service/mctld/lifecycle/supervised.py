@@ -4,7 +4,7 @@ consequences."""
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import logging
 import signal
 import time
@@ -21,6 +21,7 @@ from ..store import Run
 from . import bootunit, comeback, supervise
 from .events import Exit
 from .place import in_scope
+from .precedence import Precedence
 from .standing import Standing
 from .vitals import NONE, UNHEALTHY
 
@@ -43,8 +44,7 @@ class Supervised(Standing):
     def __init__(self, record: Record, run: Run, machinery: Machinery) -> None:
         super().__init__(record, run)
         self._machinery = machinery
-        self._lock = asyncio.Lock()
-        self._by_hand = asyncio.Lock()
+        self._lock = Precedence(self)
         self._kept = False  # while it is restarted by hand, AutoRemove has to wait
         self.warnings = self._first_warnings()  # of the current run or the last, while the service runs
 
@@ -94,11 +94,13 @@ class Supervised(Standing):
 
     async def restart(self, *, timeout_usec: int | None = None) -> None:
         """Stopped, if it runs, and started. One that is to be removed at its end stays for that."""
-        async with self._by_hand:
-            self._kept = True
+        async with self._lock.taken():
+            async with self._lock:
+                self._kept = True  # a start that is under way has come to its end now
             try:
                 if self.state.can_be_signalled:
-                    await self.stop(timeout_usec=timeout_usec)
+                    with contextlib.suppress(NotRunning):  # it has just ended
+                        await self.stop(timeout_usec=timeout_usec)
             finally:
                 self._kept = False
             try:
@@ -135,19 +137,23 @@ class Supervised(Standing):
             supervise.note_restarting(self, self._run, seconds, why)
 
     async def _start_again(self) -> None:
-        async with self._lock:
-            if self._gone or self.state is not State.RESTARTING:
-                return
-            beginning = Run(restarts=self.restarts + 1, failures=self._run.failures)
-            try:
-                await self._start(in_scope(self.record), beginning, None, NO_WINDOW, attach=False)
-            except SpawnerUnavailable as error:
-                self._try_failed(str(error), counts=False)
-            except MctlError as error:
-                self._try_failed(str(error))
-            except Exception as error:
-                log.exception("a restart of %s failed", self.name)
-                self._try_failed(str(error))
+        with contextlib.suppress(NoSuchContainer):  # renamed, and so it waits no more
+            async with self._lock:
+                await self._try_again()
+
+    async def _try_again(self) -> None:
+        if self._gone or self.state is not State.RESTARTING:
+            return
+        beginning = Run(restarts=self.restarts + 1, failures=self._run.failures)
+        try:
+            await self._start(in_scope(self.record), beginning, None, NO_WINDOW, attach=False)
+        except SpawnerUnavailable as error:
+            self._try_failed(str(error), counts=False)
+        except MctlError as error:
+            self._try_failed(str(error))
+        except Exception as error:
+            log.exception("a restart of %s failed", self.name)
+            self._try_failed(str(error))
 
     def _try_failed(self, why: str, *, counts: bool = True) -> None:
         now = time.time_ns() // 1_000
