@@ -8,16 +8,12 @@ each descriptor is. journal: warnings and worse of our services since CURSOR. fa
 from __future__ import annotations
 
 import functools
-import glob
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any
 
 SERVICES = ("mctld.service", "mctl-spawner.service")
 NAMES = "/run/mctl/names.sock"
@@ -104,20 +100,21 @@ def lines_to_helpers() -> set[str]:
     network, and to the readers of pipes, opened with the first one of an owner whose output passes through.
     """
     lines = [line.split() for line in output("ss", "-xH", "state", "established").splitlines()]
-    controls = set(readers())
+    controls = set(readers().values())
     return {f"socket:[{line[-1]}]" for line in lines if NAMES in line or f"socket:[{line[-3]}]" in controls}
 
 
-def readers() -> Iterator[str]:
-    """The socket on which each is told what to do."""
-    for entry in glob.iglob("/proc/[0-9]*"):
+@functools.cache
+def readers() -> dict[str, str]:
+    """Readers of pipes: by pid the socket on which each is told what to do."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            with open(f"{entry}/cmdline", "rb") as file:
-                words = file.read().split(b"\0")
-            if READER in words:
-                yield os.readlink(f"{entry}/fd/0")
+            if READER in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                found[pid] = os.readlink(f"/proc/{pid}/fd/0")
         except OSError:
             continue
+    return found
 
 
 def targets(pid: int) -> list[str]:
@@ -126,11 +123,18 @@ def targets(pid: int) -> list[str]:
     for name in os.listdir(f"/proc/{pid}/fd"):
         try:
             target = os.readlink(f"/proc/{pid}/fd/{name}")
+            is_readers = "pidfd" in target and named(pid, name) in readers()
         except OSError:
             continue
-        if target not in kept:
+        if target not in kept and not is_readers:
             found.append(target.split(":[")[0])
     return sorted(found)
+
+
+def named(pid: int, descriptor: str) -> str | None:
+    """The process that a pidfd is of, proc_pid_fdinfo(5)."""
+    lines = Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text().splitlines()
+    return next((line.split()[1] for line in lines if line.startswith("Pid:")), None)
 
 
 def journal(cursor: str) -> list[dict[str, Any]]:
