@@ -183,7 +183,7 @@ def several(mctl: Mctl) -> Iterator[Callers]:
 
 
 @pytest.mark.nspawn
-@pytest.mark.parametrize("examples", [25, pytest.param(1000, marks=pytest.mark.siege)])
+@pytest.mark.parametrize("examples", [25, pytest.param(300, marks=pytest.mark.siege)])
 def test_calls_at_once_come_of_an_order(several: Callers, examples: int) -> None:
     try:
         run_state_machine_as_test(Several, settings=bounds(examples, steady=examples < 100))
