@@ -93,6 +93,7 @@ def test_last_lines_are_kept_whoever_is_the_parent(busybox: Mctl, name: str, uni
     busybox("wait", name, timeout=120)
     wanted = [str(number) for number in range(1, 3001)] + ["end"]
     assert busybox("logs", "-f", name, timeout=120).text.split() == wanted
-    found = busybox.journal(f"CONTAINER_NAME={name}", "CONTAINER_LABEL_SHIFT=late")
+    mine = busybox.properties(name)["Id"]  # other tests may have had one of that name
+    found = busybox.journal(f"CONTAINER_ID={mine}", "CONTAINER_LABEL_SHIFT=late")
     assert [entry["MESSAGE"] for entry in found] == wanted
-    assert [e["MESSAGE"] for e in busybox.journal("-u", unit) if "CONTAINER_NAME" in e] == wanted
+    assert [e["MESSAGE"] for e in busybox.journal("-u", unit) if e.get("CONTAINER_ID") == mine] == wanted
