@@ -46,7 +46,8 @@ def held(alice_may_import: Mctl) -> Iterator[Mctl]:
 
 
 def lines(mctl: Mctl, name: str) -> list[str]:
-    return [str(entry["MESSAGE"]) for entry in mctl.journal(f"CONTAINER_NAME={name}", "_TRANSPORT=stdout")]
+    mine = f"CONTAINER_ID={mctl.properties(name)['Id']}"  # other tests may have had one of that name
+    return [str(entry["MESSAGE"]) for entry in mctl.journal(mine, "_TRANSPORT=stdout")]
 
 
 def goes_on(mctl: Mctl) -> None:
