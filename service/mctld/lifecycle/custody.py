@@ -53,16 +53,16 @@ class Custody:
 
 async def _given(stream: socket.socket) -> bool:
     """The header has been written."""
-    await _read(stream)
+    await until_read(stream)
     try:
         stream.send(EMPTY_LINE, socket.MSG_DONTWAIT)
     except ConnectionError:
         return False
-    await _read(stream)
+    await until_read(stream)
     return not _has_hung_up(stream)  # what it had not read is gone with it
 
 
-async def _read(stream: socket.socket) -> None:
+async def until_read(stream: socket.socket) -> None:
     """Returns when the other end has read everything, or is closed. Each time it has read something is an edge, and
     epoll(7) tells of edges where asyncio would but know that there is room."""
     with select.epoll() as edges:

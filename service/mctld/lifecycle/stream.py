@@ -15,7 +15,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from .custody import unread
+from .custody import until_read
 from .readiness import writable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .epilogue import Epilogue
 
 SCM_CREDENTIALS = 2  # linux/socket.h; Python's socket module has it from 3.13 on
-RETRY, SHORTEST = 1.0, 0.01  # seconds
+RETRY = 1.0  # seconds
 BROKEN = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 
 log = logging.getLogger(__name__)
@@ -98,10 +98,8 @@ class JournalStream:
 
         While journald is away PID 1 has the other end, and drops it with what is unread as soon as this one is closed.
         """
-        pause = SHORTEST
-        while self._stream is not None and unread(self._stream):
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, RETRY)
+        if self._stream is not None:
+            await until_read(self._stream)
 
     def part(self) -> None:
         """The first process is about to be reaped, or was: its pid may be another's."""
