@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import VERSION
-from .parser import GLOBAL, VERBS
+from .parser import ALIASES, COMMON, GLOBAL, GROUPS, VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,16 +18,31 @@ COLUMNS = 80
 
 
 def overview(request: Request) -> str:
-    """The text for no verb in particular: the version, or the list of verbs."""
+    """The text for no verb in particular: the version, or the list of verbs, all or those of a group."""
     if request.before.get("version"):
         return f"mctl {VERSION}\n"
-    verbs = "".join(f"  {name:<{WIDTH - 2}}{beside(summary)}\n" for name, summary in VERBS.items())
+    if request.name in GROUPS:
+        return group_help(request.name)
     return (
         "Usage: mctl [OPTION...] VERB [...]\n\n"
         "Runs containers on this host, through the service org.mctl1.\n\n"
-        f"Verbs:\n{verbs}\nOptions:\n{options_text(GLOBAL)}\n"
+        f"Verbs:\n{summaries(VERBS)}\nOptions:\n{options_text(GLOBAL)}\n"
         "`mctl VERB --help` explains a verb; mctl(1) explains all.\n"
     )
+
+
+def group_help(group: str) -> str:
+    """The verbs of two words that begin so, most of which have a short name too."""
+    whole = sorted(verb for verb in (*VERBS, *ALIASES) if verb.startswith(f"{group} "))
+    own = {verb: VERBS[ALIASES.get(verb, verb)] for verb in whole}
+    return (
+        f"Usage: mctl {group} VERB [...]\n\nVerbs:\n{summaries(own)}\nOptions:\n{options_text(COMMON)}\n"
+        f"`mctl {group} VERB --help` explains a verb; mctl(1) explains all.\n"
+    )
+
+
+def summaries(verbs: dict[str, str]) -> str:
+    return "".join(f"  {name:<{WIDTH - 2}}{beside(summary)}\n" for name, summary in verbs.items())
 
 
 def verb_help(request: Request) -> str:

@@ -233,6 +233,8 @@ def find_verb(words: list[str]) -> Request:
         rest = rest[1:]
         if not rest:
             return Request("", None, rest, before)
+    if rest[0] in GROUPS and (rest[1:2] in (["--help"], ["-h"]) or (before.get("help") and len(rest) == 1)):
+        return Request(rest[0], None, rest[1:], before)
     typed = " ".join(rest[:2]) if rest[0] in GROUPS else rest[0]
     name = ALIASES.get(typed, typed)
     if name not in VERBS:

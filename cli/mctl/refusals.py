@@ -10,6 +10,7 @@ MAKING = {
     "--attach": "without -d standard output and error are here; -i passes on standard input",
     "--cgroup-parent": "a container is in its owner's slice, see `systemctl status mctl-uUID.slice`",
     "--cgroupns": OWN,
+    "--dns-opt": "--dns and --dns-search say whom to ask",
     "--dns-option": "--dns and --dns-search say whom to ask",
     "--domainname": "--hostname takes a whole name, as web.example.org",
     "--env-host": "pass on what is wanted by name, as in -e LANG",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mctl.client import Client
 from mctl.failures import UsageError
 from mctl.manual import overview, verb_help
-from mctl.parser import ALIASES, VERBS, Arguments, Option, find_verb, load, parse, scan
+from mctl.parser import ALIASES, GROUPS, VERBS, Arguments, Option, find_verb, load, parse, scan
 
 OPTIONS = (
     Option(("-a", "--all"), "a switch"),
@@ -122,6 +122,22 @@ def test_dockers_words_for_actions(
     actions = getattr(request.module, "ACTIONS")  # noqa: B009 (each has its own)
     monkeypatch.setitem(actions, action, (lambda _, names, __: len(names) + 7, *actions[action][1:]))
     assert request.run(parse(request), Client.__new__(Client)) == len(words) + 6
+
+
+@pytest.mark.parametrize("group", sorted(GROUPS))
+def test_help_of_a_group(group: str) -> None:
+    """Its verbs, each with what it does; the group's own name is no verb, so it is not told to be an unknown one."""
+    own = [name for name in (*VERBS, *ALIASES) if name.startswith(f"{group} ")]
+    for words in ([group, "--help"], [group, "-h"], ["help", group], ["--help", group]):
+        request = find_verb(words)
+        text = overview(request)
+        assert request.verb is None
+        assert text.startswith(f"Usage: mctl {group} VERB")
+        assert max(map(len, text.splitlines())) <= 80
+        assert all(f"\n  {name} " in text for name in own)
+        assert "\n  run " not in text
+    with pytest.raises(UsageError, match=f"{group} needs a verb of its own"):
+        find_verb([group])
 
 
 @pytest.mark.parametrize("words", [["help"], ["--help"], ["-h"], ["--version"], ["version"]])
