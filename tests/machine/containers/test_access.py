@@ -3,15 +3,44 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
+
+from .test_terminal import PLAYER, PROMPT
 
 if TYPE_CHECKING:
     from .conftest import Mctl
 
 ALICE = "/srv/alice"
 VERBS = (("stop",), ("start",), ("kill",), ("rm",), ("inspect",), ("logs",))
+# As a display manager opens it: a session at this host, and in front as soon as logind says so.
+SEATED = (
+    "systemd-run", "-q", "--collect", "--wait", "--pipe", "--uid=alice", "--property=PAMName=login",
+    "--setenv=XDG_SEAT=seat0", "--setenv=XDG_SESSION_TYPE=x11", "--setenv=XDG_SESSION_CLASS=user", "sh", "-c",
+    """for i in $(seq 600); do
+        [ "$(loginctl show-session "$XDG_SESSION_ID" -P Active)" = yes ] && exec "$@"
+        sleep 0.1
+    done""", "sh",
+)  # fmt: skip
+
+
+def test_who_sits_at_the_host_needs_neither_rule_nor_group_nor_password(mctl: Mctl) -> None:
+    """A shell in a terminal, by polkit's defaults alone; and what is more than that is asked for."""
+    typed = [[PROMPT, {"type": "tty; id -u; exit 7\n"}], ["/dev/pts/0\r\n0\r\n", {}]]
+    run = {"argv": ["mctl", "run", "--rm", "-it", ALICE, "sh"], "size": [33, 77], "steps": typed}
+    try:
+        played = mctl.machine.run([*SEATED, "python3", "-c", PLAYER, json.dumps(run)], timeout=150)
+        told = json.loads(played.stdout)
+        assert (told["missed"], told["status"]) == (None, 7), told["seen"]
+        assert "assword" not in told["seen"]
+        privileged = ("mctl", "run", "--no-ask-password", "--rm", "-p", "80:80", ALICE, "true")
+        refused = mctl.machine.run([*SEATED, *privileged], check=False, timeout=150)
+        assert refused.returncode == 125
+        assert "the host's port 80:80/tcp (org.mctl1.create-privileged)" in refused.stderr.decode()
+    finally:
+        mctl.shell("loginctl terminate-user alice; true")
 
 
 def test_without_a_rule_a_remote_user_is_refused(mctl: Mctl) -> None:

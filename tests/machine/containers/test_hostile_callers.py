@@ -83,10 +83,11 @@ def test_a_text_of_30_mib_is_not_kept(mctl: Mctl) -> None:
     assert memory(mctl, "VmHWM") - before < GROWTH_MAX
 
 
-def test_who_leaves_during_a_check_has_got_nothing(mctl: Mctl) -> None:
+@pytest.mark.parametrize("rounds", [10, pytest.param(50, marks=pytest.mark.siege)])
+def test_who_leaves_during_a_check_has_got_nothing(mctl: Mctl, rounds: int) -> None:
     mctl("ps")
     held = descriptors(mctl)
-    assert play(mctl, "leave", "10", user="alice") == {"left": 210}
+    assert play(mctl, "leave", str(rounds), user="alice", timeout=60 + rounds * 4) == {"left": rounds * 21}
     assert mctl("ps", "-a", "-q").text == ""
     assert descriptors(mctl) == held
     assert "left-" not in mctl.shell("ls /run/systemd/transient").text

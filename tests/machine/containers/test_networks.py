@@ -53,12 +53,13 @@ def test_networks_are_apart_and_a_container_may_have_several(mctl: Mctl, tidy: N
     found = networks(mctl)
     assert found["back"]["Subnet"] == "10.77.0.0/24"
     assert str(found["front"]["Subnet"]).startswith("10.90.")
-    address = serve(mctl, "server", "back")
+    serve(mctl, "server", "back")
     for _ in range(2):
-        assert ask(mctl, address, "back") == "hello from server"
-        assert ask(mctl, address, "front", "back") == "hello from server"
-        assert ask(mctl, address, "front") == ""
-        assert ask(mctl, address, "bridge") == ""
+        for address in mctl.properties("server")["Addresses"][0][1:]:
+            assert ask(mctl, address, "back") == "hello from server"
+            assert ask(mctl, address, "front", "back") == "hello from server"
+            assert ask(mctl, address, "front") == ""
+            assert ask(mctl, address, "bridge") == ""
         mctl.kill_service()
         assert networks(mctl)["back"]["Containers"] == 1
     mctl.run("true", options=["--rm"])
@@ -82,6 +83,22 @@ def test_prune_keeps_what_is_used(mctl: Mctl, tidy: None) -> None:
     assert (refused.returncode, "is used by a container" in refused.stderr.decode()) == (1, True)
     assert mctl("network", "prune", "-f").text.split() == ["unused"]
     assert "used" in networks(mctl)
+
+
+def test_a_network_that_has_no_address_left(mctl: Mctl, tidy: None) -> None:
+    """Whoever comes then is told so and leaves nothing; who goes makes room."""
+    mctl("network", "create", "--subnet", "10.77.9.0/29", "tiny")
+    options = ["-d", "-q", "--network", "tiny"]
+    for number in range(5):
+        mctl.run("sleep", "1000", options=[*options, "--name", f"c{number}"])
+    assert len({mctl.properties(f"c{number}")["Addresses"][0][1] for number in range(5)}) == 5
+    refused = mctl.run("true", options=["--network", "tiny", "--name", "late"], check=False)
+    assert refused.returncode == 125
+    told = "all 5 addresses of network 'tiny' (10.77.9.0/29) are in use: remove a container, or use another network"
+    assert refused.stderr.decode() == f"mctl: {told}\n"
+    assert "late" not in mctl("ps", "-a", "--format", "{{.Name}}").text
+    mctl("rm", "-f", "c3")
+    mctl.run("true", options=["--rm", "--network", "tiny", "--name", "late"])
 
 
 def test_an_internal_network_has_no_way_out(mctl: Mctl, tidy: None) -> None:

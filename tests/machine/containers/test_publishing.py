@@ -73,6 +73,7 @@ def check_all_ways(mctl: Mctl) -> None:
     assert mctl.machine.run(["python3", "-c", BY_NAME]).text == "refused\n"
     script = "nc -w 2 192.0.2.1 8080 </dev/null"
     assert mctl.run("sh", "-c", script, options=["--rm", "-q"]).text == "hello from web\n"
+    assert mctl("exec", "web", "sh", "-c", script).text == "hello from web\n"  # by way of the host to itself
     assert ask(mctl, "192.0.2.1", 80) == ""
 
 
@@ -94,12 +95,59 @@ def test_a_published_port_whatever_becomes_of_the_service(mctl: Mctl, outside: N
 
 
 @pytest.mark.nspawn
+@pytest.mark.allow_journal(KILLED)
 def test_the_way_out_is_under_the_hosts_address(mctl: Mctl, outside: None) -> None:
     """Outside knows no route to containers: an answer can only have gone to the host's own address."""
     mctl.shell("ip netns exec outside busybox nc -ll -p 7 -e /bin/echo from outside >/dev/null 2>&1 &")
-    for address in ("192.0.2.2", "2001:db8::2"):
+    addresses = ("192.0.2.2", "2001:db8::2")
+    mctl.run("sleep", "1000", options=["-d", "--name", "inside"])
+    inside = mctl.properties("inside")["MainPID"]
+    for address in addresses:
         found = mctl.run("sh", "-c", f"nc -w 3 {address} 7 </dev/null", options=["--rm", "-q"])
         assert found.text == "from outside\n"
+    mctl.kill_service()
+    for address in addresses:  # nobody is asked to execute anything: the service may not be there yet
+        ask_out = f"nsenter -t {inside} -n busybox timeout 20 busybox nc -w 3 {address} 7 </dev/null"
+        assert mctl.shell(ask_out).text == "from outside\n"
+
+
+ECHO = """
+import socket
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as served:
+    served.bind(("::", 53))
+    while True:
+        data, sender = served.recvfrom(100)
+        served.sendto(b"hello " + data, sender)
+"""
+SAY = """
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+with socket.socket(family, socket.SOCK_DGRAM) as client:
+    client.settimeout(float(sys.argv[3]))
+    client.connect((sys.argv[1], int(sys.argv[2])))
+    try:
+        client.send(b"outside")
+        print(client.recv(100).decode())
+    except (TimeoutError, ConnectionRefusedError):
+        print("nothing")
+"""
+
+
+def test_a_port_of_datagrams(mctl: Mctl, outside: None) -> None:
+    """By a program in the container's network: its own busybox has no server of datagrams."""
+    mctl.run("sleep", "1000", options=["-d", "--name", "web", "-p", "5353:53/udp", "-p", "127.0.0.1:5354:53/udp"])
+    server = f"nsenter -t {mctl.properties('web')['MainPID']} -n python3 -c '{ECHO}'"
+    mctl.shell(f"{server} >/dev/null 2>&1 & echo $! >/run/echo")
+    mctl.until(f"nsenter -t {mctl.properties('web')['MainPID']} -n ss -Hulpn sport = :53 | grep -q .")
+
+    def said(address: str, port: int, *, patience: int = 20, where: str = "ip netns exec outside") -> str:
+        return mctl.shell(f"{where} python3 -c '{SAY}' {address} {port} {patience}").text.strip()
+
+    for address in ("192.0.2.1", "2001:db8::1"):
+        assert said(address, 5353) == said(address, 5353, where="") == "hello outside"
+    assert said("127.0.0.1", 5354, where="") == "hello outside"
+    assert said("192.0.2.1", 5354, patience=2) == "nothing"
+    mctl.shell("kill $(cat /run/echo); rm /run/echo")
 
 
 @pytest.mark.allow_journal(KILLED)
@@ -121,6 +169,16 @@ def test_ports_of_a_container_that_runs(mctl: Mctl, outside: None) -> None:
         refused = mctl("port", *words, "web", check=False)
         assert sentence in refused.stderr.decode()
     assert len(mctl("port", "web").text.splitlines()) == 2
+
+
+def test_a_port_of_the_loopback_alone(mctl: Mctl, outside: None) -> None:
+    serve(mctl, "web", "-p", "127.0.0.1:8080:80")
+    assert ask(mctl, "127.0.0.1", 8080, "host") == "hello from web"
+    assert ask(mctl, "192.0.2.1", 8080, "host") == ""
+    mctl.shell("ip -n outside route add 127.0.0.1 via 192.0.2.1 table 9; ip -n outside rule add pref 0 lookup 9")
+    for address in ("192.0.2.1", "127.0.0.1"):  # also by a route that leads a neighbour's packets here
+        assert ask(mctl, address, 8080) == ""
+    assert mctl("exec", "web", "sh", "-c", "nc -w 2 192.0.2.1 8080 </dev/null", check=False).text == ""
 
 
 def test_a_range(mctl: Mctl, outside: None) -> None:
