@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from dbus_next.signature import Variant
 
-from bus.house import ALICE, BOB, CONTAINER, CONTRACT, MANAGER, PROPERTIES, ROOT_UID, Client, House
+from bus.house import ALICE, BOB, CONTAINER, CONTRACT, MANAGER, ROOT_UID, Client, House
 from bus.permissions import (
     CONCEALING,
     EXEC_OBJECT,
@@ -24,12 +24,10 @@ from bus.permissions import (
     NEVER_ALLOWED,
     OBJECT_MANAGER,
     OPTIONS,
-    PUBLIC_PROPERTIES,
     TABLE,
     VOLUME,
 )  # fmt: skip
 from bus.polkit import CHALLENGE, NO, YES
-from mctld.bus.connection import RemoteError
 from mctld.bus.contract import Contract, Property
 from mctld.bus.logcontrol import PATH as LOG_CONTROL_PATH
 from mctld.bus.paths import ROOT, container_path, exec_path, image_path, job_path, network_path, volume_path
@@ -43,7 +41,6 @@ INTERACTIVE = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
 
 CONTRACT_MEMBERS = [member for i in Contract(CONTRACT).interfaces.values() for member in i.members]
 METHODS = [str(m) for m in CONTRACT_MEMBERS if not isinstance(m, Property)]
-READABLE = [m for m in CONTRACT_MEMBERS if isinstance(m, Property)]
 
 
 def test_every_method_has_a_row() -> None:
@@ -158,45 +155,6 @@ async def answered(house: House, client: Client, member: str, rootfs: int, *, in
     concealed = dict.fromkeys(images, "NoSuchImage") | {"GetVolume": "NoSuchVolume"}
     not_there = f"org.mctl1.Error.{concealed.get(member.rpartition('.')[2])}"  # what is somebody else's alone
     return error in ("", "org.mctl1.Error.NotRunning", not_there)
-
-
-@pytest.mark.parametrize("wanted", READABLE, ids=str)
-async def test_every_property_is_guarded(house: House, wanted: Property) -> None:
-    """Like the table: root, its owner and another user, whatever polkit says, with an agent, without, and no polkit."""
-    house.registry.add("web", ALICE)
-    house.registry.execs.add("web", "web", ALICE, ALICE)
-    house.registry.networks.add("web", ALICE)
-    house.registry.images.add("web", ALICE)
-    house.registry.transfers.add("web", ALICE)
-    house.registry.volumes.add("web", ALICE)
-    owner, other, root = [await house.client(uid) for uid in (ALICE, BOB, ROOT_UID)]
-    public = str(wanted) in PUBLIC_PROPERTIES
-
-    async def read(client: Client, *, interactive: bool = False) -> str:
-        path = path_of(wanted.interface, "web")
-        try:
-            await client.call(path, PROPERTIES, "Get", "ss", wanted.interface, wanted.name, interactive=interactive)
-        except RemoteError as error:
-            return error.name
-        return ""
-
-    for client, action in ((owner, "org.mctl1.inspect-own"), (other, "org.mctl1.inspect-all")):
-        house.polkit.asked.clear()
-        for decide, interactive, error in (
-            (lambda _: NO, False, DENIED),
-            (lambda _: NO, True, DENIED),
-            (lambda _: CHALLENGE, False, INTERACTIVE),
-            (lambda _: CHALLENGE, True, DENIED),
-            (lambda asked: YES if asked.interactive else CHALLENGE, True, ""),
-            (lambda asked, action=action: YES if asked.action == action else NO, False, ""),
-        ):
-            house.polkit.decide = decide
-            assert await read(client, interactive=interactive) == ("" if public else error)
-        assert {(a.sender, a.action) for a in house.polkit.asked} == (set() if public else {(client.name, action)})
-    house.polkit.decide = lambda _: NO
-    assert await read(root) == ""
-    await house.polkit.connection.release_name("org.freedesktop.PolicyKit1")
-    assert [await read(client) for client in (root, owner, other)] == ["", *(["" if public else DENIED] * 2)]
 
 
 @pytest.mark.parametrize("verdict", [NO, CHALLENGE])
