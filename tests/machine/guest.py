@@ -141,7 +141,12 @@ class Machine(ABC):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise MachineError(f"{self.kind} {self.distro}: no boot within {timeout:.0f} s; {said}")
-            result = self.run(["systemctl", "is-system-running", "--wait"], timeout=left, check=False)
+            try:
+                result = self.run(["systemctl", "is-system-running", "--wait"], timeout=left, check=False)
+            except subprocess.TimeoutExpired as error:
+                jobs = self.run(["systemctl", "list-jobs", "--no-legend"], check=False).text.strip()
+                waited = f"{self.kind} {self.distro}: no boot within {timeout:.0f} s; it still has to do: {jobs}"
+                raise MachineError(waited) from error
             state = result.text.strip()
             if state in ACCEPTED:
                 break
