@@ -220,6 +220,24 @@ def test_the_oci_command_is_light() -> None:
     assert {m.split(".")[0] for m in loaded if not m.startswith("_")} <= OCI_LOADS
 
 
+def test_what_engines_call_besides_is_lighter() -> None:
+    code = (
+        "import sys; sys.path += sys.argv[1:]\n"
+        "import mctld.oci.lean; mctld.oci.lean.load(calls=False)\n"
+        "import mctld.oci.__main__\n"
+        "for name in 'start state kill delete'.split(): __import__(f'mctld.oci.commands.{name}')\n"
+        "print(*sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-IS", "-c", code, str(SERVICE.parent)], capture_output=True, text=True, check=True
+    )
+    loaded = result.stdout.split()
+    assert "mctld.oci.removal" in loaded
+    ours = ("kernel.libc", "oci.configuration", "oci.creation", "oci.birth")
+    heavy = ("ctypes", "_prctl", *(f"mctld.{name}" for name in ours))
+    assert [name for name in heavy if name in loaded] == []
+
+
 def test_the_spawner_is_light() -> None:
     code = (
         "import sys; before = {*sys.modules}; sys.path += sys.argv[1:]\n"

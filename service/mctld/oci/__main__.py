@@ -73,7 +73,7 @@ def _dispatch(given: arguments.Options, told: report.Report) -> int:
 def _version() -> int:
     """The lines that dockerd reads: name, version, specification."""
     from .. import VERSION
-    from .configuration import VERSION as SPECIFICATION
+    from .specification import VERSION as SPECIFICATION
 
     print(f"mctl-oci version {VERSION}\nspec: {SPECIFICATION}")
     return 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import resource
-import select
 import signal
 import socket
 import sys
@@ -294,13 +293,6 @@ def user_namespace(maps: Maps) -> int:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         os.close(pidfd)
         os.waitpid(pid, 0)
-
-
-def await_end(pidfd: int, seconds: float | None) -> bool:
-    """Whether the process has ended within that time; a zombie has."""
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(None if seconds is None else int(seconds * 1000)))
 
 
 def _write(path: str, text: str) -> None:

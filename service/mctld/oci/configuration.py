@@ -6,6 +6,7 @@ from __future__ import annotations
 from ..errors import InvalidArgs
 from ..kernel import constants as c
 from . import devices, hooks, identifiers, listener, mounts, namespaces, options, process, resources, syscalls
+from .specification import VERSION
 from .value import value
 
 TYPE_CHECKING = False
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .reading import Value
     from .resources import Resources
 
-VERSION = "1.2.1"
 _SYSCTL_MARKS = dict.fromkeys(map(ord, "_./-"))
 _VERSION_MARKS = dict.fromkeys(map(ord, "-+."))
 _IPC_SYSCTLS = {f"kernel/{name}" for name in (

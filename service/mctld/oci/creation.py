@@ -139,7 +139,7 @@ def _prepare(
             child.follow(_plan(call, asked, record), descriptors)
     child.await_event(waiting.MOUNTED)
     for kind in ("prestart", "createRuntime"):
-        hooks.run_all(kind, asked.hooks[kind], hook_state(record, state.CREATING))
+        hooks.run_all(kind, asked.hooks[kind], state.for_hook(record, state.CREATING))
     if asked.process:
         birth.raise_limits(child.pid, asked.process.rlimits)
     child.open_gate()
@@ -163,15 +163,11 @@ def _enter_cgroup(
         raise
 
 
-def hook_state(record: Record, status: str) -> dict[str, object]:
-    return {**state.describe(record, status), "pid": record.pid if status != state.STOPPED else 0}
-
-
 def notified(asked: Configuration, record: Record, status: str, pid: int = 0) -> str:
     """For the seccomp agent; pid: of another process than the first."""
     if asked.listener is None:
         return ""
-    return listener.message(asked.listener, hook_state(record, status), pid or record.pid)
+    return listener.message(asked.listener, state.for_hook(record, status), pid or record.pid)
 
 
 def _plan(call: Call, asked: Configuration, record: Record) -> list[plan.Step]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import signal
 
-from . import birth
+from . import pidfd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def follow(child: Child, master: int | None, heard: Readiness | None = None) -> 
         console.Relay(master, heard).run()
     if heard and heard.fileno() >= 0:
         heard.await_ready()
-    birth.await_end(child.pidfd, None)
+    pidfd.await_end(child.pidfd, None)
     _, status = os.waitpid(child.pid, 0)
     return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 

@@ -11,7 +11,6 @@ import select
 import signal
 
 from ..errors import SetupFailed
-from ..kernel import process
 from ..runtime import plainjson
 from .value import value
 
@@ -70,6 +69,8 @@ def run(kind: str, hook: Hook, state: bytes) -> None:
 
 
 def _spawn(hook: Hook, given: int, printed: int) -> int:
+    from ..kernel import process  # few have hooks: start and delete need it for nothing else
+
     pid = os.fork()
     if pid:
         return pid

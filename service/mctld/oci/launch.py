@@ -9,16 +9,21 @@ import marshal
 import posix  # os takes 1 ms to import, and the first of two interpreters does not need it
 import sys
 from _frozen_importlib import ModuleSpec  # what importlib.machinery calls so, which takes 2 ms to import
+from _frozen_importlib_external import ExtensionFileLoader
 
 NAME = "mctl-oci"
 ENTERING = {"create", "run", "exec"}
+LIGHT = {"start", "state", "kill", "delete"}  # these make no system call by ctypes, unless there are hooks
 EXECUTABLE = "/proc/self/exe"
 RDONLY = 1  # ST_RDONLY of statvfs(3)
 READ_ONLY = 1  # MOUNT_ATTR_RDONLY of mount_setattr(2)
 GATHERED = f"{__file__.rpartition('/')[0]}/__pycache__/gathered.{sys.implementation.cache_tag}"  # by gathering.py
 DEBIANS = "/usr/lib/python3/dist-packages"
 
-Gatherings = dict[str, tuple[bool, str, int, int, bytes]]  # package or not, source, when it was changed, size, code
+PACKAGE, MODULE, EXTENSION = "package", "module", "extension"  # the last one is in a library: only its place is known
+HEAD = 16  # bytes: how long the index after them is, how long the code after that; of 8 each
+# Kind, source, when it was changed, its size; where its code begins, and how much that is
+Index = dict[str, tuple[str, str, int, int, int, int]]
 
 
 class Gathered:
@@ -27,22 +32,24 @@ class Gathered:
     Sources that are not what they were when it was made are left to others, and so is what is not in it.
     """
 
-    def __init__(self, found: Gatherings) -> None:
-        self._found = found
+    def __init__(self, found: Index, code: memoryview) -> None:
+        self._found, self._code = found, code
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
         if name not in self._found:
             return None
-        is_package, source, changed, size, _ = self._found[name]
+        kind, source, changed, size, _, _ = self._found[name]
         try:
             now = posix.stat(source)
         except OSError:
             return None
         if (now.st_mtime_ns, now.st_size) != (changed, size):
             return None
-        spec = ModuleSpec(name, self, origin=source, is_package=is_package)  # type: ignore[arg-type]
-        if spec.submodule_search_locations is not None:
-            spec.submodule_search_locations.append(source.rpartition("/")[0])
+        if kind == EXTENSION:
+            return ModuleSpec(name, ExtensionFileLoader(name, source), origin=source)
+        spec = ModuleSpec(name, self, origin=source)  # type: ignore[arg-type]
+        if kind == PACKAGE:
+            spec.submodule_search_locations = [source.rpartition("/")[0]]
         return spec
 
     def create_module(self, _: ModuleSpec) -> None:
@@ -50,9 +57,9 @@ class Gathered:
 
     def exec_module(self, module: object) -> None:
         space = vars(module)
-        found = self._found[space["__name__"]]
-        space["__file__"] = found[1]
-        exec(marshal.loads(found[4]), space)
+        _, source, _, _, start, length = self._found[space["__name__"]]
+        space["__file__"] = source
+        exec(marshal.loads(self._code[start : start + length]), space)
 
 
 def use(file: str) -> None:
@@ -62,13 +69,17 @@ def use(file: str) -> None:
     except OSError:
         return
     try:
-        found = marshal.loads(posix.read(opened, posix.fstat(opened).st_size))
+        whole = memoryview(posix.read(opened, posix.fstat(opened).st_size))
+        end = HEAD + int.from_bytes(whole[: HEAD // 2], "little")
+        found = marshal.loads(whole[HEAD:end])
+        if len(whole) != end + int.from_bytes(whole[HEAD // 2 : HEAD], "little"):
+            return
     except (OSError, EOFError, ValueError, TypeError):
         return
     finally:
         posix.close(opened)
     if isinstance(found, dict):
-        sys.meta_path.insert(0, Gathered(found))
+        sys.meta_path.insert(0, Gathered(found, whole[end:]))
 
 
 def is_exposed() -> bool:
@@ -136,7 +147,7 @@ def run(program: str) -> None:
     use(GATHERED)
     from . import lean
 
-    lean.load()
+    lean.load(calls=not LIGHT & set(sys.argv[1:]))
 
     from .__main__ import main
 

@@ -43,7 +43,8 @@ def _wraps(_: object) -> Any:
     return lambda function: function
 
 
-def load() -> None:
+def load(*, calls: bool = True) -> None:
+    """calls: ctypes too, for system calls that Python does not offer."""
     if "enum" in sys.modules:
         return
     contents: dict[str, dict[str, object]] = {
@@ -61,9 +62,11 @@ def load() -> None:
         sys.modules[name] = stand_in
     sys.modules["collections.abc"] = _collections_abc
     try:
-        import ctypes  # noqa: F401
         import signal  # noqa: F401
         import socket  # noqa: F401
+
+        if calls:
+            import ctypes  # noqa: F401
     finally:
         for name in (*contents, "collections.abc"):
             del sys.modules[name]

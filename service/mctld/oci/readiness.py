@@ -12,9 +12,6 @@ import select
 import socket
 
 from ..errors import InvalidArgs, SetupFailed
-from . import configuration, mounts
-from .process import Process
-from .reading import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +40,10 @@ def is_for_us(asked: Configuration) -> bool:
 
 def extended(asked: Configuration, directory: str) -> Configuration:
     """With the directory that the socket will be in."""
+    from . import configuration, mounts
+    from .process import Process
+    from .reading import Value
+
     assert asked.process
     wanted = {"destination": INSIDE, "type": "bind", "source": directory, "options": OPTIONS}
     process = asked.process.__dict__

@@ -7,8 +7,9 @@ import os
 import signal
 
 from ..errors import MctlError, NotRunning, SetupFailed
-from . import birth, creation, hooks, state
+from . import hooks, state
 from .cgroup import home
+from .pidfd import await_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def remove(entry: Entry, report: Report, *, force: bool) -> None:
     entry.remove()
     for hook in after:
         try:
-            hooks.run_all("poststop", (hook,), creation.hook_state(record, state.STOPPED))
+            hooks.run_all("poststop", (hook,), state.for_hook(record, state.STOPPED))
         except SetupFailed as error:  # runtime.md#lifecycle, 13: the others go on
             report.warn(str(error))
 
@@ -46,7 +47,7 @@ def end(record: Record) -> None:
         return
     try:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        if not birth.await_end(pidfd, DEAD_WITHIN):
+        if not await_end(pidfd, DEAD_WITHIN):
             raise SetupFailed(
                 f"end container {record.id!r}", f"process {record.pid} lives {DEAD_WITHIN:.0f} s after SIGKILL"
             )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from . import devices
+from .cgroup.files import MAXIMUM
 from .reading import INT64_MAX, UINT64_MAX
 from .value import value
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from .devices import Rule
     from .reading import Value
 
-MAXIMUM = "max"
 _FILE, _PAGE = r"[a-z0-9_]+\.[a-zA-Z0-9_.]+", r"[0-9]+[KMG]B"
 # Of a cgroup itself; all others are ours: freezing, moving, killing.
 _CORE = ("cgroup.max.depth", "cgroup.max.descendants", "cgroup.pressure")

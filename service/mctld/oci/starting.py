@@ -9,7 +9,7 @@ import socket
 
 from ..errors import InvalidArgs, NotRunning, SetupFailed
 from ..runtime import plainjson
-from . import birth, creation, hooks, listener, readiness, state
+from . import hooks, listener, readiness, state
 from .undo import Undo
 
 TYPE_CHECKING = False
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .hooks import Hook
     from .readiness import Readiness
     from .state import Entry, Record
+
+ANSWER_MAX = 64 << 10
 
 
 def start(entry: Entry) -> Readiness | None:
@@ -43,6 +45,8 @@ def start(entry: Entry) -> Readiness | None:
         socket.send_fds(connection, [b"s"], agents)
         told = _answer(connection)
         if told:
+            from . import birth
+
             raise birth.failure(plainjson.loads(told))
         _run_hooks(after, record)
         on_failure.forget()
@@ -51,7 +55,7 @@ def start(entry: Entry) -> Readiness | None:
 
 def _run_hooks(entries: tuple[Hook, ...], record: Record) -> None:
     try:
-        hooks.run_all("poststart", entries, creation.hook_state(record, state.RUNNING))
+        hooks.run_all("poststart", entries, state.for_hook(record, state.RUNNING))
     except SetupFailed:
         _kill(record)
         raise
@@ -73,7 +77,7 @@ def _connected(entry: Entry) -> socket.socket:
 def _answer(connection: socket.socket) -> bytes:
     """Nothing: executed. A connection reset means that the process was killed before it had read the word."""
     try:
-        return connection.recv(birth.MESSAGE_MAX)
+        return connection.recv(ANSWER_MAX)
     except ConnectionResetError as error:
         raise SetupFailed("start the container's process", "it has been killed") from error
 

@@ -14,8 +14,8 @@ import stat
 from ..errors import InvalidArgs, NameTaken, NoSuchContainer, SetupFailed
 from ..runtime import plainjson
 from . import reading
-from .configuration import VERSION
 from .identifiers import check_name
+from .specification import VERSION
 from .value import value
 
 TYPE_CHECKING = False
@@ -254,3 +254,7 @@ def describe(record: Record, now: str) -> dict[str, Any]:
         "owner": str(record.owner),
         "annotations": record.annotations,
     }
+
+
+def for_hook(record: Record, status: str) -> dict[str, object]:
+    return {**describe(record, status), "pid": record.pid if status != STOPPED else 0}

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import json
+import ast
 import shutil
 import subprocess
 from pathlib import Path
@@ -24,14 +24,14 @@ sys.path.append({service!r})
 from mctld.oci import launch
 sys.path.append(launch.DEBIANS)
 launch.use({file!r})
+{then}
 from mctld.oci import lean
 lean.load()
 import mctld.oci.__main__, mctld.oci.commands.run, mctld.oci.cgroup.bus
 specs = {{name: getattr(module, "__spec__", None) for name, module in sys.modules.items()}}
 found = [name for name, spec in specs.items() if spec and type(spec.loader) is launch.Gathered]
 others = [name for name in specs if name.partition(".")[0] == "mctld" and name not in found]
-import json
-print(json.dumps([found, others, mctld.oci.__main__.FAILED]))
+print(repr([found, others, mctld.oci.__main__.FAILED]))
 """
 
 
@@ -47,11 +47,11 @@ class Checkout:
         command = [PYTHON, "-c", GATHER.format(file=str(self.file))]
         subprocess.run(command, cwd=self.service, timeout=120, check=True)
 
-    def use(self) -> tuple[set[str], set[str], int]:
+    def use(self, then: str = "") -> tuple[set[str], set[str], int]:
         """Modules that were found in the file, those of ours that were not, and FAILED of one of them."""
-        command = [PYTHON, "-IS", "-c", USE.format(file=str(self.file), service=str(self.service))]
+        command = [PYTHON, "-IS", "-c", USE.format(file=str(self.file), service=str(self.service), then=then)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-        found, others, failed = json.loads(done.stdout)
+        found, others, failed = ast.literal_eval(done.stdout)
         return set(found), set(others), failed
 
 
@@ -70,6 +70,12 @@ def test_all_that_a_run_imports_is_found_in_one_file(checkout: Checkout) -> None
     assert failed == 1
 
 
+def test_nothing_is_looked_for_in_directories(checkout: Checkout) -> None:
+    """Libraries neither: to find two of them takes as long as twenty modules of ours."""
+    found, _, _ = checkout.use(then="kept, sys.path[:] = sys.path[:], []")
+    assert "mctld.oci.creation" in found
+
+
 def test_a_source_that_has_changed_since_counts(checkout: Checkout) -> None:
     source = checkout.service / "mctld" / "oci" / "__main__.py"
     source.write_text(source.read_text().replace("\nFAILED = 1\n", "\nFAILED = 77\n"))
@@ -79,7 +85,13 @@ def test_a_source_that_has_changed_since_counts(checkout: Checkout) -> None:
     assert "mctld.oci.creation" in found
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\xff no code", b"N"])
+def test_a_file_that_was_cut_off_is_not_used(checkout: Checkout) -> None:
+    whole = checkout.file.read_bytes()
+    checkout.file.write_bytes(whole[:-1])
+    assert checkout.use()[0] == set()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff no code", b"N", bytes(4096)])
 def test_without_a_good_file_all_is_found_as_usual(checkout: Checkout, content: bytes | None) -> None:
     checkout.file.unlink()
     if content is not None:

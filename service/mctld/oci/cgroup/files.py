@@ -9,13 +9,13 @@ import select
 import time
 
 from ...errors import ADVICE, SetupFailed
-from ..resources import MAXIMUM
 from .place import HIERARCHY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+MAXIMUM = "max"  # in files of limits: none
 GONE = (errno.ENOENT, errno.ENODEV)  # ENODEV: an open file of a cgroup that has been removed
 EMPTY_WITHIN = 10.0  # seconds after the last kill
 FROZEN_WITHIN = 10.0

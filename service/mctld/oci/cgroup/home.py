@@ -6,8 +6,7 @@ from __future__ import annotations
 import os
 
 from ...errors import SetupFailed
-from ..resources import MAXIMUM
-from . import files, ownership, rules, scope
+from . import files
 from . import place as places
 from .place import CGROUPFS, DISABLED, SYSTEMD
 
@@ -44,6 +43,8 @@ def enter(
         raise SetupFailed(f"use the cgroup {directory}", "it is frozen, so nothing in it would ever run")
     files.apply(directory, asked.resources.files)
     if not rootless:
+        from . import ownership, rules  # not above: delete needs neither, and is another process
+
         rules.install(directory, _rules(asked))
         _give(directory, ownership.owner(asked))
     return directory
@@ -52,6 +53,8 @@ def enter(
 def _give(directory: str, uid: int | None) -> None:
     if uid is None:
         return
+    from . import ownership
+
     try:
         ownership.give(directory, uid)
     except OSError as error:
@@ -59,12 +62,12 @@ def _give(directory: str, uid: int | None) -> None:
 
 
 def _refuse_limits(asked: Configuration) -> None:
-    if any(text != MAXIMUM for _, text in asked.resources.files):
+    if any(text != files.MAXIMUM for _, text in asked.resources.files):
         raise SetupFailed("limit the container", "without a cgroup there is nothing to limit it with")
 
 
 def _start_scope(place: Place, name: str, pid: int, asked: Configuration, *, rootless: bool) -> None:
-    from . import bus
+    from . import bus, scope
 
     manager = bus.Manager(user=rootless)
     try:
@@ -119,6 +122,8 @@ def change(manager: str, unit: str, directory: str, limits: Iterable[tuple[str, 
     limits = tuple(limits)
     if not directory:
         raise SetupFailed("change limits", "the container has no cgroup")
+    from . import scope
+
     wanted = scope.limit_properties(limits)
     if manager == SYSTEMD and wanted:
         from . import bus

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ...bounds import INFINITY, shown
 from ...errors import InvalidArgs
-from ..resources import MAXIMUM
+from .files import MAXIMUM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 from ... import capability
-from .. import configuration, hooks, namespaces, options, syscalls
+from .. import hooks, namespaces, options, specification, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def run(_: Call) -> int:
 def document() -> dict[str, Any]:
     return {
         "ociVersionMin": "1.0.0",
-        "ociVersionMax": configuration.VERSION,
+        "ociVersionMax": specification.VERSION,
         "hooks": list(hooks.KINDS),
         "mountOptions": _mount_options(),
         "linux": {

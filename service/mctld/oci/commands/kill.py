@@ -7,7 +7,7 @@ import os
 import signal
 
 from ...errors import InvalidArgs, NotRunning
-from .. import arguments, configuration, signals, state
+from .. import arguments, namespaces, signals, state
 from ..cgroup import files
 
 TYPE_CHECKING = False
@@ -50,7 +50,7 @@ def _first(entry: Entry, record: Record, number: int) -> None:
     if pidfd is None:
         raise NotRunning(f"container {record.id!r}: container not running")
     try:
-        if number == signal.SIGKILL and record.cgroup and _shares_pids(entry, record):
+        if number == signal.SIGKILL and record.cgroup and _shares_pids(entry):
             files.kill_all(record.cgroup)
         else:
             signal.pidfd_send_signal(pidfd, number)
@@ -58,5 +58,5 @@ def _first(entry: Entry, record: Record, number: int) -> None:
         os.close(pidfd)
 
 
-def _shares_pids(entry: Entry, record: Record) -> bool:
-    return "pid" not in configuration.read(entry.configuration(), record.bundle).namespaces.new
+def _shares_pids(entry: Entry) -> bool:
+    return "pid" not in namespaces.read(entry.configuration()["linux"]["namespaces"]).new

@@ -7,7 +7,7 @@ import json
 import os
 
 from ...errors import InvalidArgs, SetupFailed
-from .. import arguments, configuration
+from .. import arguments, specification
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def document(*, rootless: bool) -> dict[str, Any]:
         *([] if rootless else [_mount("/sys/fs/cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime", "ro")]),
     ]  # fmt: skip
     return {
-        "ociVersion": configuration.VERSION,
+        "ociVersion": specification.VERSION,
         "process": {
             "terminal": True,
             "user": {"uid": 0, "gid": 0},
