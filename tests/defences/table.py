@@ -237,9 +237,16 @@ DEFENCES = (
     Defence(
         "a new process of exec cannot be traced from inside (CVE-2016-9962)",
         "service/mctld/runtime/spawner.py",
-        "            process.set_dumpable(dumpable=False)",
-        "            process.set_dumpable(dumpable=True)",
+        "    process.set_dumpable(dumpable=False)\n",
+        "",
         "tests/kernel/test_joining.py -k trace",
+    ),
+    Defence(
+        "who is born after an exec's process is not born in its container",
+        "service/mctld/runtime/spawner.py",
+        "            _come_back(own, ELSEWHERE[kind])",
+        "            pass",
+        "tests/kernel/test_joining.py -k stays",
     ),
     Defence(
         "nothing is imported from a container's files",

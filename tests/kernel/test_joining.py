@@ -125,6 +125,17 @@ def status_of(pid: int) -> dict[str, str]:
     return {name: found[name] for name in STATUS}
 
 
+def parent_of(pid: int) -> int:
+    with open(f"/proc/{pid}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
+def depth_of(pid: int) -> int:
+    """PID namespaces, one in the other, that it is in."""
+    with open(f"/proc/{pid}/status") as file:
+        return next(len(line.split()) for line in file if line.startswith("NSpid:"))
+
+
 def test_it_is_where_the_first_process_is_and_bound_as_it_is(address: str) -> None:
     async def act(client: Spawner) -> None:
         async with a_container(client) as container:
@@ -141,10 +152,7 @@ def test_it_is_where_the_first_process_is_and_bound_as_it_is(address: str) -> No
                 texts = [open(f"/proc/{pid}/{name}").read() for pid in (first, second)]  # noqa: SIM115
                 assert texts[0] == texts[1], name
             assert sorted(os.listdir(f"/proc/{second}/fd")) == ["0", "1", "2"]
-            with open(f"/proc/{second}/stat") as file:
-                parent = file.read().rpartition(")")[2].split()[1]
-            with open(f"/proc/{first}/stat") as file:
-                assert parent == file.read().rpartition(")")[2].split()[1]  # the spawner
+            assert parent_of(first) == parent_of(second)  # the spawner
             kill(joined)
             assert (await ended(client, joined)).status == signal.SIGKILL
 
@@ -245,6 +253,33 @@ def test_a_container_that_has_ended_cannot_be_joined(address: str) -> None:
             with pytest.raises(SetupFailed, match="could not join a process: setns: No such process"):
                 await container.join()
             assert set(await client.connect()) == {"one"}
+
+    conducted(address, act)
+
+
+def test_the_spawner_stays_where_it_is(address: str) -> None:
+    """It shows its next child the way into the container. The one after that has nothing to do there, nor has a failure
+    left it on the way."""
+
+    async def act(client: Spawner) -> None:
+        async with a_container(client) as container:
+            spawner = parent_of(container.stage.pid)
+            assert spawner != os.getpid()
+            joined = await container.execute("sleep", "1000")
+            assert os.readlink(f"/proc/{spawner}/ns/pid_for_children") == os.readlink("/proc/self/ns/pid")
+            kill(joined)
+            await ended(client, joined)
+            os.close(container.cgroup)
+            container.cgroup = os.open("/", os.O_PATH)
+            with pytest.raises(SetupFailed, match="clone3"):
+                await container.join()
+            assert os.readlink(f"/proc/{spawner}/ns/pid_for_children") == os.readlink("/proc/self/ns/pid")
+            other = await client.spawn("two", NAMESPACES, IDS, INHERITED)
+            assert depth_of(other.pid) == depth_of(container.stage.pid)
+            other.close()
+            await readable(other.pidfd)
+            os.close(other.pidfd)
+            await client.forget("two")
 
     conducted(address, act)
 

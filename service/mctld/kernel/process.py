@@ -44,12 +44,15 @@ class _CloneArguments(ctypes.Structure):
     )  # fmt: skip
 
 
-def clone(namespaces: int) -> tuple[int, int]:
+def clone(namespaces: int, cgroup: int | None = None) -> tuple[int, int]:
     """Like fork(2), with new namespaces: (pid, pidfd) in the parent, (0, -1) in the child.
 
+    From birth in `cgroup`, an open directory of the cgroup v2 hierarchy, if there is one.
     The caller must be single-threaded: Python's own work after a fork is not done in the child.
     """
-    return _clone(namespaces, exit_signal=int(signal.SIGCHLD))
+    if cgroup is None:
+        return _clone(namespaces, exit_signal=int(signal.SIGCHLD))
+    return _clone(namespaces | c.CLONE_INTO_CGROUP, exit_signal=int(signal.SIGCHLD), cgroup=cgroup)
 
 
 def clone_for_parent(namespaces: int, cgroup: int) -> tuple[int, int]:

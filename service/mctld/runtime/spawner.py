@@ -37,6 +37,7 @@ PROTOCOL = 1
 LISTEN_FD = 3
 COREDUMP_FILTER = "0x33"  # core(5)
 MESSAGE_MAX = 192 << 10  # below the default limit of a message, net.core.wmem_default
+ELSEWHERE = {"net": c.CLONE_NEWNET, "pid": c.CLONE_NEWPID}
 
 
 class Spawner:
@@ -145,17 +146,13 @@ class Spawner:
     def _join(self, request: dict[str, Any], received: list[int]) -> Reply:
         """As _spawn, but in the cgroup and the PID namespace of a container that runs.
 
-        A PID namespace is entered by being born into it: setns(2) is for children to come. So a process between
-        us and the new one does that, and then has a sibling instead of a child (CLONE_PARENT): we stay the parent
-        of all. It stays outside and in our own cgroup: neither a hostile container nor a frozen one can hold us up.
+        A PID namespace is entered by being born into it: setns(2) is for children to come. The rest the child does
+        itself, so neither a hostile container nor a frozen one can hold us up.
         """
         channel, container, cgroup = received
-        pid = self._bear_inside(channel, container, cgroup)
-        try:
-            pidfd = os.pidfd_open(pid)
-        except OSError:
-            _discard(pid)
-            raise
+        pid, pidfd = _out_of_reach(lambda: _elsewhere("pid", container, lambda: process.clone(0, cgroup)))
+        if pid == 0:
+            self._become_stage(channel)
         try:
             self._prepare(pid, request)
         except BaseException:
@@ -164,38 +161,6 @@ class Spawner:
             raise
         self._children.add_joined(request["name"], pid, request["note"])
         return {"pid": pid}, [pidfd]
-
-    def _bear_inside(self, channel: int, container: int, cgroup: int) -> int:
-        reading, writing = os.pipe2(os.O_CLOEXEC)
-        try:
-            between, pidfd = process.clone(0)
-            if between == 0:
-                self._have_sibling(channel, container, cgroup, writing)
-            os.close(pidfd)
-            os.waitpid(between, 0)
-            os.set_blocking(reading, False)
-            answer = json.loads(os.read(reading, 4096))
-        finally:
-            os.close(reading)
-            os.close(writing)
-        if "pid" not in answer:
-            raise OSError(answer["errno"], answer["text"])
-        pid: int = answer["pid"]
-        return pid
-
-    def _have_sibling(self, channel: int, container: int, cgroup: int, writing: int) -> None:
-        """In the process between. Never returns."""
-        try:
-            process.set_dumpable(dumpable=False)  # nobody inside may trace the new one: CVE-2016-9962
-            process.enter_namespaces(container, c.CLONE_NEWPID)
-            pid = process.clone_sibling(cgroup)
-            if pid == 0:
-                self._become_stage(channel)
-            os.write(writing, json.dumps({"pid": pid}).encode())
-        except OSError as error:
-            os.write(writing, json.dumps({"errno": error.errno, "text": error.strerror}).encode())
-        finally:
-            os._exit(0)
 
     def _become_stage(self, channel: int) -> None:
         """In the child: let go of what is the spawner's, then follow the plan. Never returns."""
@@ -240,21 +205,47 @@ class Spawner:
 def _inheriting(network: list[int], clone: Callable[[], tuple[int, int]]) -> tuple[int, int]:
     """With a pidfd in `network`, the child is born in the network namespace of that process.
 
-    It could not enter by itself: where it is root, in its own user namespace, it has no rights in another's. We are
-    back in our own namespace before anything else is done.
+    It could not enter by itself: where it is root, in its own user namespace, it has no rights in another's.
     """
-    if not network:
-        return clone()
-    own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    return _elsewhere("net", network[0], clone) if network else clone()
+
+
+def _elsewhere(kind: str, owner: int, clone: Callable[[], tuple[int, int]]) -> tuple[int, int]:
+    """The child is born in the namespace of that kind, "net" or "pid", of the process that the pidfd `owner` means.
+
+    We are back in our own before anything else is done.
+    """
+    own = os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
     pid = -1
     try:
-        process.enter_namespaces(network[0], c.CLONE_NEWNET)
+        process.enter_namespaces(owner, ELSEWHERE[kind])
         pid, pidfd = clone()
         return pid, pidfd
     finally:
         if pid:
-            process.enter_namespaces(own, c.CLONE_NEWNET)
+            _come_back(own, ELSEWHERE[kind])
         os.close(own)
+
+
+def _come_back(own: int, namespace: int) -> None:
+    """Else the next one would be born in a container that it has nothing to do with: rather PID 1 starts another in our
+    place, which no container notices."""
+    try:
+        process.enter_namespaces(own, namespace)
+    except OSError as error:
+        raise SystemExit(f"no way back into our own namespace: {error.strerror}") from error
+
+
+def _out_of_reach(clone: Callable[[], tuple[int, int]]) -> tuple[int, int]:
+    """The child is in the container at once, and nobody there may trace it: CVE-2016-9962. execve(2) sets it anew."""
+    process.set_dumpable(dumpable=False)
+    pid = -1
+    try:
+        pid, pidfd = clone()
+        return pid, pidfd
+    finally:
+        if pid:
+            process.set_dumpable(dumpable=True)
 
 
 def _told_of_deaths() -> int:
