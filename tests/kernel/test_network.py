@@ -54,6 +54,7 @@ def test_a_container_gets_addresses_and_a_way_out(outer: Namespace, inner: Names
     assert addresses(eth0) == ["172.20.0.9/16", "fd12:3456:789a::9/64"]
     assert addresses(bridge) == ["172.20.0.1/16", "fd12:3456:789a::1/64"]
     assert eth0["address"] == "02:6d:ac:14:00:09"
+    assert {link["num_tx_queues"] for link in (eth0, outer.links()[there.link])} == {1}  # not one a processor
     assert {"UP", "LOWER_UP"} <= {*eth0["flags"]} & {*bridge["flags"]}
     routes = inner.shell("ip route; ip -6 route")
     assert "default via 172.20.0.1 dev eth0" in routes

@@ -45,6 +45,8 @@ def test_a_pair_of_links_is_the_one_that_was_asked_for(number: int) -> None:
     assert told["IFLA_INFO_KIND"] == "veth"
     assert (inside["IFLA_IFNAME"], inside["IFLA_ADDRESS"]) == ("eth0", f"02:6d:ac:14:00:{number:02x}")
     assert (inside["IFLA_NET_NS_FD"], inside["IFLA_MTU"]) == (number, 1400 + number % 2)
+    for end in (found, inside):
+        assert (end["IFLA_NUM_TX_QUEUES"], end["IFLA_NUM_RX_QUEUES"]) == (1, 1)
 
 
 @pytest.mark.parametrize("name", ["a", "web", "now", "b" * 63])

@@ -104,7 +104,10 @@ def add_bridge(name: str, mac: str, mtu: int) -> Request:
 
 
 def add_veth(name: str, *, bridge: int, mtu: int, inside: str, mac: str, namespace: int) -> Request:
-    """A pair: one end on the bridge, the other made straight in the namespace, as `inside`."""
+    """A pair: one end on the bridge, the other made straight in the namespace, as `inside`.
+
+    The kernel would make a queue for each processor, tell udev of every one, and use but the first (veth_init_queues).
+    """
     values = (name.encode(), bytes.fromhex(mac.replace(":", "")), namespace.to_bytes(4, sys.byteorder))
     return _veth_form(len(name), bridge, mtu, inside).filled(f"make the link {name}", *values)
 
@@ -112,9 +115,13 @@ def add_veth(name: str, *, bridge: int, mtu: int, inside: str, mac: str, namespa
 @functools.lru_cache(_FORMS)
 def _veth_form(length: int, bridge: int, mtu: int, inside: str) -> _Form:
     name, mac, namespace = "?" * length, "fe:fd:fb:f7:ef:df", 0x7A7B7C7D
-    peer = _link([["IFLA_IFNAME", inside], ["IFLA_ADDRESS", mac], ["IFLA_MTU", mtu], ["IFLA_NET_NS_FD", namespace]])
+    single: Attributes = [["IFLA_NUM_TX_QUEUES", 1], ["IFLA_NUM_RX_QUEUES", 1]]
+    peer = _link([
+        ["IFLA_IFNAME", inside], ["IFLA_ADDRESS", mac], ["IFLA_MTU", mtu], ["IFLA_NET_NS_FD", namespace], *single
+    ])  # fmt: skip
     attributes: Attributes = [
-        ["IFLA_IFNAME", name], ["IFLA_MTU", mtu], ["IFLA_MASTER", bridge], _kind("veth", ["VETH_INFO_PEER", peer])
+        ["IFLA_IFNAME", name], ["IFLA_MTU", mtu], ["IFLA_MASTER", bridge], *single,
+        _kind("veth", ["VETH_INFO_PEER", peer]),
     ]  # fmt: skip
     message = _request("make a link", RTM_NEWLINK, CREATE | EXCL, _link(attributes))
     stand_ins = (name.encode(), bytes.fromhex(mac.replace(":", "")), namespace.to_bytes(4, sys.byteorder))
