@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mctld.systemd import scope
+
 UNITS = Path(__file__).parents[2] / "units"
 
 
@@ -14,3 +16,10 @@ UNITS = Path(__file__).parents[2] / "units"
 def test_a_child_that_is_ended_for_want_of_memory_ends_no_service(unit: str) -> None:
     """OOMPolicy= is stop otherwise, systemd.service(5): one archive could end what all containers depend on."""
     assert "OOMPolicy=continue" in (UNITS / unit).read_text().splitlines()
+
+
+def test_what_looks_after_containers_is_stopped_after_them() -> None:
+    """A drop-in for all units whose names begin so and with a dash, systemd.unit(5)."""
+    (drop_ins,) = UNITS.glob("*.slice.d")
+    assert scope.slice_name(1000).startswith(drop_ins.name.removesuffix(".slice.d"))
+    assert "After=mctld.service mctl-spawner.service dbus.service" in (drop_ins / "order.conf").read_text().splitlines()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from secrets import token_hex
@@ -10,7 +11,7 @@ from secrets import token_hex
 import pytest
 
 from mctld.errors import LimitReached
-from mctld.lifecycle import announcements, lastword, stdio, terminal
+from mctld.lifecycle import announcements, keeping, lastword, stdio, terminal
 from mctld.lifecycle.keeping import NAME_MAX, ROOM, STRING_MAX, Keeping, name
 from mctld.systemd import notify
 
@@ -72,3 +73,37 @@ def test_what_an_earlier_instance_had_kept_counts() -> None:
     shares.of(ALICE, "abc").claim(found)
     with pytest.raises(LimitReached):
         shares.of(ALICE, "def").check(1)
+
+
+def test_pid_1_gets_nothing_of_a_run_that_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It forks to let go of a descriptor. The other one's time is up later."""
+    told: list[str] = []
+    monkeypatch.setattr(notify, "keep", lambda name, _: told.append(f"keep {name}"))
+    monkeypatch.setattr(notify, "drop", lambda name: told.append(f"drop {name}"))
+    monkeypatch.setattr(keeping, "SOON", 0.01)
+
+    async def begin() -> None:
+        kept = {identity: Keeping().of(ALICE, identity) for identity in ("short", "long")}
+        for each in kept.values():
+            each.keep_soon(lastword.KEPT, 3)
+        kept["short"].drop(lastword.KEPT)
+        async with asyncio.timeout(20):
+            while not told:
+                await asyncio.sleep(0.01)
+        kept["long"].drop(lastword.KEPT)
+
+    asyncio.run(begin())
+    long = name("long", lastword.KEPT)
+    assert told == [f"keep {long}", f"drop {long}"]
+
+
+def test_what_is_kept_soon_takes_its_place_at_once(store: dict[str, int]) -> None:
+    async def begin() -> None:
+        shares = Keeping(4)
+        for number in range(2):
+            shares.of(ALICE, f"{number}").keep_soon(lastword.KEPT, number)
+        with pytest.raises(LimitReached):
+            shares.of(ALICE, "one-more").check(1)
+
+    asyncio.run(begin())
+    assert store == {}

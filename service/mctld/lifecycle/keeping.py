@@ -7,6 +7,7 @@ string of more than 128 KiB: were they longer, the service could not be started 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from collections import defaultdict
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 ROOM = 10_000  # FileDescriptorStoreMax= of mctld.service
 MOST = ROOM - 1_000  # what begins at the same time may go beyond
 OF_A_RUN = 4  # its process, its output on one or two ways, what it says of itself
+SOON = 1.0  # seconds; what ends earlier is not worth the fork that PID 1 closes each descriptor by
 STRING_MAX = 128 << 10  # MAX_ARG_STRLEN, execve(2)
 NAME_MAX = 12  # with what divides them
 ROOT_UID = 0
@@ -64,16 +66,31 @@ class Kept:
         self._names = names
         self.check = check  # raises LimitReached where so many more would be too many
         self.identity = identity
+        self._due: dict[str, asyncio.TimerHandle] = {}
 
     def keep(self, stream: str, descriptor: int) -> None:
         made = name(self.identity, stream)
         self._names.add(made)
         notify.keep(made, descriptor)
 
+    def keep_soon(self, stream: str, descriptor: int) -> None:
+        """If it is not dropped before. Its place is taken at once."""
+        made = name(self.identity, stream)
+        self._names.add(made)
+        self._due[made] = asyncio.get_running_loop().call_later(SOON, self._keep_now, made, descriptor)
+
+    def _keep_now(self, made: str, descriptor: int) -> None:
+        del self._due[made]
+        notify.keep(made, descriptor)
+
     def drop(self, stream: str) -> None:
         made = name(self.identity, stream)
         self._names.discard(made)
-        notify.drop(made)
+        due = self._due.pop(made, None)
+        if due is None:
+            notify.drop(made)
+        else:
+            due.cancel()
 
     def claim(self, kept: dict[str, int]) -> dict[str, int]:
         """By stream, out of what was kept of all: reading ends of output, a terminal and its clients, and so on."""

@@ -101,7 +101,7 @@ class Running(Announcing):
             self._machinery.retirement.add([self.unit])
             raise
         self._pidfd, self.warnings = done.pidfd, (*done.warnings, *warnings)
-        self.kept.keep(lastword.KEPT, done.pidfd)
+        self.kept.keep_soon(lastword.KEPT, done.pidfd)
         self.relay(stdio.relays((done.pid, self.uid_shift, self.uid_shift), done.terminal))
         stdio.close_payload()
         self._has_begun(beginning, done)

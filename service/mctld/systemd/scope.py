@@ -84,7 +84,6 @@ def properties(
         ["TimeoutStopUSec", Variant("t", grace)],
         ["CollectMode", Variant("s", "inactive-or-failed")],
         ["OOMPolicy", Variant("s", "continue")],
-        ["After", Variant("as", ["mctld.service", "mctl-spawner.service", "dbus.service"])],
         *limit_properties(limits),
     ]
 

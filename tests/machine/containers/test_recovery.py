@@ -102,6 +102,7 @@ def test_an_upgrade_is_not_noticed(mctl: Mctl) -> None:
 
 
 KILL_SPAWNER = "kill -9 $(systemctl show -P MainPID mctl-spawner.service)"
+KEPT = "$(systemctl show -P NFileDescriptorStore mctld.service)"  # by PID 1
 
 
 def kernel_tells(mctl: Mctl) -> bool:
@@ -126,10 +127,12 @@ def test_without_the_spawner_containers_go_on_and_how_they_end_is_the_kernels_to
 @pytest.mark.parametrize("name", ["while", "after"])
 def test_an_end_that_neither_the_service_nor_the_spawner_saw(mctl: Mctl, name: str) -> None:
     """PID 1 has kept a descriptor of the process; an older kernel has nothing to say, and so nobody has."""
+    mctl.until(f"[ {KEPT} = 0 ]")
     late = "/run/systemd/system/mctld.service.d/late.conf"
     mctl.shell(f"mkdir -p {late[:-10]}; printf '[Service]\\nRestartSec=4s\\n' > {late}; systemctl daemon-reload")
     mctl.run("sh", "-c", f"{WAITING} exit 9", options=["-d", "--name", name])
     pid, service = mctl.properties(name)["MainPID"], mctl.service_pid()
+    mctl.until(f"[ {KEPT} = 1 ]")  # it does so of what has run for a second
     mctl.shell(f"systemctl kill -s KILL mctld.service; {KILL_SPAWNER}")
     back = f"systemctl is-active mctld.service && [ $(systemctl show -P MainPID mctld.service) != {service} ]"
     for each in ("end", back) if name == "while" else (back, "end"):
@@ -222,3 +225,17 @@ def test_a_pid_that_is_somebody_elses_by_now_is_left_alone(mctl: Mctl) -> None:
     assert mctl("kill", "web", check=False).returncode != 0
     mctl("rm", "-f", "web")
     mctl.shell(f"kill -0 {pid}; kill -9 {pid}")
+
+
+def test_who_looks_after_containers_is_stopped_after_them(mctl: Mctl) -> None:
+    """As by a shutdown: what PID 1 stops together it stops in the slices' order."""
+    script = "trap 'sleep 2; exit 7' TERM; echo ready; while :; do sleep 0.1; done"
+    mctl.run("sh", "-c", script, options=["-d", "--name", "orderly", "--stop-timeout", "60"])
+    mctl.until("mctl logs orderly | grep ready")
+    mctl.shell("systemctl stop mctl-u0.slice mctld.service")
+    units = ("UNIT=mctl-orderly.scope", "+", "UNIT=mctld.service")
+    words = ("mctl-orderly.scope: Deactivated", "Stopping mctld.service")
+    told = [word for entry in mctl.journal(*units) for word in words if str(entry["MESSAGE"]).startswith(word)]
+    assert told[-2:] == list(words)
+    found = mctl.properties("orderly")
+    assert (found["ExitHow"], found["ExitStatus"]) == ("exited", 7)
