@@ -43,6 +43,7 @@ MAKING = {
     "--volumes-from": "give both the same volumes, as -v NAME:PATH",
     "-a": "without -d standard output and error are here; -i passes on standard input",
 }
+MTU = "a bridge takes the smallest of the links that lead out of this host when it is made, and its containers from it"
 SIGNAL = "--stop-signal of `mctl run` says which; `mctl kill -s SIGNAL NAME` sends any"
 ALL = "`mctl {0} $(mctl ps -q)` does it, for those that do not run too with `ps -aq`"
 ADVICE = {
@@ -71,6 +72,15 @@ ADVICE = {
         "--color": "nothing is coloured",
         "--details": "`mctl logs -o json` shows all fields",
         "--names": "one container's are shown at a time",
+    },
+    "network": {
+        "--attachable": "containers come and go on every network: `mctl network connect`",
+        "--disable-dns": "names are answered on each bridge; --dns of `mctl run` says who is asked for others",
+        "--filter": "`mctl network ls --json` has all of it, for jq(1)",
+        "--format": "`mctl inspect --type network --format TEMPLATE NAME` has templates",
+        "--ipv6": "each bridge has IPv6 addresses too; a macvlan gets them by an IPv6 --subnet",
+        "--label": "networks have no labels",
+        "--mtu": MTU,
     },
     "pause": {"--all": ALL.format("pause"), "-a": ALL.format("pause")},
     "restart": {"--all": ALL.format("restart"), "-a": ALL.format("restart"), "--signal": SIGNAL, "-s": SIGNAL},

@@ -40,6 +40,7 @@ _ID = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?", re.ASCII)
 _HOST_ENTRY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?", re.ASCII)
 
+HOST_GATEWAY = "host-gateway"  # in place of an address in /etc/hosts: where the container finds its host
 ARGUMENTS_MAX = 1 << 20  # bytes of the command and its arguments together
 VARIABLES_MAX = 1024
 VARIABLE_MAX = 32 << 10  # bytes of one NAME=VALUE
@@ -201,7 +202,8 @@ class Spec:
         for name, address in self.hosts:
             if not _HOST_ENTRY.fullmatch(name):
                 raise InvalidArgs(f"Hosts name {shown(name)} is not a host name")
-            check_address("Hosts address", address)
+            if address != HOST_GATEWAY:
+                check_address("Hosts address", address)
         for address in self.name_servers:
             check_address("NameServers", address)
         if len(self.search_domains) > SEARCH_DOMAINS_MAX:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs inside a machine: a caller that means no good, or one who wants to work beside it. Prints JSON.
 
-python3 -c THIS flood COUNT | beside COUNT | leave ROUNDS | malformed | big MIBIBYTES | fuzz SECONDS SEED PID
+python3 -c THIS flood COUNT | beside COUNT | leave ROUNDS | malformed | big MIBIBYTES | fuzz SECONDS SEED PID FURNISHED
 python3 -c THIS names COUNT SEED | texts COUNT SEED
 """
 
@@ -33,6 +33,7 @@ WAITING = ("Wait", "WaitContainer", "WaitReady", "Attach", "StartInUnit")
 SECONDS = 60.0
 NUMBERS = {"y": 8, "q": 16, "u": 32, "t": 64, "n": -15, "i": -31, "x": -63}
 FORCE = 1
+TURN = 100  # calls until all that they have removed is made anew
 RANGES = [0x01, 0x20, 0x41, 0x61, 0x7F, 0xA0, 0x300, 0x4E00, 0x2010, 0xE000, 0x1F600, 0xFF01]
 WORDS = ["", "web", "/", "..", "a" * 64, "\n", "\x1b[2J", "\u202e", "0", "root", "ALL", "no", "a=b", "{", "busybox"]
 
@@ -161,17 +162,50 @@ def big(size: int) -> list[str]:
 
 
 class Fuzzer:
-    """Any method that introspection tells of, with arguments that fit its signature and little else."""
+    """Any method that introspection tells of, with arguments that fit its signature and little else.
 
-    def __init__(self, seed: int) -> None:
+    `furnished`: of objects of every kind too, which are made anew again and again; else of the manager and of what
+    there is of a container `web`.
+    """
+
+    def __init__(self, seed: int, *, furnished: bool) -> None:
         self._random = random.Random(seed)
         self._connection = bus()
+        self._furnished = furnished
         self._methods = [method for path in (ROOT, f"{ROOT}/container/web") for method in self._methods_of(path)]
 
-    def _methods_of(self, path: str) -> Iterator[tuple[str, str, str, str]]:
+    def _furnish(self) -> None:
+        """One of each kind of object, whatever the calls before have done to the last one; and what they all take."""
+        directory = os.open("/srv/alice", os.O_PATH | os.O_DIRECTORY)
+        options = {"Rootfs": ("h", directory), "Command": ("as", ["sleep", "1000"]), "StopSignal": ("i", 9)}
+        web = DBusAddress(f"{ROOT}/container/web", NAME, "org.mctl1.Container")
+        for message in (
+            call("RunContainer", "sa{sv}t", "web", options, 0),
+            new_method_call(web, "Thaw", "t", (0,)),
+            new_method_call(web, "Exec", "asa{sv}t", (["sleep", "1000"], {}, 0)),
+            call("CreateVolume", "sa{sv}t", "web", {}, 0),
+            call("CreateNetwork", "sa{sv}t", "web", {}, 0),
+        ):
+            reply = self._connection.send_and_get_reply(message, timeout=SECONDS)
+            close_all(reply.body)
+        os.close(directory)
+        found = [method for path in self._paths(ROOT) for method in self._methods_of(path)]
+        everywhere = ("org.freedesktop.DBus.Peer", "org.freedesktop.DBus.Introspectable")
+        self._methods = [method for method in found if method[0] == ROOT or method[1] not in everywhere]
+
+    def _paths(self, path: str) -> Iterator[str]:
+        yield path
+        for node in self._introspected(path).findall("node"):
+            yield from self._paths(f"{path}/{node.attrib['name']}")
+
+    def _introspected(self, path: str) -> Xml.Element:
         about = DBusAddress(path, NAME, "org.freedesktop.DBus.Introspectable")
         reply = self._connection.send_and_get_reply(new_method_call(about, "Introspect"), timeout=SECONDS)
-        for interface in Xml.fromstring(reply.body[0]).iter("interface"):
+        gone = reply.header.message_type is MessageType.error  # what has ended leaves by itself
+        return Xml.Element("node") if gone else Xml.fromstring(reply.body[0])
+
+    def _methods_of(self, path: str) -> Iterator[tuple[str, str, str, str]]:
+        for interface in self._introspected(path).iter("interface"):
             for method in interface.iter("method"):
                 if method.attrib["name"] not in WAITING:
                     given = [arg.attrib["type"] for arg in method.iter("arg") if arg.get("direction") != "out"]
@@ -181,6 +215,8 @@ class Fuzzer:
         told = {"calls": 0, "answered": 0}
         end = time.monotonic() + seconds
         while time.monotonic() < end:
+            if self._furnished and told["calls"] % TURN == 0:
+                self._furnish()
             path, interface, member, signature = self._random.choice(self._methods)
             sent = os.memfd_create("sent")
             body = tuple(self.value(kind, sent) for kind in parts(signature))
@@ -227,9 +263,9 @@ class Fuzzer:
         return [self.value(kind[1:], fd, depth) for _ in range(pick.randrange(4))]
 
 
-def fuzz(seconds: int, seed: int, pid: int) -> dict[str, int]:
+def fuzz(seconds: int, seed: int, pid: int, furnished: int) -> dict[str, int]:
     """After a fifth of the time all is loaded that ever will be: then the memory of the process `pid` is looked at."""
-    fuzzer = Fuzzer(seed)
+    fuzzer = Fuzzer(seed, furnished=bool(furnished))
     fuzzer.play(seconds / 5)
     before = memory(pid)
     return {**fuzzer.play(seconds), "grown": memory(pid) - before}

@@ -84,6 +84,10 @@ def creation(arguments: Arguments) -> dict[str, tuple[str, Any]]:
             once(options, f"{bus}6" if ":" in text else bus, text, f"--{key}")
     for text in given.get("opt", ()):
         name, equals, value = text.partition("=")
+        if name == "mtu" or name.endswith(".mtu"):  # as podman and docker call it
+            from ..refusals import MTU
+
+            raise UsageError(f"--opt {name[:80]} is not offered: {MTU}")
         if name not in DRIVER_OPTIONS or not equals:
             raise UsageError(f"--opt {text[:80]!r} is not known: give parent=INTERFACE or mode=MODE")
         once(options, DRIVER_OPTIONS[name], value, f"--opt {name}")

@@ -13,6 +13,7 @@ from .. import disk
 from ..errors import ADVICE, NoSuchRootfs, SetupFailed
 from ..image import ImageRoot
 from ..runtime import copies, etc, planner, reaper, rootfs, users
+from ..spec import HOST_GATEWAY
 from . import imageroot
 
 if TYPE_CHECKING:
@@ -149,10 +150,14 @@ def _etc(machinery: Machinery, record: Record) -> Callable[[], dict[str, str]]:
     """Its own files there. Called in a thread, since it reads the host's."""
     connected = machinery.sharing.whose_network(record)
     addresses = [str(lease.address) for lease in machinery.networks.leases(connected)]
-    names = machinery.networks.name_server(connected)
+    gateway = names = machinery.networks.name_server(connected)
+    if connected.spec.networking.host:
+        gateway = "127.0.0.1"  # its loopback is the host's
+    if not gateway and any(address == HOST_GATEWAY for _, address in record.spec.hosts):
+        raise SetupFailed("write /etc/hosts", f"{HOST_GATEWAY} needs a network with an address of the host's")
     if connected is not record and record.spec.name_servers:
         names = ""  # the one there knows nothing of what this one wants to be asked
-    return lambda: etc.contents(record.spec, etc.host_resolv_conf(), addresses, names)
+    return lambda: etc.contents(record.spec, etc.host_resolv_conf(), addresses, names, gateway)
 
 
 def _build(

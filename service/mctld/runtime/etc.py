@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..kernel import constants as c
 from ..kernel import mount
+from ..spec import HOST_GATEWAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,14 +29,18 @@ _SERVER = re.compile(r"nameserver\s+(\S+)\s*")
 _LOOPBACK = re.compile(r"127\.|::1$")
 
 
-def contents(spec: Spec, host: str, addresses: Iterable[str] = (), names: str = "") -> dict[str, str]:
+def contents(
+    spec: Spec, host: str, addresses: Iterable[str] = (), names: str = "", gateway: str = ""
+) -> dict[str, str]:
     """By file name. `host`: the host's own resolv.conf. `addresses`: the container's, if it has a network.
 
-    names: the address of the name server that knows other containers, and asks others for the rest.
+    names: the address of the name server that knows other containers, and asks others for the rest. gateway: of the
+    host, as the container sees it.
     """
     name = spec.hostname or spec.name
     own = [(name, address) for address in addresses] or [(name, "127.0.1.1")]
-    entries = (*LOCALHOST, *own, *spec.hosts)
+    asked = [(names, gateway if address == HOST_GATEWAY else address) for names, address in spec.hosts]
+    entries = (*LOCALHOST, *own, *asked)
     servers = (names,) if names else spec.name_servers
     if spec.networking.host and not servers:
         servers = tuple(_SERVER.findall(host))  # its loopback is the host's

@@ -63,6 +63,26 @@ def test_containers_and_host_reach_each_other_whatever_becomes_of_the_service(mc
     mctl.shell("kill $(cat /run/answer); pkill -f 'busybox nc -l -p 77'; rm /run/answer", check=False)
 
 
+def test_the_host_by_a_name(mctl: Mctl) -> None:
+    """As docker has it: an address of the host's where its networks have one, and else a sentence."""
+    name = ["--add-host", "host.docker.internal:host-gateway"]
+    speak = "(while :; do echo hello from the host | busybox nc -l -p 77; done) >/dev/null 2>&1"
+    mctl.shell(f"{speak} & echo $! >/run/answer")
+    mctl.until("ss -Hltn 'sport = :77' | grep .")
+    ask = ("sh", "-c", "nc -w 3 host.docker.internal 77 </dev/null")
+    assert mctl.run(*ask, options=["--rm", "-q", *name]).text == "hello from the host\n"
+    mctl.shell("kill $(cat /run/answer); pkill -f 'busybox nc -l -p 77'; rm /run/answer", check=False)
+    found = {
+        network: mctl.run("cat", "/etc/hosts", options=["--rm", "-q", *name, "--network", network], check=False)
+        for network in ("bridge", "host", "none")
+    }
+    assert "172.20.0.1\thost.docker.internal\n" in found["bridge"].text
+    assert "127.0.0.1\thost.docker.internal\n" in found["host"].text
+    assert found["none"].returncode == 125
+    assert "host-gateway needs a network with an address of the host's" in found["none"].stderr.decode()
+    assert mctl("ps", "-a", "-q").text == ""
+
+
 def test_a_fixed_ipv6_address(mctl: Mctl) -> None:
     """It answers there, whatever its IPv4 address; nobody else gets it, and the errors name what was typed."""
     prefix = json.loads(mctl("network", "inspect", "bridge").text)["Subnet6"].removesuffix("/64")
