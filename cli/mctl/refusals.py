@@ -43,7 +43,7 @@ MAKING = {
     "--volumes-from": "give both the same volumes, as -v NAME:PATH",
     "-a": "without -d standard output and error are here; -i passes on standard input",
 }
-MTU = "a bridge takes the smallest of the links that lead out of this host when it is made, and its containers from it"
+MTU = "each bridge gets the least MTU of the ways out of this host when it is made, and its containers have the same"
 SIGNAL = "--stop-signal of `mctl run` says which; `mctl kill -s SIGNAL NAME` sends any"
 ALL = "`mctl {0} $(mctl ps -q)` does it, for those that do not run too with `ps -aq`"
 ADVICE = {

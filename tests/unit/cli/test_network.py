@@ -42,8 +42,8 @@ def test_what_is_asked_for(words: list[str], expected: dict[str, tuple[str, Any]
         (["--parent", "eth0", "-o", "parent=eth1"], "--opt parent 'eth1': another one"),
         (["-o", "parent"], "--opt 'parent' is not known: give parent=INTERFACE or mode=MODE"),
         (["-o", "ipvlan_mode=l2"], "is not known"),
-        (["-o", "mtu=1400"], "--opt mtu is not offered: a bridge takes the smallest"),
-        (["-o", "com.docker.network.driver.mtu=1400"], "driver.mtu is not offered: a bridge takes the smallest"),
+        (["-o", "mtu=1400"], "--opt mtu is not offered: each bridge gets the least MTU"),
+        (["-o", "com.docker.network.driver.mtu=1400"], "driver.mtu is not offered: each bridge gets the least MTU"),
     ],
 )
 def test_what_is_refused(words: list[str], sentence: str) -> None:
