@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .test_manual import BLOCK, PAGES, plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -54,6 +56,16 @@ def boot(mctl: Mctl) -> None:
 
 def names(mctl: Mctl) -> list[str]:
     return [line.split()[0] for line in mctl.shell("machinectl list --no-legend").text.splitlines()]
+
+
+def test_the_manuals_example(mctl: Mctl) -> None:
+    """The one of mctl(1) that does not stand below EXAMPLES; with a network, as nothing else is said there."""
+    (block,) = BLOCK.findall((PAGES / "mctl.1").read_text().partition(".SH EXAMPLES")[0])
+    mctl.shell(plain(block))
+    mctl.until("machinectl list --no-legend | grep -q '^deb '")
+    assert mctl.properties("deb")["Command"] == ["/sbin/init"]
+    mctl("rm", "-f", "deb")
+    mctl.shell(FORGOTTEN)
 
 
 @pytest.mark.allow_journal(KILLED)
