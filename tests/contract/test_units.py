@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
+from mctld.network.connection import LINK_NAME, link_name
 from mctld.systemd import scope
 
-UNITS = Path(__file__).parents[2] / "units"
+ROOT = Path(__file__).parents[2]
+UNITS = ROOT / "units"
 
 
 @pytest.mark.parametrize("unit", ["mctld.service", "mctl-spawner.service", "mctl-spawner@.service", "mctl@.service"])
@@ -23,3 +27,14 @@ def test_what_looks_after_containers_is_stopped_after_them() -> None:
     (drop_ins,) = UNITS.glob("*.slice.d")
     assert scope.slice_name(1000).startswith(drop_ins.name.removesuffix(".slice.d"))
     assert "After=mctld.service mctl-spawner.service dbus.service" in (drop_ins / "order.conf").read_text().splitlines()
+
+
+def test_udev_is_told_of_containers_ends_of_networks_alone() -> None:
+    """By a file that it reads after its own 99-systemd.rules, whose list of programs it replaces."""
+    (rules,) = (ROOT / "packaging").glob("*.rules")
+    assert rules.name > "99-systemd.rules"
+    (pattern,) = re.findall(r'^SUBSYSTEM=="net", KERNEL=="([^"]*)",', rules.read_text(), re.MULTILINE)
+    name = link_name("0123456789abcdef", "bridge")
+    assert LINK_NAME.fullmatch(name)
+    assert fnmatchcase(name, pattern)
+    assert not any(fnmatchcase(other, pattern) for other in ("mctl0", "mctl4095", f"{name}0", "mctlelsewhere", "veth0"))

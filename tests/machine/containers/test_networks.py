@@ -158,3 +158,19 @@ def test_users_see_and_use_roots_networks_but_do_not_make_any(
     refused = mctl("network", "rm", "shared", user="alice", check=False)
     assert refused.returncode == 1
     assert "shared" in networks(mctl)
+
+
+@pytest.mark.qemu
+def test_udev_has_little_to_do_for_a_container(mctl: Mctl) -> None:
+    """Its end of a network gets no systemd-sysctl of its own, which other interfaces do get."""
+    made, setting = "/run/sysctl.d/50-late.conf", "/proc/sys/net/ipv4/conf/{}/log_martians"
+    mctl.shell(f"mkdir -p {made[:-13]}; echo 'net.ipv4.conf.*.log_martians = 1' > {made}")
+    try:
+        mctl.shell("ip link add control type veth peer name other")
+        mctl.run("sleep", "1000", options=["-d", "--name", "web"])
+        mctl.until("[ $(ls -d /sys/class/net/mctl?????????? | wc -l) = 1 ]")  # another test's may take its time to go
+        link = mctl.shell("cd /sys/class/net; echo mctl??????????").text.strip()
+        mctl.until(f"udevadm settle; [ $(cat {setting.format('control')}) = 1 ]")
+        assert mctl.shell(f"cat {setting.format(link)}").text == "0\n"
+    finally:
+        mctl.shell(f"ip link delete control; rm {made}")
