@@ -102,7 +102,10 @@ def test_sizes_processes_and_events(mctl: Mctl) -> None:
     mctl.run("sh", "-c", script, options=["-d", "--name", "big", "--network", "none"])
     mctl.run("true", options=["--name", "big-2", "--network", "none"])
     mctl.shell("timeout 30 sh -c 'until mctl top big -eo args | grep -qx \"sleep 1000\"; do sleep 0.1; done'")
-    assert mctl("top", "big", "aux").text == mctl("top", "big", "-ef").text
+    listed = [mctl("top", "big", words).text.splitlines() for words in ("aux", "-ef")]
+    first, second = ([(line.split()[:2], line.split()[-2:]) for line in lines] for lines in listed)  # times go on
+    assert first == second
+    assert [command for _, command in first[1:]] == [["sleep", "1000"]]
     (size,) = [each["Size"] for each in json.loads(mctl("ps", "-s", "--json", "-f", "name=big").stdout)]
     assert size >= 300_000
     assert mctl("ps", "-a", "-f", "name=big", "-f", "exited=0", "--format", "{{.Names}}").text == "big-2\n"
