@@ -105,7 +105,7 @@ def test_variables_are_read_without_the_real_mappings_and_all_else_is_as_usual()
         "import pathlib; assert isinstance(pathlib.Path(), os.PathLike) and not isinstance('', os.PathLike)\n"
         "import subprocess; assert 'A=a\\n' in subprocess.check_output('env', env=os.environ, text=True)"
     )
-    command = ["/usr/bin/python3", "-IS", "-c", script, LAUNCHER.parents[1]]
+    command = ["/usr/bin/python3", "-IS", "-c", script, str(LAUNCHER.parents[1])]
     done = subprocess.run(command, env={"A": "a", "B": "b", "LC_ALL": "C.UTF-8"}, check=False, timeout=20)
     assert done.returncode == 0
 
