@@ -151,6 +151,17 @@ def test_the_narrowest_way_out_counts(outer: Namespace, inner: Namespace, host: 
     assert inner.links()["eth0"]["mtu"] == used
 
 
+def test_the_next_container_gets_as_much_when_all_have_gone(outer: Namespace, inner: Namespace, host: Host) -> None:
+    """The kernel gives a bridge without ports 1500, unless somebody has said what it shall have."""
+    outer.shell(f"{UPLINK}; ip link set uplink mtu 1400; ip route add default dev uplink")
+    there = connection("a", 9)
+    outer.do(lambda: host.connect([there], inner.descriptor))
+    outer.shell(f"ip link delete {there.link}")
+    assert outer.links()["mctl0"]["mtu"] == 1400
+    outer.do(lambda: host.connect([there], inner.descriptor))
+    assert inner.links()["eth0"]["mtu"] == 1400
+
+
 def test_another_interface_of_that_name_is_refused(outer: Namespace, inner: Namespace, host: Host) -> None:
     outer.shell("ip link add mctl0 type veth peer name far")
     with pytest.raises(SubnetInUse, match="needs the name mctl0"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import TYPE_CHECKING
 
@@ -22,32 +23,33 @@ def find_bridge(netlink: Netlink, network: Network) -> Link | None:
     found = find_link(netlink, network.interface)
     if found and found.kind != "bridge":
         raise SubnetInUse(f"network {network.name!r} needs the name {network.interface}, which another interface has")
-    if found and not found.up:
-        netlink.do(*_rising(network, found.index))
-    return found
+    return _raised(netlink, network, found) if found and not found.up else found
 
 
 def make_bridge(netlink: Netlink, network: Network) -> Link:
     routes.check_free(netlink, network)
-    netlink.do(messages.add_bridge(network.interface, _mac(network), routes.outer_mtu(netlink)))
+    netlink.do(messages.add_bridge(network.interface, _mac(network)))
     kernel_settings.rely_on_ours(network.interface)
     kernel_settings.write(f"ipv4/conf/{network.interface}/route_localnet", "1")  # why: see ruleset
     made = find_link(netlink, network.interface)
     if made is None:
         raise OSError(errno.ENODEV, f"the bridge {network.interface} was removed while it was made")
-    netlink.do(*_rising(network, made.index))
-    return made
+    return _raised(netlink, network, made)
 
 
-def _rising(network: Network, index: int) -> list[messages.Request]:
+def _raised(netlink: Netlink, network: Network, bridge: Link) -> Link:
     """Going down loses IPv6 addresses and routes, so all is set anew."""
+    mtu = routes.outer_mtu(netlink)
     requests = [
-        messages.add_address(index, IPv4Interface((network.gateway, network.subnet.prefixlen))),
-        messages.raise_link(index, network.interface),
+        messages.set_mtu(bridge.index, network.interface, mtu),
+        messages.add_address(bridge.index, IPv4Interface((network.gateway, network.subnet.prefixlen))),
+        messages.raise_link(bridge.index, network.interface),
     ]
     if kernel_settings.has_ipv6():
-        requests.append(messages.add_address(index, IPv6Interface((network.subnet6[1], network.subnet6.prefixlen))))
-    return requests
+        interface6 = IPv6Interface((network.subnet6[1], network.subnet6.prefixlen))
+        requests.append(messages.add_address(bridge.index, interface6))
+    netlink.do(*requests)
+    return replace(bridge, mtu=mtu)
 
 
 def _mac(network: Network) -> str:

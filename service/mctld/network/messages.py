@@ -97,9 +97,9 @@ def _places(body: bytes, stand_in: bytes) -> Iterator[int]:
         at = body.find(stand_in, at + len(stand_in))
 
 
-def add_bridge(name: str, mac: str, mtu: int) -> Request:
+def add_bridge(name: str, mac: str) -> Request:
     """With a fixed hardware address: without one a bridge takes over that of a port, and changes with them."""
-    attributes: Attributes = [["IFLA_IFNAME", name], ["IFLA_ADDRESS", mac], ["IFLA_MTU", mtu], _kind("bridge")]
+    attributes: Attributes = [["IFLA_IFNAME", name], ["IFLA_ADDRESS", mac], _kind("bridge")]
     return _request(f"make the bridge {name}", RTM_NEWLINK, CREATE | EXCL, _link(attributes))
 
 
@@ -160,6 +160,11 @@ def _raising_form(name_length: int, alias_length: int) -> _Form:
 @functools.lru_cache(_FORMS)
 def raise_link(index: int, name: str) -> Request:
     return _request(f"raise the link {name}", RTM_NEWLINK, 0, _link([], index=index, up=True))
+
+
+def set_mtu(index: int, name: str, mtu: int) -> Request:
+    """A bridge that has been told keeps it; another takes the least of its ports', or 1500 (br_mtu_auto_adjust)."""
+    return _request(f"set the MTU of {name}", RTM_NEWLINK, 0, _link([["IFLA_MTU", mtu]], index=index))
 
 
 def enslave(index: int, name: str, bridge: int) -> Request:
