@@ -47,6 +47,12 @@ def ipv6(flag: str, text: str) -> str:
     return text
 
 
+def mtu(flag: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise UsageError(f"{flag} {text[:80]!r} is not a number of bytes, as in 1450")
+    return int(text)
+
+
 def exposed(flag: str, text: str) -> Port:
     """PORT[/PROTOCOL], also FIRST-LAST: as docker's --expose and EXPOSE in an image."""
     numbers, _, protocol = text.partition("/")

@@ -43,7 +43,6 @@ MAKING = {
     "--volumes-from": "give both the same volumes, as -v NAME:PATH",
     "-a": "without -d standard output and error are here; -i passes on standard input",
 }
-MTU = "each bridge gets the least MTU of the ways out of this host when it is made, and its containers have the same"
 SIGNAL = "--stop-signal of `mctl run` says which; `mctl kill -s SIGNAL NAME` sends any"
 ALL = "`mctl {0} $(mctl ps -q)` does it, for those that do not run too with `ps -aq`"
 ADVICE = {
@@ -80,7 +79,6 @@ ADVICE = {
         "--format": "`mctl inspect --type network --format TEMPLATE NAME` has templates",
         "--ipv6": "each bridge has IPv6 addresses too; a macvlan gets them by an IPv6 --subnet",
         "--label": "networks have no labels",
-        "--mtu": MTU,
     },
     "pause": {"--all": ALL.format("pause"), "-a": ALL.format("pause")},
     "restart": {"--all": ALL.format("restart"), "-a": ALL.format("restart"), "--signal": SIGNAL, "-s": SIGNAL},

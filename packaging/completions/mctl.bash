@@ -71,7 +71,7 @@ __mctl_options() { # verb
         port) echo "$common -p --publish --unpublish --json --json=short --json=pretty" ;;
         net) echo "$common --deny --allow --no-bind --json --json=short --json=pretty" ;;
         volume) echo "$common -l --label -a --all -f --force -q --quiet --json --json=short --json=pretty" ;;
-        network) echo "$common --subnet --internal -d --driver --parent --mode -o --opt --gateway --ip-range --shared --ip --ip6 --alias -f --force -q --quiet --json --json=short --json=pretty" ;;
+        network) echo "$common --subnet --internal --mtu -d --driver --parent --mode -o --opt --gateway --ip-range --shared --ip --ip6 --alias -f --force -q --quiet --json --json=short --json=pretty" ;;
         can) echo "$common -q --quiet --json --json=short --json=pretty" ;;
         who-can) echo "$common -u --user --json --json=short --json=pretty" ;;
         why-not) echo "$common --json --json=short --json=pretty" ;;
@@ -97,7 +97,7 @@ __mctl_takes_value() { # verb option
         run,--device-*-?ps | run,--device-*-iops | update,-m | update,--*) ;;
         run,--detach-keys | start,--detach-keys | attach,--detach-keys) ;;
         who-can,-u | who-can,--user) ;;
-        net,--* | network,--subnet | network,--gateway | network,--ip-range | network,--parent | network,--mode | network,-[do] | network,--driver | network,--opt | network,--ip | network,--ip6 | network,--alias | port,-p | port,--publish | port,--unpublish) ;;
+        net,--* | network,--subnet | network,--mtu | network,--gateway | network,--ip-range | network,--parent | network,--mode | network,-[do] | network,--driver | network,--opt | network,--ip | network,--ip6 | network,--alias | port,-p | port,--publish | port,--unpublish) ;;
         stop,-t | stop,--time | stop,--timeout | restart,-t | restart,--time | restart,--timeout | kill,-s | kill,--signal) ;;
         stats,--interval | stats,--format) ;;
         ps,-f | ps,--filter | ps,--format | ps,-n | ps,--last | inspect,-f | inspect,--format | inspect,--type | top,-o) ;;

@@ -10,7 +10,7 @@ from . import macvlan
 from .bounds import shown
 from .errors import InvalidArgs
 from .macvlan import Macvlan
-from .networking import ROOT_UID, check_address, check_address6, check_new_network, parse_subnet
+from .networking import ROOT_UID, check_address, check_address6, check_mtu, check_new_network, parse_subnet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,13 +22,14 @@ _OF_MACVLAN = ("Parent", "Mode", "Subnet6", "Gateway", "Gateway6", "AddressRange
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """subnet, subnet6: None leaves them to the service."""
+    """subnet, subnet6: None leaves them to the service, as 0 does mtu."""
 
     name: str
     subnet: IPv4Network | None = None
     subnet6: IPv6Network | None = None
     internal: bool = False
     macvlan: Macvlan | None = None
+    mtu: int = 0
 
 
 def drafted(name: str, uid: int, values: Mapping[str, Any]) -> Draft:
@@ -43,12 +44,15 @@ def drafted(name: str, uid: int, values: Mapping[str, Any]) -> Draft:
         if key in values:
             raise InvalidArgs(f"{key} goes with Driver {MACVLAN} alone")
     subnet = parse_subnet(values["Subnet"]) if "Subnet" in values else None
-    return Draft(name, subnet, internal=bool(values.get("Internal", False)))
+    mtu = check_mtu(values["MTU"]) if "MTU" in values else 0
+    return Draft(name, subnet, internal=bool(values.get("Internal", False)), mtu=mtu)
 
 
 def _macvlan(name: str, uid: int, values: Mapping[str, Any]) -> Draft:
     if values.get("Internal", False):
         raise InvalidArgs(f"Internal and Driver {MACVLAN} exclude each other: the host is not between it and others")
+    if "MTU" in values:
+        raise InvalidArgs(f"MTU and Driver {MACVLAN} exclude each other: it has that of its Parent")
     for key, what in (("Parent", "the interface of this host that is on the link"), ("Subnet", "that of the link")):
         if not values.get(key, ""):
             raise InvalidArgs(f"Driver {MACVLAN} needs {key}: {what}")

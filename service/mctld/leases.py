@@ -43,6 +43,7 @@ CREATE TABLE lease (
 SCHEMA_INTERNAL = "ALTER TABLE network ADD COLUMN internal INTEGER NOT NULL DEFAULT 0;"
 # As JSON; empty: a bridge. A bridge is one network's, a link of the host's may be several ones': see _key().
 SCHEMA_MACVLAN = "ALTER TABLE network ADD COLUMN macvlan TEXT NOT NULL DEFAULT '';"
+SCHEMA_MTU = "ALTER TABLE network ADD COLUMN mtu INTEGER NOT NULL DEFAULT 0;"
 # Empty: the one that goes with the other, as the network tells.
 SCHEMA_ADDRESS6 = """
 ALTER TABLE lease ADD COLUMN address6 TEXT NOT NULL DEFAULT '';
@@ -100,8 +101,9 @@ class Leases:
         values = (
             network.name, _key(network), network.owner_uid, str(network.subnet), str(network.subnet6),
             network.created_usec, network.internal, json.dumps(network.macvlan.stored()) if network.macvlan else "",
+            network.mtu,
         )  # fmt: skip
-        self._database.execute("INSERT INTO network VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self._database.execute("INSERT INTO network VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         self._networks[network.name] = network
         self._pools[network.name] = _Pool()
 
@@ -191,9 +193,9 @@ def _key(network: Network) -> str:
     return f"{network.interface}/{network.name}" if network.macvlan else network.interface
 
 
-def _network(row: tuple[str, str, int, str, str, int, int, str]) -> Network:
-    name, key, owner_uid, subnet, subnet6, created_usec, internal, link = row
+def _network(row: tuple[str, str, int, str, str, int, int, str, int]) -> Network:
+    name, key, owner_uid, subnet, subnet6, created_usec, internal, link, mtu = row
     return Network(
         name, key.partition("/")[0], owner_uid, IPv4Network(subnet), IPv6Network(subnet6), created_usec,
-        bool(internal), restored(json.loads(link)) if link else None,
+        bool(internal), restored(json.loads(link)) if link else None, mtu,
     )  # fmt: skip

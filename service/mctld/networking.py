@@ -22,6 +22,8 @@ NETWORKS_MAX = 16  # of one container
 NAME_RULE = "1 to 63 of a-z, 0-9 and -, beginning with a letter or digit"
 
 LARGEST, SMALLEST = 8, 29  # prefix lengths
+# bytes of a packet: with less the kernel takes IPv6 away (RFC 8200, section 5), and a length in a header has 16 bits
+LEAST_MTU, LARGEST_MTU = 1280, 65_535
 PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))  # RFC 1918, 6598
 
 ALIASES_MAX = 64
@@ -56,6 +58,12 @@ def parse_subnet(text: str) -> IPv4Network:
     if not any(subnet.subnet_of(private) for private in PRIVATE):
         raise InvalidArgs(f"Subnet {subnet} is not private: take one in {', '.join(map(str, PRIVATE))}")
     return subnet
+
+
+def check_mtu(mtu: int) -> int:
+    if not LEAST_MTU <= mtu <= LARGEST_MTU:
+        raise InvalidArgs(f"MTU {mtu} is not possible: take {LEAST_MTU} to {LARGEST_MTU} bytes, or leave it out")
+    return mtu
 
 
 def check_address(key: str, text: str) -> IPv4Address:
@@ -188,6 +196,7 @@ class Network:
     """An Ethernet bridge of the host with a subnet of each family. The host has the first address of both.
 
     Or, with `macvlan`, a link of the host's, `interface`, on which containers are beside it: it has no address there.
+    mtu: bytes of a packet; 0: the least of the host's ways out, when the bridge is made.
     """
 
     name: str
@@ -198,6 +207,7 @@ class Network:
     created_usec: int = 0
     internal: bool = False  # no way out, and none in
     macvlan: Macvlan | None = None
+    mtu: int = 0
 
     @property
     def is_shared(self) -> bool:

@@ -69,7 +69,7 @@ ALTER TABLE container ADD COLUMN status_text TEXT NOT NULL DEFAULT '';
 # one for each version
 _MIGRATIONS = (
     _SCHEMA, leases.SCHEMA, leases.SCHEMA_INTERNAL, catalog.SCHEMA, _SUPERVISION, _READINESS, catalog.SCHEMA_VARIANTS,
-    catalog.SCHEMA_MADE_HERE, leases.SCHEMA_ADDRESS6, leases.SCHEMA_MACVLAN,
+    catalog.SCHEMA_MADE_HERE, leases.SCHEMA_ADDRESS6, leases.SCHEMA_MACVLAN, leases.SCHEMA_MTU,
 )  # fmt: skip
 VERSION = len(_MIGRATIONS)
 

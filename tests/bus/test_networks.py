@@ -65,7 +65,7 @@ async def test_properties(house: House) -> None:
     assert {key: variant.value for key, variant in found.items()} == {
         "Name": "hers", "OwnerUID": ALICE, "Interface": "mctl1", "Subnet": "10.9.8.0/24", "Subnet6": "fd12::/64",
         "Gateway": "10.9.8.1", "Gateway6": "fd12::1", "Internal": True, "Containers": 4, "CreateTimestamp": 7,
-        "Driver": "bridge", "Mode": "", "AddressRange": "10.9.8.0/24", "Shared": False,
+        "Driver": "bridge", "Mode": "", "AddressRange": "10.9.8.0/24", "Shared": False, "MTU": 0,
     }  # fmt: skip
 
 
@@ -124,6 +124,9 @@ async def test_making_one_on_a_link_of_the_hosts_says_so(house: House) -> None:
         ("a", {"Subnet": Variant("s", "10.0.0.1/24")}, "is not an IPv4 subnet"),
         ("a", {"Subnet": Variant("s", "8.8.8.0/24")}, "is not private"),
         ("a", {"Subnet": Variant("u", 7)}, "option Subnet must be a string"),
+        ("a", {"MTU": Variant("t", 1279)}, "MTU 1279 is not possible: take 1280 to 65535 bytes, or leave it out"),
+        ("a", {"MTU": Variant("t", 65_536)}, "MTU 65536 is not possible"),
+        ("a", {"MTU": Variant("s", "1400")}, "option MTU must be an unsigned 64-bit integer"),
         ("a", {"Driver": Variant("s", "overlay")}, "Driver 'overlay' is not known: use one of bridge, macvlan"),
         ("a", {"Drive": Variant("s", "overlay")}, "option 'Drive' is not known; known are AddressRange, Driver,"),
     ],

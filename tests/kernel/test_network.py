@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -160,6 +161,13 @@ def test_the_next_container_gets_as_much_when_all_have_gone(outer: Namespace, in
     assert outer.links()["mctl0"]["mtu"] == 1400
     outer.do(lambda: host.connect([there], inner.descriptor))
     assert inner.links()["eth0"]["mtu"] == 1400
+
+
+def test_what_was_asked_for_counts_more(outer: Namespace, inner: Namespace, host: Host) -> None:
+    outer.shell(f"{UPLINK}; ip link set uplink mtu 1400; ip route add default dev uplink")
+    network = replace(NETWORK, mtu=9000)
+    outer.do(lambda: host.connect([connection("a", 9, network)], inner.descriptor))
+    assert inner.links()["eth0"]["mtu"] == outer.links()["mctl0"]["mtu"] == 9000
 
 
 def test_another_interface_of_that_name_is_refused(outer: Namespace, inner: Namespace, host: Host) -> None:

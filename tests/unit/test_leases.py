@@ -189,8 +189,8 @@ def test_a_network_goes_when_nobody_uses_it(path: str, store: Store, add: Callab
         store.remove(record)
     store.remove_network(SMALL)
     assert list(store.leases.networks()) == [LARGE]
-    store.add_network(replace(SMALL, internal=True))
+    store.add_network(replace(SMALL, internal=True, mtu=1400))
     store.close()
     again = opened(path)
-    assert again.leases.network("small") == replace(SMALL, internal=True)
+    assert again.leases.network("small") == replace(SMALL, internal=True, mtu=1400)
     again.close()

@@ -66,6 +66,7 @@ def test_all_that_can_be_said() -> None:
         ({"Parent": "x" * 16}, "is not the name of an interface"),
         ({"Mode": "source"}, "Mode 'source' is not known: use one of bridge, private, vepa, passthru"),
         ({"Internal": True}, "Internal and Driver macvlan exclude each other"),
+        ({"MTU": 1400}, "MTU and Driver macvlan exclude each other: it has that of its Parent"),
         ({"Shared": True}, "Shared is for networks of root"),
         ({"Subnet": "192.0.2.1/28"}, "is not an IPv4 subnet"),
         ({"Subnet": "192.0.2.0/31"}, "from /8 to /30"),

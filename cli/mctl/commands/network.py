@@ -10,7 +10,7 @@ from ..client import CONTAINER, NETWORK, PROPERTIES, Call, unwrapped
 from ..failures import Failure, UsageError
 from ..formats import JSON
 from ..names import call_on, is_name, named, network_path, new_name
-from ..networking import ipv4, ipv6
+from ..networking import ipv4, ipv6, mtu
 from ..output import complain, put, table, to_json
 from ..pager import put_long
 from ..parser import ACTIONS as SYNONYMS
@@ -30,10 +30,11 @@ VERB = Verb(
     options=(
         Option(("--subnet",), "create: addresses, as 10.90.1.0/24; of macvlan also IPv6", value="SUBNET", repeat=True),
         Option(("--internal",), "create: without a way out, or in"),
+        Option(("--mtu",), "create: bytes of a packet, if not what gets out of this host", value="BYTES", convert=mtu),
         Option(("-d", "--driver"), "create: bridge, or macvlan on a link of this host", value="DRIVER"),
         Option(("--parent",), "create: macvlan: the interface that is on the link", value="INTERFACE"),
         Option(("--mode",), "create: macvlan: bridge, private, vepa or passthru", value="MODE"),
-        Option(("-o", "--opt"), "create: macvlan: parent=INTERFACE or mode=MODE", value="KEY=VALUE", repeat=True),
+        Option(("-o", "--opt"), "create: mtu=BYTES, or parent=INTERFACE, mode=MODE", value="KEY=VALUE", repeat=True),
         Option(("--gateway",), "create: macvlan: the router there", value="ADDRESS", repeat=True),
         Option(("--ip-range",), "create: macvlan: whence addresses are chosen", value="SUBNET"),
         Option(("--shared",), "create: macvlan: root's, and everybody's to use"),
@@ -84,20 +85,18 @@ def creation(arguments: Arguments) -> dict[str, tuple[str, Any]]:
             once(options, f"{bus}6" if ":" in text else bus, text, f"--{key}")
     for text in given.get("opt", ()):
         name, equals, value = text.partition("=")
-        if name == "mtu" or name.endswith(".mtu"):  # as podman and docker call it
-            from ..refusals import MTU
-
-            raise UsageError(f"--opt {name[:80]} is not offered: {MTU}")
         if name not in DRIVER_OPTIONS or not equals:
-            raise UsageError(f"--opt {text[:80]!r} is not known: give parent=INTERFACE or mode=MODE")
+            raise UsageError(f"--opt {text[:80]!r} is not known: give mtu=BYTES, parent=INTERFACE or mode=MODE")
         once(options, DRIVER_OPTIONS[name], value, f"--opt {name}")
+    if "mtu" in given:
+        once(options, MTU, given["mtu"], "--mtu")
     return options
 
 
-def once(options: dict[str, tuple[str, Any]], key: str, value: str, flag: str) -> None:
+def once(options: dict[str, tuple[str, Any]], key: str, value: str | int, flag: str) -> None:
     if key in options:
-        raise UsageError(f"{flag} {value[:80]!r}: another one was given already")
-    options[key] = ("s", value)
+        raise UsageError(f"{flag} {str(value)[:80]!r}: another one was given already")
+    options[key] = ("t", mtu(flag, str(value))) if key == MTU else ("s", value)
 
 
 def ls(arguments: Arguments, _: list[str], client: Client) -> int:
@@ -184,8 +183,11 @@ def each(names: list[str], do: Callable[[str], None]) -> int:
 
 SWITCHES = {"internal": "Internal", "shared": "Shared"}
 WORDS = {"driver": "Driver", "parent": "Parent", "mode": "Mode", "ip_range": "AddressRange"}
-DRIVER_OPTIONS = {"parent": "Parent", "mode": "Mode", "macvlan_mode": "Mode"}  # as docker and podman call them
-OF_CREATE = ("subnet", "internal", "driver", "parent", "mode", "opt", "gateway", "ip_range", "shared")
+MTU = "MTU"
+DRIVER_OPTIONS = {  # as docker and podman call them
+    "parent": "Parent", "mode": "Mode", "macvlan_mode": "Mode", "mtu": MTU, "com.docker.network.driver.mtu": MTU
+}  # fmt: skip
+OF_CREATE = ("subnet", "internal", "mtu", "driver", "parent", "mode", "opt", "gateway", "ip_range", "shared")
 ACTIONS = {  # what to do, its own options, whether names follow
     "create": (create, OF_CREATE, True),
     "ls": (ls, ("quiet", "json"), False),

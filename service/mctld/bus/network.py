@@ -126,6 +126,9 @@ class NetworkObject(Target):
     def internal(self) -> bool:
         return self.network.internal
 
+    def mtu(self) -> int:
+        return self.network.mtu
+
     def containers(self) -> int:
         return self._networks.users(self.network)
 

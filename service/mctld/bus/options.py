@@ -75,7 +75,7 @@ EXEC = {"User": "s", "WorkingDirectory": "s", "Environment": "as", "Terminal": "
 CONNECT = {"Address": "s", "Address6": "s", "Aliases": "as"}
 NETWORK = {
     "Subnet": "s", "Internal": "b", "Driver": "s", "Parent": "s", "Mode": "s", "Subnet6": "s", "Gateway": "s",
-    "Gateway6": "s", "AddressRange": "s", "Shared": "b",
+    "Gateway6": "s", "AddressRange": "s", "Shared": "b", "MTU": "t",
 }  # fmt: skip
 EVENTS = {"Follow": "b", "Lines": "t", "Since": "t", "Until": "t", "Names": "as"}
 LOG = {

@@ -63,7 +63,7 @@ def found(draft: Draft, uid: int, known: Iterable[Network], routed: Sequence[IPv
         raise SubnetInUse(f"Subnet6 {subnet6} overlaps {clash.subnet6} of {_called(clash, uid)}")
     interface = draft.macvlan.parent if draft.macvlan else _interface(draft.name, known)
     created = time.time_ns() // 1_000
-    return Network(draft.name, interface, uid, subnet, subnet6, created, draft.internal, draft.macvlan)
+    return Network(draft.name, interface, uid, subnet, subnet6, created, draft.internal, draft.macvlan, draft.mtu)
 
 
 def _local_subnet6() -> IPv6Network:

@@ -39,7 +39,7 @@ def make_bridge(netlink: Netlink, network: Network) -> Link:
 
 def _raised(netlink: Netlink, network: Network, bridge: Link) -> Link:
     """Going down loses IPv6 addresses and routes, so all is set anew."""
-    mtu = routes.outer_mtu(netlink)
+    mtu = network.mtu or routes.outer_mtu(netlink)
     requests = [
         messages.set_mtu(bridge.index, network.interface, mtu),
         messages.add_address(bridge.index, IPv4Interface((network.gateway, network.subnet.prefixlen))),

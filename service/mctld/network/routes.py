@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from ..errors import SubnetInUse
-from ..networking import DEFAULT
+from ..networking import DEFAULT, LEAST_MTU
 from . import messages
 from .links import find_link
 from .netlink import Netlink, attributes
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..networking import Network
 
 MTU = 1500  # where no default route says more
-LEAST_MTU = 1280  # RFC 8200, section 5: with less the kernel takes IPv6 away
 WHOLE_INTERNET = 7  # a shorter prefix is a part of a default route, as VPNs set them
 
 # linux/rtnetlink.h

@@ -46,6 +46,17 @@ def ask(mctl: Mctl, address: str, *nets: str) -> str:
     return mctl.run("sh", "-c", script, options=["--rm", "-q", *options], check=False).text.strip()
 
 
+def test_how_large_packets_may_be(mctl: Mctl, tidy: None) -> None:
+    """As was asked for, also when all have left the network meanwhile."""
+    mctl("network", "create", "-o", "com.docker.network.driver.mtu=1400", "narrow")
+    assert networks(mctl)["narrow"]["MTU"] == 1400
+    for _ in range(2):
+        found = mctl.run("cat", "/sys/class/net/eth0/mtu", options=["--rm", "--network", "narrow"])
+        assert found.text == "1400\n"
+    refused = mctl("network", "create", "--mtu", "1279", "wide", check=False)
+    assert "--mtu 1279 is not possible: take 1280 to 65535 bytes" in refused.stderr.decode()
+
+
 @pytest.mark.allow_journal(KILLED)
 def test_networks_are_apart_and_a_container_may_have_several(mctl: Mctl, tidy: None) -> None:
     assert mctl("network", "create", "front").text == "front\n"

@@ -21,6 +21,9 @@ def asked(*words: str) -> dict[str, tuple[str, Any]]:
     [
         ([], {}),
         (["--subnet", "10.1.0.0/24", "--internal"], {"Subnet": ("s", "10.1.0.0/24"), "Internal": ("b", True)}),
+        (["--mtu", "1400"], {"MTU": ("t", 1400)}),
+        (["-o", "mtu=1400"], {"MTU": ("t", 1400)}),
+        (["--opt", "com.docker.network.driver.mtu=9000"], {"MTU": ("t", 9000)}),
         (["-d", "macvlan", "--parent", "eth0"], {"Driver": ("s", "macvlan"), "Parent": ("s", "eth0")}),
         (["-o", "parent=eth0", "--opt=macvlan_mode=vepa"], {"Parent": ("s", "eth0"), "Mode": ("s", "vepa")}),
         (["--subnet", "fd00::/64", "--subnet", "10.1.0.0/24"],
@@ -40,10 +43,11 @@ def test_what_is_asked_for(words: list[str], expected: dict[str, tuple[str, Any]
     [
         (["--subnet", "10.1.0.0/24", "--subnet", "10.2.0.0/24"], "--subnet '10.2.0.0/24': another one was given"),
         (["--parent", "eth0", "-o", "parent=eth1"], "--opt parent 'eth1': another one"),
-        (["-o", "parent"], "--opt 'parent' is not known: give parent=INTERFACE or mode=MODE"),
+        (["-o", "parent"], "--opt 'parent' is not known: give mtu=BYTES, parent=INTERFACE or mode=MODE"),
         (["-o", "ipvlan_mode=l2"], "is not known"),
-        (["-o", "mtu=1400"], "--opt mtu is not offered: each bridge gets the least MTU"),
-        (["-o", "com.docker.network.driver.mtu=1400"], "driver.mtu is not offered: each bridge gets the least MTU"),
+        (["--mtu", "1k"], "--mtu '1k' is not a number of bytes, as in 1450"),
+        (["-o", "mtu=-1"], "--opt mtu '-1' is not a number of bytes, as in 1450"),
+        (["--mtu", "1400", "-o", "mtu=1400"], "--mtu '1400': another one was given"),
     ],
 )
 def test_what_is_refused(words: list[str], sentence: str) -> None:
