@@ -12,7 +12,7 @@ import pytest
 from dbus_next.signature import Variant
 
 from bus.house import ALICE, BOB, CONTAINER, MANAGER, PROPERTIES, Client, House
-from bus.polkit import NO, YES
+from bus.polkit import CHALLENGE, NO, YES
 from mctld.bus.bounds import BYTES_MAX, CALLS_MAX
 from mctld.bus.connection import RemoteError
 from mctld.bus.manager import Manager
@@ -270,15 +270,14 @@ async def test_a_call_of_another_user_overtakes_a_flood(house: House) -> None:
 
 async def test_bytes_in_flight_are_bounded(house: House) -> None:
     alice = await house.client(ALICE)
-    house.polkit.decide = lambda _: None
+    house.polkit.decide = lambda asked: None if asked.interactive else CHALLENGE  # people take their time
     big = "web" + " " * (BYTES_MAX // 5)
-    waiting = [asyncio.create_task(alice.manager("GetContainer", "s", big)) for _ in range(4)]
-    for _ in waiting:
-        await house.polkit.prompt()
-    refused = await alice.error(ROOT, MANAGER, "GetContainer", "s", big)
-    assert "bytes" in refused.text
+    ask = alice.manager
+    waiting = [asyncio.create_task(ask("GetContainer", "s", big, interactive=True)) for _ in range(4)]
     while len(house.polkit._prompts) < len(waiting):
         await house.polkit.news()
+    refused = await alice.error(ROOT, MANAGER, "GetContainer", "s", big)
+    assert "bytes" in refused.text
     for _ in waiting:
         house.polkit.answer(NO)
     await asyncio.gather(*waiting, return_exceptions=True)
