@@ -33,7 +33,8 @@ def networks(mctl: Mctl) -> dict[str, dict[str, object]]:
 
 
 def serve(mctl: Mctl, name: str, network: str) -> str:
-    script = "while :; do echo hello from $(hostname) | nc -l -p 7; done"
+    """It listens all the time: one that begins anew for each would now and then refuse the next."""
+    script = "exec nc -ll -p 7 -e sh -c 'echo hello from $(hostname)'"
     mctl.run("sh", "-c", script, options=["-d", "--name", name, "--network", network])
     address: str = mctl.properties(name)["Addresses"][0][1]
     mctl.shell(f"i=0; until busybox nc -w 1 {address} 7 </dev/null; do i=$((i+1)); [ $i -lt 50 ]; sleep .1; done")
