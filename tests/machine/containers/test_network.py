@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .conftest import Mctl
 
 KILLED = r"mctld\.service: (Failed with result 'signal'|Main process exited.*)"
-ANSWER = "while :; do echo hello from $(hostname) | nc -l -p 7; done"
+ANSWER = "exec nc -ll -p 7 -e sh -c 'echo hello from $(hostname)'"  # and not one nc for each: it listens all the time
 CYCLES = 200
 
 
@@ -49,7 +49,7 @@ def test_no_network(mctl: Mctl) -> None:
 
 @pytest.mark.allow_journal(KILLED)
 def test_containers_and_host_reach_each_other_whatever_becomes_of_the_service(mctl: Mctl) -> None:
-    speak = "(while :; do echo hello from the host | busybox nc -l -p 77; done) >/dev/null 2>&1"
+    speak = "busybox nc -ll -p 77 -e /bin/echo hello from the host >/dev/null 2>&1"
     mctl.shell(f"{speak} & echo $! >/run/answer")
     for turn in range(2):
         served = serve(mctl, f"server{turn}")
@@ -60,18 +60,18 @@ def test_containers_and_host_reach_each_other_whatever_becomes_of_the_service(mc
         mctl.kill_service()
         assert addresses(mctl, f"server{turn}") == served
         assert answer(mctl, "client", served[0]) == f"hello from server{turn}"
-    mctl.shell("kill $(cat /run/answer); pkill -f 'busybox nc -l -p 77'; rm /run/answer", check=False)
+    mctl.shell("kill $(cat /run/answer); rm /run/answer", check=False)
 
 
 def test_the_host_by_a_name(mctl: Mctl) -> None:
     """As docker has it: an address of the host's where its networks have one, and else a sentence."""
     name = ["--add-host", "host.docker.internal:host-gateway"]
-    speak = "(while :; do echo hello from the host | busybox nc -l -p 77; done) >/dev/null 2>&1"
+    speak = "busybox nc -ll -p 77 -e /bin/echo hello from the host >/dev/null 2>&1"
     mctl.shell(f"{speak} & echo $! >/run/answer")
     mctl.until("ss -Hltn 'sport = :77' | grep .")
     ask = ("sh", "-c", "nc -w 3 host.docker.internal 77 </dev/null")
     assert mctl.run(*ask, options=["--rm", "-q", *name]).text == "hello from the host\n"
-    mctl.shell("kill $(cat /run/answer); pkill -f 'busybox nc -l -p 77'; rm /run/answer", check=False)
+    mctl.shell("kill $(cat /run/answer); rm /run/answer", check=False)
     found = {
         network: mctl.run("cat", "/etc/hosts", options=["--rm", "-q", *name, "--network", network], check=False)
         for network in ("bridge", "host", "none")

@@ -29,7 +29,7 @@ with socket.socket(socket.AF_INET6) as client:
     except ConnectionRefusedError:
         print("refused")
 """
-SERVE = "while :; do nc -l -p 80 -e sh -c 'echo hello from $(hostname)'; done"
+SERVE = "exec nc -ll -p 80 -e sh -c 'echo hello from $(hostname)'"
 
 
 @pytest.fixture
