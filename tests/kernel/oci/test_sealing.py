@@ -52,6 +52,13 @@ def test_one_interpreter_starts(program: Path, words: tuple[str, ...]) -> None:
     assert "no such bundle/config.json" in said(str(program), *words, "--bundle", "/no such bundle", "one")
 
 
+@pytest.mark.parametrize(("typed", "above"), [("./mctl-oci", 0), ("bin/mctl-oci", 1), ("cli/bin/mctl-oci", 2)])
+def test_a_checkout_is_found_by_a_relative_path_too(program: Path, typed: str, above: int) -> None:
+    command = [*WITHOUT, typed, "run", "--bundle", "/nowhere", "one"]
+    done = subprocess.run(command, cwd=program.parents[above], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == f"{SAID}\n"  # which is in this checkout alone
+
+
 def test_python_sees_to_it_where_the_mount_cannot_be_made(program: Path) -> None:
     assert said(*WITHOUT, str(program), "run", "--bundle", "/nowhere", "one") == f"{SAID}\n"
 
