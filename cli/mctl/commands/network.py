@@ -82,21 +82,22 @@ def creation(arguments: Arguments) -> dict[str, tuple[str, Any]]:
     options |= {bus: ("s", given[key]) for key, bus in WORDS.items() if key in given}
     for key, bus in (("subnet", "Subnet"), ("gateway", "Gateway")):
         for text in given.get(key, ()):
-            once(options, f"{bus}6" if ":" in text else bus, text, f"--{key}")
+            once(options, f"{bus}6" if ":" in text else bus, ("s", text), f"--{key} {text[:80]!r}")
     for text in given.get("opt", ()):
         name, equals, value = text.partition("=")
         if name not in DRIVER_OPTIONS or not equals:
             raise UsageError(f"--opt {text[:80]!r} is not known: give mtu=BYTES, parent=INTERFACE or mode=MODE")
-        once(options, DRIVER_OPTIONS[name], value, f"--opt {name}")
+        flag, key = f"--opt {name}", DRIVER_OPTIONS[name]
+        once(options, key, ("t", mtu(flag, value)) if key == MTU else ("s", value), f"{flag} {value[:80]!r}")
     if "mtu" in given:
-        once(options, MTU, given["mtu"], "--mtu")
+        once(options, MTU, ("t", given["mtu"]), f"--mtu {given['mtu']}")
     return options
 
 
-def once(options: dict[str, tuple[str, Any]], key: str, value: str | int, flag: str) -> None:
+def once(options: dict[str, tuple[str, Any]], key: str, value: tuple[str, Any], typed: str) -> None:
     if key in options:
-        raise UsageError(f"{flag} {str(value)[:80]!r}: another one was given already")
-    options[key] = ("t", mtu(flag, str(value))) if key == MTU else ("s", value)
+        raise UsageError(f"{typed}: another one was given already")
+    options[key] = value
 
 
 def ls(arguments: Arguments, _: list[str], client: Client) -> int:

@@ -39,7 +39,7 @@ def contents(
     """
     name = spec.hostname or spec.name
     own = [(name, address) for address in addresses] or [(name, "127.0.1.1")]
-    asked = [(names, gateway if address == HOST_GATEWAY else address) for names, address in spec.hosts]
+    asked = [(known, gateway if address == HOST_GATEWAY else address) for known, address in spec.hosts]
     entries = (*LOCALHOST, *own, *asked)
     servers = (names,) if names else spec.name_servers
     if spec.networking.host and not servers:

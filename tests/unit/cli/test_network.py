@@ -47,7 +47,7 @@ def test_what_is_asked_for(words: list[str], expected: dict[str, tuple[str, Any]
         (["-o", "ipvlan_mode=l2"], "is not known"),
         (["--mtu", "1k"], "--mtu '1k' is not a number of bytes, as in 1450"),
         (["-o", "mtu=-1"], "--opt mtu '-1' is not a number of bytes, as in 1450"),
-        (["--mtu", "1400", "-o", "mtu=1400"], "--mtu '1400': another one was given"),
+        (["--mtu", "1400", "-o", "mtu=1400"], "--mtu 1400: another one was given"),
     ],
 )
 def test_what_is_refused(words: list[str], sentence: str) -> None:
